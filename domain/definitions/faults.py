@@ -1,0 +1,44 @@
+"""Errors of the definition language: RFC 9457 objects that steps raise and `catch` will see."""
+
+from typing import Any
+
+_STANDARD = "https://serverlessworkflow.io/spec/1.0.0/errors/"
+
+
+class Fault(Exception):
+    """A step failed in a way the definition may know about.
+
+    `kind` is a standard short name (communication, validation, expression, timeout, authentication,
+    authorization, configuration, runtime) or a full type URI; `status` follows HTTP;
+    `instance` is the JSON pointer of the step where the fault began.
+    """
+
+    def __init__(
+        self, kind: str, status: int, title: str, detail: str | None = None, *, instance: str | None = None
+    ) -> None:
+        super().__init__(f"{title}: {detail}" if detail else title)
+        self.type = kind if ":" in kind else _STANDARD + kind
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.instance = instance
+
+    def at(self, pointer: str) -> "Fault":
+        """This fault with its origin set, unless it already has one."""
+        if self.instance is None:
+            self.instance = pointer
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        error = {"type": self.type, "status": self.status, "title": self.title}
+        if self.detail is not None:
+            error["detail"] = self.detail
+        if self.instance is not None:
+            error["instance"] = self.instance
+        return error
+
+    @classmethod
+    def from_json(cls, error: dict[str, Any]) -> "Fault":
+        return cls(
+            error["type"], error["status"], error["title"], error.get("detail"), instance=error.get("instance")
+        )
