@@ -1,0 +1,1 @@
+"""Composition root: settings, wiring, the processes that serve, and the embedded development stack."""

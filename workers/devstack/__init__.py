@@ -1,0 +1,1 @@
+"""The embedded stack: real servers from wheels, supervised, on loopback only."""

@@ -1,0 +1,26 @@
+"""What the supervisor knows of a part."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from workers.devstack.processes import Command
+
+
+class Part(Protocol):
+    """A server of the stack: how to start it, when it is ready, what to do then."""
+
+    name: str
+    ports: Mapping[str, int]
+    ready_seconds: float
+
+    async def prepare(self) -> Command:
+        """Make the start possible (folders, leftovers of a crash); return the command."""
+        ...
+
+    async def ready(self) -> bool:
+        """Tell whether the server does its work now."""
+        ...
+
+    async def settle(self) -> None:
+        """Configure the server after each start; must be repeatable."""
+        ...

@@ -1,0 +1,52 @@
+"""Which loopback ports the parts listen on."""
+
+import socket
+from collections.abc import Iterable
+
+LOOPBACK = "127.0.0.1"
+
+DEFAULTS = {
+    "api": 8400,
+    "temporal": 7233,
+    "temporal_ui": 8233,
+    "postgres": 5433,
+    "mail": 2525,
+    "echo": 8490,
+}
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on this loopback port now."""
+    for address in ("", LOOPBACK):  # "" also notices servers that listen on every address
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True
+
+
+def any_free() -> int:
+    """Return a port the kernel says is free."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def choose(name: str, previous: int | None, taken: Iterable[int]) -> int:
+    """Keep the previous port, else the default, else any free one; never one of `taken`."""
+    used = set(taken)
+    for candidate in (previous, DEFAULTS[name]):
+        if candidate and candidate not in used and is_free(candidate):
+            return candidate
+    while (port := any_free()) in used:
+        pass
+    return port
+
+
+def answers(port: int) -> bool:
+    """Tell whether something accepts connections on this loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0

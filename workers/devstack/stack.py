@@ -1,0 +1,232 @@
+"""The whole embedded stack of one data directory."""
+
+import asyncio
+import signal
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from workers.devstack import ports, secrets, state, surroundings
+from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER
+from workers.devstack.errors import StackError
+from workers.devstack.identity import end
+from workers.devstack.part import Part
+from workers.devstack.postgres import Postgres
+from workers.devstack.processes import Child
+from workers.devstack.programs import EchoService, Mail, Node, program
+from workers.devstack.supervisor import Supervisor
+from workers.devstack.temporal import Temporal
+
+PARTS = ("postgres", "temporal", "mail", "echo", "node")
+DEFAULT_FOLDER = Path(".perdure")
+
+
+class Stack:
+    """Start with `async with Stack(folder, parts=…) as stack`; leaving stops every part in order.
+
+    parts: which servers; `migrate` applies when "postgres" is among them. port: the API's port, refused when
+    taken (without it a free one is found). report: called with a short sentence at each stage.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path = DEFAULT_FOLDER,
+        *,
+        parts: Sequence[str] = PARTS,
+        port: int | None = None,
+        migrate: bool = True,
+        durable: bool = True,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.data_dir = data_dir.resolve()
+        self.wanted = tuple(name for name in PARTS if name in parts)
+        self.migrate = migrate
+        self._durable = durable
+        self._requested_port = port
+        self._report = report
+        self._lock = state.Lock(self.data_dir)
+        self.parts: dict[str, Part] = {}
+        self.supervisor = Supervisor(self.data_dir / "logs", self._save)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start the wanted parts; raises StackError when one does not become ready."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        self._lock.take()
+        self.state = state.load(self.data_dir)
+        await asyncio.to_thread(self._end_orphans)
+        self._choose_ports()
+        self.secrets = secrets.load_or_create(self.data_dir / "secrets.env")
+        for name in self.wanted:
+            self._part(name)
+        self.state.status = "starting"
+        self.state.supervised_by_us()
+        self._save()
+        await self._start_all()
+        self.state.status = "running"
+        self._save()
+
+    async def _start_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                if "postgres" in self.wanted:
+                    group.create_task(self._database())
+                for name in ("temporal", "mail", "echo"):
+                    if name in self.wanted:
+                        group.create_task(self._start(name))
+        except* StackError as problems:
+            raise problems.exceptions[0] from None  # one cause is enough: the others were cancelled
+        if "node" in self.wanted:
+            await self._start("node")
+
+    async def _database(self) -> None:
+        await self._start("postgres")
+        if self.migrate:
+            self._report("migrating the database")
+            await self._migrate()
+
+    async def _start(self, name: str) -> None:
+        self._report(f"starting {name}")
+        try:
+            await self.supervisor.start(self.parts[name])
+        except StackError:
+            if not self._port_was_lost(name):
+                raise
+            await self.supervisor.start(self._part(name))
+
+    def _port_was_lost(self, name: str) -> bool:
+        """Choose again where somebody took a port between our choice and the part's start."""
+        lost = [port for port, number in self.parts[name].ports.items() if not ports.is_free(number)]
+        if "api" in lost and self._requested_port is not None:
+            return False
+        for port in lost:
+            self.state.ports[port] = ports.choose(port, None, self.state.ports.values())
+        return bool(lost)
+
+    async def _migrate(self) -> None:
+        """In a process of its own: SQLAlchemy and Alembic would stay in the supervisor's memory for ever."""
+        command = program(
+            "workers.migrate", "upgrade", environment={"PERDURE_DATABASE_DIRECT_URL": self.owner_url}
+        )
+        child = Child(command, self.data_dir / "logs" / "migrate.log")
+        try:
+            status = await child.exited()
+        finally:
+            await child.stop()
+        if status != 0:
+            raise StackError(
+                f"The database could not be migrated:\n{child.last_words()}", f"See {child.log}."
+            )
+
+    async def stop(self) -> None:
+        """Stop everything in order and release the data directory; repeatable."""
+        if not self._lock.held:
+            return
+        try:
+            await self.supervisor.stop()
+            self.state.status = "stopped"
+            self.state.supervisor = {}
+            self._save()
+        finally:
+            self._lock.release()
+
+    def _end_orphans(self) -> None:
+        """End parts that survived a killed supervisor (only where the kernel could not do it for us)."""
+        for name, part in self.state.parts.items():
+            end(part.identity, signal.SIGINT if name == "postgres" else signal.SIGTERM, 10)
+        self.state.parts = {}
+
+    def _choose_ports(self) -> None:
+        previous = self.state.ports
+        chosen: dict[str, int] = {}
+        for name in ports.DEFAULTS:
+            chosen[name] = ports.choose(name, previous.get(name), chosen.values())
+        if self._requested_port is not None:
+            if not ports.is_free(self._requested_port):
+                raise StackError(
+                    f"Port {self._requested_port} is taken by another program.",
+                    "Choose another --port, or leave it out and a free one is found.",
+                )
+            chosen["api"] = self._requested_port
+        self.state.ports = chosen
+
+    def _part(self, name: str) -> Part:
+        """Make a part for the ports chosen now."""
+        chosen = self.state.ports
+        part: Part
+        match name:
+            case "postgres":
+                part = self.postgres = Postgres(self.data_dir, chosen["postgres"], durable=self._durable)
+            case "temporal":
+                part = Temporal(self.data_dir, chosen["temporal"], chosen["temporal_ui"])
+            case "mail":
+                part = Mail(self.data_dir, chosen["mail"])
+            case "echo":
+                part = EchoService(self.data_dir, chosen["echo"])
+            case _:
+                part = Node(chosen["api"], self.environment)
+        self.parts[name] = part
+        return part
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables a node of this stack needs (they hold secrets)."""
+        return surroundings.environment(self.state.ports, self.database_url, self.secrets)
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """console, login, api, api_docs, temporal_ui, temporal, postgres, smtp, echo."""
+        return surroundings.urls(self.state.ports)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Where passwords, secrets, logs, mail and the partner's ledger lie."""
+        return surroundings.files(self.data_dir)
+
+    @property
+    def database_url(self) -> str:
+        """The product's own login; holds a password."""
+        return self.postgres.url(RUNTIME)
+
+    @property
+    def owner_url(self) -> str:
+        """The login that migrates; holds a password."""
+        return self.postgres.url(OWNER)
+
+    @property
+    def admin_url(self) -> str:
+        """The superuser; holds a password."""
+        return self.postgres.url(SUPERUSER)
+
+    async def adopt_demo_organization(self, organization_id: uuid.UUID) -> None:
+        """Set the organization that may call services on loopback; a change restarts the node."""
+        if self.secrets["PERDURE_DEMO_ORGANIZATION_ID"] == str(organization_id):
+            return
+        self.secrets["PERDURE_DEMO_ORGANIZATION_ID"] = str(organization_id)
+        secrets.replace(self.data_dir / "secrets.env", self.secrets)
+        if "node" in self.supervisor.watched:
+            await self.supervisor.restart("node")
+
+    def _save(self) -> None:
+        self.state.urls = self.urls
+        self.state.files = self.files
+        for name, watched in self.supervisor.watched.items():
+            process = watched.child.identity
+            self.state.parts[name] = state.PartState(
+                process.pid, process.started, watched.status, watched.restarts
+            )
+        self.state.save()

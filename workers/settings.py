@@ -1,0 +1,121 @@
+"""Everything a process of the product learns from its environment, in one place.
+
+Secrets have no default. `Settings.load()` turns what is wrong into one message naming each variable and
+its mend; no message repeats a value.
+"""
+
+import uuid
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workers.secret_values import MasterKey, parse_master_keys, parse_secret
+from workers.targets import Target, parse_targets
+from workers.urls import sqlalchemy_url
+
+PREFIX = "PERDURE_"
+SecretBytes = Annotated[bytes, BeforeValidator(parse_secret), Field(repr=False)]
+DatabaseUrl = Annotated[str, AfterValidator(sqlalchemy_url), Field(repr=False)]
+
+
+class SettingsError(Exception):
+    """The environment is incomplete or wrong; the message lists every variable and its mend."""
+
+
+class Settings(BaseSettings):
+    """The settings; each field is the variable `PERDURE_<NAME>` (`.env.example` explains them)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: DatabaseUrl
+    """SQLAlchemy spelling (`postgresql+asyncpg://`), whatever spelling was given."""
+    database_direct_url: DatabaseUrl | None = None
+    """Past any pooler, for migrations, LISTEN and advisory locks; `direct_url` falls back to `database_url`."""
+
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_api_key: Annotated[str | None, Field(repr=False)] = None
+    temporal_tls: bool = False
+    temporal_tls_ca_file: str | None = None
+    temporal_tls_cert_file: str | None = None
+    temporal_tls_key_file: str | None = None
+    temporal_tls_server_name: str | None = None
+
+    master_keys: Annotated[
+        tuple[MasterKey, ...], NoDecode, BeforeValidator(parse_master_keys), Field(repr=False)
+    ]
+    """First is current; the others still decrypt."""
+    token_secret: SecretBytes
+    password_pepper: SecretBytes
+
+    smtp_url: Annotated[str | None, Field(pattern=r"^smtps?://", repr=False)] = None
+    mail_from: str = "Perdure <no-reply@perdure.localhost>"
+
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://127.0.0.1:8400"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
+
+    http_allow: Annotated[tuple[Target, ...], NoDecode, BeforeValidator(parse_targets)] = ()
+    """Addresses that are not public but may be called by the demo organization, and by nobody else."""
+    demo_organization_id: uuid.UUID | None = None
+
+    @property
+    def direct_url(self) -> str:
+        return self.database_direct_url or self.database_url
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.temporal_tls_cert_file is None) != (self.temporal_tls_key_file is None):
+            raise ValueError(
+                "PERDURE_TEMPORAL_TLS_CERT_FILE and …_KEY_FILE belong together: set both or neither"
+            )
+        if self.http_allow and self.demo_organization_id is None:
+            raise ValueError(
+                "PERDURE_HTTP_ALLOW needs PERDURE_DEMO_ORGANIZATION_ID, the organization it is for"
+            )
+        return self
+
+    @property
+    def uses_tls(self) -> bool:
+        """Temporal is spoken to over TLS: asked for, or implied by an API key or certificate."""
+        given = (self.temporal_api_key, self.temporal_tls_ca_file, self.temporal_tls_cert_file)
+        return self.temporal_tls or any(given)
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read the environment; raises SettingsError."""
+        try:
+            return cls(**given)
+        except ValidationError as problems:
+            lines = [
+                _explain(problem["loc"], problem["type"], problem["msg"]) for problem in problems.errors()
+            ]
+            raise SettingsError("\n".join(["The environment is not complete:", *lines])) from None
+
+
+def _explain(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return f"- {text}"
+    name = PREFIX + str(location[0]).upper()
+    if kind == "missing":
+        return f"- {name} is not set: {MENDS.get(name, 'see .env.example')}"
+    return f"- {name}: {text}; {MENDS.get(name, 'see .env.example')}"
+
+
+_MAKE_ONE = "make one with `openssl rand -base64 32`"
+MENDS = {
+    "PERDURE_DATABASE_URL": "postgresql://user:password@host:5432/database[?sslmode=require]",
+    "PERDURE_DATABASE_DIRECT_URL": "postgresql://user:password@host:5432/database[?sslmode=require]",
+    "PERDURE_MASTER_KEYS": f"name:base64[,older:base64] with 32 bytes each; {_MAKE_ONE}",
+    "PERDURE_TOKEN_SECRET": f"at least 32 random bytes in base64; {_MAKE_ONE}",
+    "PERDURE_PASSWORD_PEPPER": f"at least 32 random bytes in base64; {_MAKE_ONE} and never change it",
+    "PERDURE_SMTP_URL": "smtp://host:port or smtps://user:password@host:465",
+    "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
+    "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
+    "PERDURE_LOG_LEVEL": "one of debug, info, warning, error",
+}
