@@ -1,0 +1,79 @@
+"""The one place that knows how a connection to PostgreSQL is made."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import NullPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+#: Sent when a connection opens; a pooler refuses such parameters, so they are left out behind one.
+SERVER_SETTINGS = {
+    "application_name": "perdure",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "60000",
+}
+
+
+def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine for `url`: postgres://, postgresql:// or postgresql+asyncpg://, with libpq's `sslmode` understood.
+
+    `?pooler=transaction` says that PgBouncer (or Neon's pooler) stands in between in transaction mode: then no
+    prepared statement outlives its use and pooling is left to the pooler. Without it statements stay prepared.
+    """
+    address, pooled = translate(url)
+    options: dict[str, Any] = {"json_serializer": to_json}
+    if pooled:
+        return create_async_engine(
+            address,
+            poolclass=NullPool,
+            connect_args={
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": lambda: f"__perdure_{uuid4()}__",
+            },
+            **options,
+        )
+    return create_async_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        connect_args={
+            "server_settings": SERVER_SETTINGS,
+            "prepared_statement_cache_size": 500,
+        },
+        **options,
+    )
+
+
+def translate(url: str) -> tuple[URL, bool]:
+    """The URL in asyncpg's words, and whether a transaction pooler stands in between.
+
+    Raises ValueError when it is not a PostgreSQL URL or names an unknown kind of pooler.
+    """
+    address = make_url(url)
+    if address.drivername not in ("postgres", "postgresql", "postgresql+asyncpg"):
+        raise ValueError(
+            f"a database URL begins with postgresql://, not {address.drivername}://"
+        )
+    query = dict(address.query)
+    pooler = query.pop("pooler", "none")
+    if pooler not in ("none", "transaction"):
+        raise ValueError(
+            f"pooler={pooler} in the database URL is unknown; write pooler=transaction or leave it out"
+        )
+    query.pop(
+        "channel_binding", None
+    )  # libpq's alone: asyncpg negotiates SCRAM without it
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return address.set(
+        drivername="postgresql+asyncpg", query=query
+    ), pooler == "transaction"
+
+
+def to_json(value: Any) -> str:
+    """JSON as PostgreSQL stores it; NaN and infinities, which it cannot, raise ValueError here."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

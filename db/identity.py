@@ -1,0 +1,145 @@
+"""People, their logins and their API keys.
+
+A request that has not entered an organization yet cannot read these tables; it calls definer functions instead,
+all in schema `app`, each returning the least it can (EXECUTE for app_api only):
+
+    app.register(new_user jsonb, new_organization jsonb) -> void
+        Inserts the user (id, username, email, password, first_name, last_name, phone …), the organization
+        (id, name, slug, …; created_by is the user) and an active membership as owner. Keys of the objects are the
+        columns' names; unknown ones are ignored. Unique violations name uq_users_email_lower,
+        uq_users_username_lower or uq_organizations_slug.
+    app.login(email text) -> TABLE(user_id uuid, password text, is_active boolean, email_verified boolean,
+        default_organization_id uuid)                               zero or one row, by lower(email)
+    app.set_password(user_id uuid, old text, new text) -> boolean   rehash at login; compares the stored hash first
+    app.open_session(new_session jsonb) -> void                     id, user_id, family_id, refresh_sha256,
+        csrf_sha256, active_organization_id, user_agent, ip_address, expires_at
+    app.find_session(refresh_sha256 text) -> TABLE(id uuid, user_id uuid, family_id uuid, csrf_sha256 text,
+        active_organization_id uuid, expires_at timestamptz, rotated_at timestamptz, revoked_at timestamptz,
+        user_is_active boolean)                                     read only
+    app.rotate_session(refresh_sha256 text, new_session jsonb, moment timestamptz) -> text
+        One atomic step: 'rotated' (the old row is marked, the new row of the same family and user inserted),
+        'unknown', 'expired', 'inactive', or 'reused' (the whole family is now revoked).
+    app.revoke_session_family(family_id uuid, moment timestamptz) -> integer    how many rows were revoked
+    app.session_is_live(session_id uuid, moment timestamptz) -> boolean         neither revoked nor expired
+    app.find_api_key(key_id text) -> TABLE(id uuid, organization_id uuid, user_id uuid, secret_sha256 text,
+        scopes text[], expires_at timestamptz, revoked_at timestamptz)
+    app.my_organizations(user_id uuid) -> TABLE(organization_id uuid, name text, slug text, role_id uuid,
+        role text, status text)                                     active organizations only
+
+A user who has entered (Access(API, organization?, user)) reads and writes `users`, `sessions`, `api_keys` directly,
+under row level security.
+"""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import (
+    Base,
+    CreatedAt,
+    Id,
+    No,
+    Tenant,
+    UpdatedAt,
+    Words,
+    Yes,
+    one_of,
+    tenant_key,
+)
+from domain.tenants import KycStatus
+
+
+class User(Base):
+    __tablename__ = "users"
+    __table_args__ = (one_of("kyc_status", KycStatus),)
+
+    id: Mapped[Id]
+    username: Mapped[str]
+    email: Mapped[str]
+    #: Versioned bcrypt hash, never the password.
+    password: Mapped[str]
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    phone: Mapped[str | None]
+    country_code: Mapped[str | None] = mapped_column(server_default="+1")
+    email_verified: Mapped[No]
+    email_verified_at: Mapped[datetime | None]
+    #: SHA-256 of the token that was mailed; the token itself is stored nowhere.
+    email_verification_token: Mapped[str | None]
+    email_verification_token_expiry: Mapped[datetime | None]
+    password_reset_token: Mapped[str | None]
+    password_reset_token_expiry: Mapped[datetime | None]
+    phone_verified: Mapped[No]
+    phone_verified_at: Mapped[datetime | None]
+    avatar_url: Mapped[str | None]
+    date_of_birth: Mapped[date | None]
+    #: Ciphertext only.
+    national_id: Mapped[str | None]
+    national_id_type: Mapped[str | None]
+    address: Mapped[str | None]
+    city: Mapped[str | None]
+    state: Mapped[str | None]
+    zip_code: Mapped[str | None]
+    country: Mapped[str | None] = mapped_column(server_default="US")
+    emergency_contact_name: Mapped[str | None]
+    emergency_contact_phone: Mapped[str | None]
+    emergency_contact_relation: Mapped[str | None]
+    id_document_url: Mapped[str | None]
+    address_proof_url: Mapped[str | None]
+    kyc_status: Mapped[str] = mapped_column(server_default=KycStatus.PENDING)
+    kyc_verified_at: Mapped[datetime | None]
+    kyc_rejection_reason: Mapped[str | None]
+    #: The platform role, always a shipped one; what a member may do in an organization stands in its membership.
+    role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id"))
+    default_organization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="SET NULL", use_alter=True)
+    )
+    is_active: Mapped[Yes]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+Index("uq_users_email_lower", func.lower(User.__table__.c.email), unique=True)
+Index("uq_users_username_lower", func.lower(User.__table__.c.username), unique=True)
+
+
+class Session(Base):
+    """One refresh token of a login; rotation adds a row to the same family."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "user_id"), Index(None, "family_id"))
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    family_id: Mapped[UUID]
+    refresh_sha256: Mapped[str] = mapped_column(unique=True)
+    csrf_sha256: Mapped[str | None]
+    active_organization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="SET NULL")
+    )
+    user_agent: Mapped[str | None]
+    ip_address: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class ApiKey(Tenant, Base):
+    """A key acts as its owner within one organization, limited to its scopes."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (tenant_key(), Index(None, "organization_id", "user_id"))
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    key_id: Mapped[str] = mapped_column(unique=True)
+    secret_sha256: Mapped[str]
+    scopes: Mapped[Words]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -1,0 +1,73 @@
+"""Who is asking becomes the role, organization and user of one transaction, and nothing of it outlives that."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engine import create_engine
+from domain.errors import Forbidden
+
+#: SQLSTATE raised by app.enter for a user without an active membership.
+NO_MEMBERSHIP = "PD403"
+
+
+class Role(StrEnum):
+    """The database roles that one login may become; each is granted the least it needs."""
+
+    API = "app_api"
+    WORKER = "app_worker"
+    SYSTEM = "app_system"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who is asking. Without an organization no tenant's row is visible; without a user none is checked."""
+
+    role: Role
+    organization_id: UUID | None = None
+    user_id: UUID | None = None
+
+
+class Database:
+    """A pool of connections on which every transaction says first who is asking."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._engine = create_engine(url, pool_size=pool_size)
+
+    def transaction(
+        self, access: Access
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        """BEGIN, app.enter, then the caller's statements; COMMIT, or ROLLBACK when the block raises.
+
+        Raises Forbidden when the user has no active membership in the organization.
+        """
+        return self._transaction(access)
+
+    @asynccontextmanager
+    async def _transaction(self, access: Access) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.begin() as connection:
+            await enter(connection, access)
+            yield connection
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def enter(connection: AsyncConnection, access: Access) -> None:
+    """Make the connection's open transaction act as `access`; raises Forbidden without an active membership."""
+    try:
+        await connection.exec_driver_sql(
+            "SELECT app.enter($1, $2, $3)",
+            (access.role.value, access.organization_id, access.user_id),
+        )
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == NO_MEMBERSHIP:
+            raise Forbidden(
+                "You are not an active member of this organization."
+            ) from error
+        raise

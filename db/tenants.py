@@ -1,0 +1,183 @@
+"""Organizations, their members' roles, their keys, and the log of what happened in them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import (
+    Base,
+    CreatedAt,
+    Id,
+    JsonObject,
+    No,
+    Tenant,
+    UpdatedAt,
+    UserRef,
+    Words,
+    Yes,
+    one_of,
+    tenant_key,
+)
+from domain.permissions import RoleName
+from domain.tenants import (
+    ActorType,
+    CompanySize,
+    KeyStatus,
+    MembershipStatus,
+    VerificationLevel,
+)
+
+#: Ids of the roles every organization shares; the first migration writes these rows.
+SHIPPED_ROLES: dict[RoleName, UUID] = {
+    name: UUID(f"00000000-0000-7000-8000-{number:012d}")
+    for number, name in enumerate(RoleName, start=1)
+}
+
+
+class Organization(Base):
+    __tablename__ = "organizations"
+    __table_args__ = (
+        one_of("company_size", CompanySize),
+        one_of("verification_level", VerificationLevel),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    slug: Mapped[str] = mapped_column(unique=True)
+    domain: Mapped[str | None] = mapped_column(unique=True)
+    description: Mapped[str | None]
+    logo_url: Mapped[str | None]
+    website: Mapped[str | None]
+    industry: Mapped[str | None]
+    company_size: Mapped[str | None]
+    phone: Mapped[str | None]
+    address: Mapped[str | None]
+    city: Mapped[str | None]
+    state: Mapped[str | None]
+    zip_code: Mapped[str | None]
+    country: Mapped[str | None] = mapped_column(server_default="US")
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    tax_id: Mapped[str | None]
+    registration_number: Mapped[str | None]
+    settings: Mapped[JsonObject]
+    is_verified: Mapped[No]
+    verification_level: Mapped[str] = mapped_column(
+        server_default=VerificationLevel.BASIC
+    )
+    is_active: Mapped[Yes]
+    created_by: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id", use_alter=True)
+    )
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Role(Base):
+    """A named set of permissions; without an organization it is one of the shipped roles that all can read."""
+
+    __tablename__ = "roles"
+    __table_args__ = (
+        Index(
+            "uq_roles_shipped_name",
+            "name",
+            unique=True,
+            postgresql_where=text("organization_id IS NULL"),
+        ),
+        UniqueConstraint("organization_id", "name"),
+    )
+
+    id: Mapped[Id]
+    organization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    name: Mapped[str]
+    description: Mapped[str | None]
+    permissions: Mapped[Words]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Membership(Tenant, Base):
+    __tablename__ = "user_organizations"
+    __table_args__ = (
+        tenant_key(),
+        UniqueConstraint("user_id", "organization_id"),
+        Index(None, "organization_id", "user_id"),
+        one_of("status", MembershipStatus),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    #: A shipped role or one of the same organization: the trigger `own_role` refuses any other.
+    role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id"))
+    status: Mapped[str] = mapped_column(server_default=MembershipStatus.ACTIVE)
+    invited_by: Mapped[UserRef | None]
+    joined_at: Mapped[datetime | None]
+    last_active_at: Mapped[datetime | None]
+    #: {"grant": [permission…], "deny": [permission…]}; deny wins.
+    permissions_override: Mapped[JsonObject]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class EncryptionKey(Tenant, Base):
+    """An organization's data key, wrapped by a master key that never enters the database."""
+
+    __tablename__ = "encryption_keys"
+    __table_args__ = (
+        tenant_key(),
+        Index(
+            "uq_encryption_keys_active",
+            "organization_id",
+            unique=True,
+            postgresql_where=text("status = 'active'"),
+        ),
+        one_of("status", KeyStatus),
+    )
+
+    id: Mapped[Id]
+    wrapped_key: Mapped[bytes]
+    master_key_id: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=KeyStatus.ACTIVE)
+    created_at: Mapped[CreatedAt]
+    retired_at: Mapped[datetime | None]
+
+
+class ActivityLog(Tenant, Base):
+    """What happened, by whom; monthly partitions, only ever appended to."""
+
+    __tablename__ = "activity_logs"
+    __table_args__ = (
+        one_of("actor_type", ActorType),
+        CheckConstraint(
+            "actor_type <> 'user' OR user_id IS NOT NULL", name="user_known"
+        ),
+        Index(None, "organization_id", "resource", "resource_id", "created_at"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+        sort_order=-3,
+    )
+    created_at: Mapped[datetime] = mapped_column(
+        primary_key=True, server_default=text("now()"), sort_order=-2
+    )
+    id: Mapped[UUID] = mapped_column(
+        primary_key=True, server_default=text("gen_random_uuid()"), sort_order=-1
+    )
+    actor_type: Mapped[str]
+    user_id: Mapped[UserRef | None]
+    action: Mapped[str]
+    resource: Mapped[str]
+    resource_id: Mapped[str | None]
+    log_metadata: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", JSONB(), server_default=text("'{}'")
+    )
+    ip_address: Mapped[str | None]
+    user_agent: Mapped[str | None]
