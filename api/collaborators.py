@@ -1,0 +1,58 @@
+"""What the API works with; `workers/wiring.py` hands it in, tests hand in their own real parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from db.outbox import OutboxEntry
+from db.session import Database
+from domain.actions import Catalogue
+
+
+class Dispatcher(Protocol):
+    """Carries committed outbox entries to the engine; the relay repeats whatever it could not deliver."""
+
+    async def dispatch(self, entry: OutboxEntry) -> None:
+        """Called after commit; never raises for an unreachable engine."""
+
+    async def finished(self, workflow_id: str, timeout: float) -> bool:
+        """True when the execution closed within `timeout` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """`token_secret` signs tokens, cursors and CSRF tokens; `pepper` goes into password hashes. Each ≥ 32 bytes."""
+
+    token_secret: bytes = field(repr=False)
+    pepper: bytes = field(repr=False)
+    public_url: str
+    #: bcrypt's cost; only tests lower it.
+    password_cost: int = 12
+
+    def __post_init__(self) -> None:
+        if len(self.token_secret) < 32 or len(self.pepper) < 32:
+            raise ValueError("token_secret and pepper must hold at least 32 random bytes each")
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    database: Database
+    catalogue: Catalogue
+    dispatcher: Dispatcher
+    security: Security
+    clock: Callable[[], datetime]
+
+
+def collaborators(request: Request) -> Collaborators:
+    found: Collaborators = request.app.state.collaborators
+    return found
+
+
+Parts = Annotated[Collaborators, Depends(collaborators)]

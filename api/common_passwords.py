@@ -1,0 +1,54 @@
+"""Passwords nobody should use: our own selection of the words and habits people reach for first.
+
+A list of a few thousand literal passwords is mostly variations of the same words, so the word is refused together
+with its variations: capitals, look-alike digits, and digits or punctuation around it.
+"""
+
+import re
+
+_WORDS = frozenset(
+    """
+    password passwort passphrase passcode letmein welcome login signin admin administrator root toor guest user username
+    default master manager secret secrets access account changeme change temp temporary test tester testing testtest
+    demo example sample hello hellothere iloveyou loveyou lovely love babygirl baby princess sunshine dragon monkey
+    football baseball basketball hockey soccer cricket superman batman spiderman starwars pokemon minecraft freedom
+    whatever trustno trustnoone nothing computer internet google facebook instagram linkedin twitter microsoft windows
+    apple android samsung iphone summer winter spring autumn january february march april june july august september
+    october november december monday tuesday wednesday thursday friday saturday sunday michael jennifer jessica ashley
+    daniel charlie thomas robert william andrew matthew joshua jordan hunter ginger pepper cheese cookie chocolate
+    banana orange purple yellow silver golden shadow flower butterfly angel angels heaven jesus christ blessed ninja
+    killer mustang ferrari porsche mercedes harley corvette yamaha liverpool arsenal chelsea barcelona realmadrid
+    london berlin paris newyork america england canada india mumbai delhi bangalore company business office server
+    database system security network perdure workflow workflows qwerty qwertyuiop qwertz azerty asdfgh asdfghjkl zxcvbn
+    zxcvbnm qazwsx qazwsxedc qweasd qweasdzxc asdf qwer abcdef abcdefgh abcd abc aaaa xxxx
+    """.split()
+)
+_LOOKALIKES = str.maketrans("01345789@$!", "oleastbgasi")
+_AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_RUNS = (
+    "0123456789012345",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb",
+)
+
+
+def is_common(password: str) -> bool:
+    """True for a listed word with its usual decorations, a repetition, a run along the alphabet or keyboard."""
+    plain = password.casefold()
+    if len(set(plain)) <= 2 or _repeats(plain):
+        return True
+    if plain.isdigit() and len(plain) <= 10 and len(set(plain)) <= 4:
+        return True
+    if any(plain in run or plain in run[::-1] for run in _RUNS):
+        return True
+    bare = _AROUND.sub("", plain)
+    lookalike = _AROUND.sub("", plain.translate(_LOOKALIKES))
+    if not bare:  # digits and punctuation only: dates, telephone numbers
+        return len(plain) < 14
+    return bool({bare, lookalike, bare.translate(_LOOKALIKES)} & _WORDS)
+
+
+def _repeats(text: str) -> bool:
+    """True when the text is one short piece written several times ("abcabcabc")."""
+    return len(text) >= 8 and (text + text).find(text, 1) in range(1, 5)

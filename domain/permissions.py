@@ -1,0 +1,128 @@
+"""Who may do what: a closed set of permissions, seven shipped roles, and one decision in which deny wins."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Permission(StrEnum):
+    ORGANIZATION_READ = "organization:read"
+    ORGANIZATION_WRITE = "organization:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    API_KEYS_READ = "api_keys:read"
+    API_KEYS_WRITE = "api_keys:write"
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_WRITE = "workflows:write"
+    WORKFLOWS_PUBLISH = "workflows:publish"
+    EXECUTIONS_READ = "executions:read"
+    EXECUTIONS_START = "executions:start"
+    EXECUTIONS_CANCEL = "executions:cancel"
+    TASKS_READ = "tasks:read"
+    TASKS_DECIDE = "tasks:decide"
+    CLIENTS_READ = "clients:read"
+    CLIENTS_WRITE = "clients:write"
+    AUDIT_READ = "audit:read"
+
+
+class RoleName(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MANAGER = "manager"
+    MEMBER = "member"
+    REVIEWER = "reviewer"
+    CLIENT = "client"
+    AUDITOR = "auditor"
+
+
+ALL = frozenset(Permission)
+
+_P = Permission
+
+_MEMBER = frozenset(
+    {
+        _P.ORGANIZATION_READ,
+        _P.MEMBERS_READ,
+        _P.API_KEYS_READ,
+        _P.API_KEYS_WRITE,
+        _P.WORKFLOWS_READ,
+        _P.EXECUTIONS_READ,
+        _P.EXECUTIONS_START,
+        _P.TASKS_READ,
+        _P.TASKS_DECIDE,
+        _P.CLIENTS_READ,
+        _P.CLIENTS_WRITE,
+    }
+)
+
+#: What each shipped role may do before a membership's own override is applied.
+ROLES: Mapping[RoleName, frozenset[Permission]] = {
+    RoleName.OWNER: ALL,
+    # Administrators do everything but replace the owner; that rule belongs to changing memberships, not to this table.
+    RoleName.ADMIN: ALL,
+    RoleName.MANAGER: _MEMBER
+    | {_P.WORKFLOWS_WRITE, _P.WORKFLOWS_PUBLISH, _P.EXECUTIONS_CANCEL, _P.AUDIT_READ},
+    RoleName.MEMBER: _MEMBER,
+    RoleName.REVIEWER: frozenset(
+        {_P.ORGANIZATION_READ, _P.EXECUTIONS_READ, _P.TASKS_READ, _P.TASKS_DECIDE, _P.CLIENTS_READ}
+    ),
+    # A client of the organization sees and answers the tasks put to it, nothing else.
+    RoleName.CLIENT: frozenset({_P.TASKS_READ, _P.TASKS_DECIDE}),
+    RoleName.AUDITOR: frozenset(
+        {
+            _P.ORGANIZATION_READ,
+            _P.MEMBERS_READ,
+            _P.WORKFLOWS_READ,
+            _P.EXECUTIONS_READ,
+            _P.TASKS_READ,
+            _P.CLIENTS_READ,
+            _P.AUDIT_READ,
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A membership's own exceptions to its role."""
+
+    grant: frozenset[Permission] = frozenset()
+    deny: frozenset[Permission] = frozenset()
+
+    @classmethod
+    def parse(cls, stored: Mapping[str, Any] | None) -> "Override":
+        """Reads `{"grant": [...], "deny": [...]}`; a word outside the closed set grants nothing.
+
+        An unknown word under `deny` is ignored too: it names nothing that could be allowed.
+        """
+        stored = stored or {}
+        return cls(known(stored.get("grant") or ()), known(stored.get("deny") or ()))
+
+
+def known(words: Iterable[Any]) -> frozenset[Permission]:
+    """The members of the closed set among `words`."""
+    return frozenset(Permission(word) for word in words if isinstance(word, str) and word in _VALUES)
+
+
+_VALUES = frozenset(permission.value for permission in Permission)
+_ROLES_BY_NAME = {role.value: permissions for role, permissions in ROLES.items()}
+
+
+def of_role(role: str) -> frozenset[Permission]:
+    """The permissions of a shipped role; an unknown role may do nothing."""
+    return _ROLES_BY_NAME.get(role, frozenset())
+
+
+def decide(
+    role: str, override: Mapping[str, Any] | None = None, scopes: Iterable[str] | None = None
+) -> frozenset[Permission]:
+    """What a member may do now: role + granted − denied, and for an API key only what its scopes name."""
+    exceptions = Override.parse(override)
+    allowed = (of_role(role) | exceptions.grant) - exceptions.deny
+    return allowed if scopes is None else allowed & known(scopes)
+
+
+def may_grant(grantor: Iterable[Permission], wanted: Iterable[Permission]) -> frozenset[Permission]:
+    """The permissions among `wanted` that the grantor lacks and so may not pass on; empty means allowed."""
+    return frozenset(wanted) - frozenset(grantor)

@@ -1,0 +1,59 @@
+import asyncio
+
+import pytest
+
+from api.common_passwords import is_common
+from api.passwords import Passwords, check
+
+passwords = Passwords(b"a pepper of thirty-two bytes.....", cost=4)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password", "Password1!", "P@ssw0rd123", "12345678", "qwertyuiop", "aaaaaaaa", "abcabcabc", "welcome2026", "20262026",
+     "letmein!!", "11112222", "asdfghjkl", "87654321"],
+)  # fmt: skip
+def test_common_passwords_are_refused(password: str) -> None:
+    assert is_common(password)
+    assert check(password, email="a@b.example", pointer="#/password")
+
+
+@pytest.mark.parametrize(
+    "password", ["tidal ferns at dusk", "x7Gq-rmW2-kk", "дом у дороги", "correct horse battery"]
+)
+def test_other_passwords_are_accepted(password: str) -> None:
+    assert check(password, email="a@b.example", pointer="#/password") == []
+
+
+def test_bounds_and_the_address_itself() -> None:
+    assert check("seven77", email="a@b.example", pointer="#/password")
+    assert check("x7" * 129, email="a@b.example", pointer="#/password")
+    assert check("tidal ferns " * 20, email="a@b.example", pointer="#/password") == []
+    assert check("Mara.Lind@b.example", email="mara.lind@b.example", pointer="#/password")
+    assert check("mara.lind", email="mara.lind@b.example", pointer="#/password")
+
+
+async def test_a_password_is_kept_whole_beyond_bcrypts_72_bytes() -> None:
+    long = "x" * 80
+    stored = await passwords.hash(long)
+    assert stored.startswith("v1$$2b$04$") and long not in stored
+    assert await passwords.verify(long, stored)
+    assert not await passwords.verify(long + "y", stored)
+    assert not await passwords.verify("x" * 79 + "y", stored)
+
+
+async def test_the_pepper_matters() -> None:
+    stored = await passwords.hash("tidal ferns at dusk")
+    assert not await Passwords(b"another pepper", cost=4).verify("tidal ferns at dusk", stored)
+
+
+async def test_an_unknown_user_never_matches_not_even_the_dummy() -> None:
+    assert not await passwords.verify("nobody's password", None)
+    assert not await passwords.verify("anything", "not a hash of ours")
+
+
+def test_a_cheaper_hash_is_outdated() -> None:
+    stored = asyncio.run(passwords.hash("tidal ferns at dusk"))
+    assert not passwords.outdated(stored)
+    assert Passwords(b"p", cost=5).outdated(stored)
+    assert passwords.outdated("$2b$04$whatever")
