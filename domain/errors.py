@@ -7,12 +7,16 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a document or payload: where it is, what it is, how to mend it."""
+    """One thing wrong with a document or payload: where it is, what it is, how to mend it.
+
+    `severity` is "error" or "warning"; a warning tells, but does not hinder.
+    """
 
     pointer: str
     message: str
     suggestion: str | None = None
     code: str = "invalid"
+    severity: str = "error"
 
     def as_json(self) -> dict[str, str | None]:
         return asdict(self)
