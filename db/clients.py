@@ -1,9 +1,14 @@
 """Clients of an organization and the people to talk to there."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Numeric, text
+from sqlalchemy import Index, Numeric, RowMapping, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -22,7 +27,20 @@ from db.base import (
     tenant_key,
     within,
 )
+from db.rows import (
+    Before,
+    change,
+    containing,
+    many,
+    newest_first,
+    one,
+    refusing,
+    remove,
+    unchanged,
+)
+from db.tenants import Membership
 from domain.clients import ClientStatus, ClientType
+from domain.errors import Conflict, Invalid, Problem
 
 
 class Client(Tenant, Base):
@@ -101,3 +119,167 @@ class Contact(Tenant, Base):
     created_by: Mapped[UserRef | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+class ClientNumberTaken(Conflict):
+    """Another client of your organization has this client_number."""
+
+    code = "client_number_taken"
+
+    def __init__(self) -> None:
+        problem = Problem(
+            "#/client_number",
+            "Another client has this number.",
+            "Choose a number that is free.",
+        )
+        super().__init__(problems=[problem])
+
+
+class ClientInUse(Conflict):
+    """Contacts belong to this client; remove them first, or set the client's status to inactive."""
+
+    code = "client_in_use"
+
+
+def _nobody(field: str, what: str) -> Invalid:
+    return Invalid(
+        problems=[
+            Problem(
+                f"#/{field}",
+                f"There is no {what} with this id in your organization.",
+                "Send the id of one.",
+            )
+        ]
+    )
+
+
+_CLIENT_REFUSALS = {
+    "uq_clients_number": ClientNumberTaken,
+    "fk_contacts_client_id": ClientInUse,
+}
+_CONTACT_REFUSALS = {"fk_contacts_client_id": lambda: _nobody("client_id", "client")}
+
+
+class Clients:
+    """The clients of the organization the transaction belongs to."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def insert_once(self, id: UUID, values: Mapping[str, Any]) -> bool:
+        """Create the client unless this id exists already; True when it was created now.
+
+        `values` hold columns of `clients`, at least `organization_id` and `name`. Raises ClientNumberTaken when
+        another client has the number, Invalid when `assigned_manager` is nobody here.
+        """
+        statement = (
+            insert(Client)
+            .values(id=id, **values)
+            .on_conflict_do_nothing(index_elements=[Client.id])
+        )
+        await self._require_member(values)
+        with refusing(_CLIENT_REFUSALS):
+            return (await self._tx.execute(statement)).rowcount == 1
+
+    async def get(self, id: UUID) -> RowMapping:
+        """All columns; raises NotFound."""
+        return one(await self._tx.execute(select(Client).where(Client.id == id)))
+
+    async def page(
+        self, *, q: str | None, status: str | None, before: Before | None, limit: int
+    ) -> Sequence[RowMapping]:
+        """Newest first, after the row `before`; `q` is looked for in names, number and e-mail address."""
+        statement = newest_first(
+            select(Client), Client.created_at, Client.id, before
+        ).limit(limit)
+        if status is not None:
+            statement = statement.where(Client.status == status)
+        if q:
+            statement = statement.where(
+                containing(
+                    q,
+                    Client.name,
+                    Client.company_name,
+                    Client.client_number,
+                    Client.email,
+                )
+            )
+        return await many(self._tx, statement)
+
+    async def change(
+        self, id: UUID, values: Mapping[str, Any], *, seen: datetime | None = None
+    ) -> RowMapping:
+        """Write `values`, if nobody else wrote since `seen`; raises NotFound, Stale, ClientNumberTaken."""
+        await self._require_member(values)
+        with refusing(_CLIENT_REFUSALS):
+            return await change(
+                self._tx, Client, id, unchanged(Client.updated_at, seen), values
+            )
+
+    async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
+        """Raises NotFound, Stale, and ClientInUse while contacts refer to the client."""
+        with refusing(_CLIENT_REFUSALS):
+            await remove(self._tx, Client, id, unchanged(Client.updated_at, seen))
+
+    async def _require_member(self, values: Mapping[str, Any]) -> None:
+        """The foreign key accepts any user there is; a manager has to belong to the same organization."""
+        manager = values.get("assigned_manager")
+        if manager is not None:
+            known = select(Membership.id).where(Membership.user_id == manager)
+            if (await self._tx.execute(known)).first() is None:
+                raise _nobody("assigned_manager", "member")
+
+
+class Contacts:
+    """The people to talk to, at clients or on their own."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def insert(self, id: UUID, values: Mapping[str, Any]) -> RowMapping:
+        """Create a contact; raises Invalid when `client_id` is no client of this organization."""
+        with refusing(_CONTACT_REFUSALS):
+            return one(
+                await self._tx.execute(
+                    insert(Contact)
+                    .values(id=id, **values)
+                    .returning(*Contact.__table__.c)
+                )
+            )
+
+    async def get(self, id: UUID) -> RowMapping:
+        """All columns; raises NotFound."""
+        return one(await self._tx.execute(select(Contact).where(Contact.id == id)))
+
+    async def page(
+        self,
+        *,
+        q: str | None,
+        client_id: UUID | None,
+        before: Before | None,
+        limit: int,
+    ) -> Sequence[RowMapping]:
+        """Newest first, after the row `before`; `q` is looked for in names and e-mail address."""
+        statement = newest_first(
+            select(Contact), Contact.created_at, Contact.id, before
+        ).limit(limit)
+        if client_id is not None:
+            statement = statement.where(Contact.client_id == client_id)
+        if q:
+            statement = statement.where(
+                containing(q, Contact.first_name, Contact.last_name, Contact.email)
+            )
+        return await many(self._tx, statement)
+
+    async def change(
+        self, id: UUID, values: Mapping[str, Any], *, seen: datetime | None = None
+    ) -> RowMapping:
+        """Write `values`, if nobody else wrote since `seen`; raises NotFound, Stale, Invalid (no such client)."""
+        with refusing(_CONTACT_REFUSALS):
+            return await change(
+                self._tx, Contact, id, unchanged(Contact.updated_at, seen), values
+            )
+
+    async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
+        """Raises NotFound, Stale."""
+        await remove(self._tx, Contact, id, unchanged(Contact.updated_at, seen))

@@ -1,8 +1,20 @@
 """Stored definitions, their frozen versions and what starts them."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    RowMapping,
+    UniqueConstraint,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -21,6 +33,7 @@ from db.base import (
     tenant_key,
     within,
 )
+from db.rows import Before, change, containing, many, newest_first, one, unchanged
 from domain.definitions.lifecycle import DefinitionStatus, Visibility
 from domain.executions import TriggerType
 
@@ -107,3 +120,137 @@ class Trigger(Tenant, Base):
     is_active: Mapped[Yes]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+_WORKFLOW = tuple(Workflow.__table__.c)
+#: What a list shows: everything but the documents.
+_SUMMARY = tuple(
+    column
+    for column in _WORKFLOW
+    if column.name
+    not in {
+        "definition",
+        "layout",
+        "triggers",
+        "actions",
+        "variables",
+        "assigned_users",
+    }
+)
+_VERSION = tuple(
+    column
+    for column in WorkflowVersion.__table__.c
+    if column.name not in {"document", "compiled"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFilters:
+    status: str | None = None
+    category: str | None = None
+    q: str | None = None
+
+
+class Workflows:
+    """The stored workflows of the organization the transaction belongs to."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def insert(self, id: UUID, values: Mapping[str, Any]) -> RowMapping:
+        """Store a draft; `values` hold columns of `workflows`. All columns afterwards."""
+        return one(
+            await self._tx.execute(
+                insert(Workflow).values(id=id, **values).returning(*_WORKFLOW)
+            )
+        )
+
+    async def get(self, id: UUID) -> RowMapping:
+        """All columns; raises NotFound."""
+        return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id)))
+
+    async def lock(self, id: UUID) -> RowMapping:
+        """As `get`, holding the row until the transaction ends."""
+        return one(
+            await self._tx.execute(
+                select(*_WORKFLOW).where(Workflow.id == id).with_for_update()
+            )
+        )
+
+    async def page(
+        self, filters: WorkflowFilters, *, before: Before | None, limit: int
+    ) -> Sequence[RowMapping]:
+        """Newest first, after the row `before`, without documents; `q` is looked for in name and description."""
+        statement = newest_first(
+            select(*_SUMMARY), Workflow.created_at, Workflow.id, before
+        ).limit(limit)
+        if filters.status is not None:
+            statement = statement.where(Workflow.status == filters.status)
+        if filters.category is not None:
+            statement = statement.where(Workflow.category == filters.category)
+        if filters.q:
+            statement = statement.where(
+                containing(filters.q, Workflow.name, Workflow.description)
+            )
+        return await many(self._tx, statement)
+
+    async def change(
+        self, id: UUID, values: Mapping[str, Any], *, revision: int | None = None
+    ) -> RowMapping:
+        """Write `values`, if `revision` is still the current one; raises NotFound, Stale."""
+        return await change(
+            self._tx,
+            Workflow,
+            id,
+            unchanged(Workflow.revision, revision),
+            {**values, "revision": Workflow.revision + 1},
+        )
+
+
+class Versions:
+    """Published versions: written once, never changed."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def insert(self, values: Mapping[str, Any]) -> RowMapping:
+        """Freeze a version; `values` hold columns of `workflow_versions`. Its facts without the documents."""
+        return one(
+            await self._tx.execute(
+                insert(WorkflowVersion).values(**values).returning(*_VERSION)
+            )
+        )
+
+    async def summary(self, id: UUID) -> RowMapping:
+        """The facts of a version without its documents; raises NotFound."""
+        return one(
+            await self._tx.execute(select(*_VERSION).where(WorkflowVersion.id == id))
+        )
+
+    async def get(self, workflow_id: UUID, number: int) -> RowMapping:
+        """All columns; raises NotFound."""
+        statement = select(WorkflowVersion).where(
+            WorkflowVersion.workflow_id == workflow_id, WorkflowVersion.number == number
+        )
+        return one(await self._tx.execute(statement))
+
+    async def find(self, workflow_id: UUID, *, id: UUID) -> RowMapping:
+        """All columns of the version with this id; raises NotFound."""
+        statement = select(WorkflowVersion).where(
+            WorkflowVersion.id == id, WorkflowVersion.workflow_id == workflow_id
+        )
+        return one(await self._tx.execute(statement))
+
+    async def page(
+        self, workflow_id: UUID, *, before: int | None, limit: int
+    ) -> Sequence[RowMapping]:
+        """Newest first, numbers below `before`, without documents."""
+        statement = (
+            select(*_VERSION)
+            .where(WorkflowVersion.workflow_id == workflow_id)
+            .order_by(WorkflowVersion.number.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(WorkflowVersion.number < before)
+        return await many(self._tx, statement)

@@ -1,0 +1,57 @@
+"""Field types the bodies of every slice are made of. The gate (`api/bodies.py`) has refused unstorable text before."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from domain.definitions.values import MAX_BYTES, ValueRefused, check_value
+
+#: engine.md §8: a definition is at most 256 KB; what belongs to it is bounded the same way.
+DEFINITION_BYTES = 262_144
+
+
+class Body(BaseModel):
+    """A request body: a member nobody knows is an error, so a typing mistake is never silently dropped."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def bounded_json(max_bytes: int) -> Callable[[Any], Any]:
+    """A validator that copies a JSON value, or says where it is too large or too deep."""
+
+    def check(value: Any) -> Any:
+        try:
+            return check_value(value, max_bytes=max_bytes)
+        except ValueRefused as refusal:
+            raise PydanticCustomError(
+                "json", "{reason}", {"reason": str(refusal)}
+            ) from None
+
+    return check
+
+
+#: One line of text, as names and codes are.
+Line: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+]
+#: Several sentences by a person.
+Prose: TypeAlias = Annotated[str, StringConstraints(max_length=4_000)]
+Email: TypeAlias = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+\.[^\s@]+$"
+    ),
+]
+#: Any JSON value an execution may be given.
+AnyJson: TypeAlias = Annotated[Any, AfterValidator(bounded_json(MAX_BYTES))]
+JsonObject: TypeAlias = Annotated[
+    dict[str, Any], AfterValidator(bounded_json(MAX_BYTES))
+]
+DefinitionObject: TypeAlias = Annotated[
+    dict[str, Any], AfterValidator(bounded_json(DEFINITION_BYTES))
+]
+DefinitionList: TypeAlias = Annotated[
+    list[Any], AfterValidator(bounded_json(DEFINITION_BYTES))
+]
