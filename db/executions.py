@@ -1,10 +1,27 @@
 """The mirror: what every execution and each of its steps is doing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    RowMapping,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -21,6 +38,8 @@ from db.base import (
     tenant_key,
     within,
 )
+from db.rows import Before
+from domain.errors import NotFound
 from domain.executions import ExecutionStatus, StepStatus
 
 
@@ -44,9 +63,7 @@ class WorkflowExecution(Tenant, Base):
         Index(
             "ix_workflow_executions_open",
             "updated_at",
-            postgresql_where=text(
-                "status IN ('queued', 'running', 'waiting', 'paused')"
-            ),
+            postgresql_where=text("status IN ('queued', 'running', 'waiting', 'paused')"),
         ),
         one_of("status", ExecutionStatus),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
@@ -69,9 +86,7 @@ class WorkflowExecution(Tenant, Base):
     current_step: Mapped[int] = mapped_column(server_default="0")
     current_pointer: Mapped[str | None]
     #: (run start, history length, n), compared left to right: an older report never overwrites a newer one.
-    mirror_version: Mapped[list[int]] = mapped_column(
-        ARRAY(BigInteger()), server_default="{0,0,0}"
-    )
+    mirror_version: Mapped[list[int]] = mapped_column(ARRAY(BigInteger()), server_default="{0,0,0}")
     waiting_on: Mapped[JsonValue]
     output: Mapped[JsonValue]
     error: Mapped[JsonValue]
@@ -116,3 +131,148 @@ class ExecutionStep(Tenant, Base):
     error: Mapped[JsonValue]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """An accepted trigger. `temporal_workflow_id` is decided here, before anything is started."""
+
+    id: UUID
+    workflow_id: UUID
+    workflow_version_id: UUID
+    temporal_workflow_id: str
+    trigger_event: str
+    trigger_data: dict[str, Any]
+    trigger_key: str | None = None
+    kind: str = "workflow"
+    started_by: UUID | None = None
+    context: dict[str, Any] | None = None
+
+
+class CancelResult(StrEnum):
+    """What a request to cancel found."""
+
+    CLOSED = "closed"
+    REQUESTED = "requested"
+    ALREADY_REQUESTED = "already_requested"
+    TERMINAL = "terminal"
+
+
+class Executions:
+    """Executions of the current organization, as their users see them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def queue(self, organization_id: UUID, new: NewExecution) -> datetime:
+        """Write the row of an accepted trigger; returns when. Raises IntegrityError on a repeated trigger key."""
+        created = await self._connection.scalar(
+            insert(WorkflowExecution)
+            .values(
+                id=new.id,
+                organization_id=organization_id,
+                workflow_id=new.workflow_id,
+                workflow_version_id=new.workflow_version_id,
+                kind=new.kind,
+                trigger_event=new.trigger_event,
+                trigger_data=new.trigger_data,
+                trigger_key=new.trigger_key,
+                temporal_workflow_id=new.temporal_workflow_id,
+                started_by=new.started_by,
+                execution_context=new.context or {},
+                started_at=None,
+            )
+            .returning(WorkflowExecution.created_at)
+        )
+        assert created is not None
+        return created
+
+    async def get(self, execution_id: UUID) -> RowMapping:
+        """Raises NotFound."""
+        query = select(*WorkflowExecution.__table__.columns).where(WorkflowExecution.id == execution_id)
+        row = (await self._connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise NotFound
+        return row
+
+    async def page(
+        self,
+        *,
+        limit: int,
+        before: Before | None = None,
+        workflow_id: UUID | None = None,
+        statuses: Sequence[str] = (),
+        trigger: str | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+    ) -> Sequence[RowMapping]:
+        """The newest executions first, one more than `limit` when there is a next page."""
+        table = WorkflowExecution
+        query = select(*table.__table__.columns).order_by(table.created_at.desc(), table.id.desc())
+        if before is not None:
+            query = query.where(tuple_(table.created_at, table.id) < before)
+        if workflow_id is not None:
+            query = query.where(table.workflow_id == workflow_id)
+        if statuses:
+            query = query.where(table.status.in_(statuses))
+        if trigger is not None:
+            query = query.where(table.trigger_event.startswith(trigger, autoescape=True))
+        if created_from is not None:
+            query = query.where(table.created_at >= created_from)
+        if created_to is not None:
+            query = query.where(table.created_at < created_to)
+        return (await self._connection.execute(query.limit(limit + 1))).mappings().all()
+
+    async def steps(
+        self, execution_id: UUID, *, limit: int = 500, after: int | None = None
+    ) -> Sequence[RowMapping]:
+        """Steps in the order in which they began, one more than `limit` when there is a next page."""
+        query = select(*ExecutionStep.__table__.columns).where(ExecutionStep.execution_id == execution_id)
+        if after is not None:
+            query = query.where(ExecutionStep.position > after)
+        query = query.order_by(ExecutionStep.position).limit(limit + 1)
+        return (await self._connection.execute(query)).mappings().all()
+
+    async def request_cancel(self, execution_id: UUID) -> tuple[CancelResult, RowMapping]:
+        """Close a queued execution together with its outbox row, or note the request for a started one.
+
+        The caller adds the outbox entry for REQUESTED. Raises NotFound.
+        """
+        locked = select(WorkflowExecution.id).where(WorkflowExecution.id == execution_id).with_for_update()
+        if await self._connection.scalar(locked) is None:
+            raise NotFound
+        row = await self.get(execution_id)
+        if ExecutionStatus(row["status"]).is_terminal:
+            return CancelResult.TERMINAL, row
+        if row["cancel_requested_at"] is not None:
+            return CancelResult.ALREADY_REQUESTED, row
+        closed = await self._connection.scalar(_CLOSE_QUEUED, {"execution_id": execution_id})
+        result = CancelResult.CLOSED if closed else CancelResult.REQUESTED
+        if not closed:
+            await self._connection.execute(
+                update(WorkflowExecution)
+                .where(WorkflowExecution.id == execution_id)
+                .values(cancel_requested_at=func.now())
+            )
+        return result, await self.get(execution_id)
+
+
+#: A queued execution is closed here only while nobody holds the lease of its start; otherwise it may be starting
+#: right now, and the cancellation follows it to Temporal.
+_CLOSE_QUEUED = text(
+    """
+    WITH unsent AS (
+        SELECT id FROM outbox
+        WHERE execution_id = :execution_id AND kind = 'start' AND dispatched_at IS NULL AND leased_until < now()
+        FOR UPDATE SKIP LOCKED
+    ), withdrawn AS (
+        UPDATE outbox SET dispatched_at = now(), last_error = 'cancelled before the start'
+        WHERE id IN (SELECT id FROM unsent) RETURNING id
+    )
+    UPDATE workflow_executions
+    SET status = 'cancelled', completed_at = now(), cancel_requested_at = now(),
+        error_message = 'Cancelled before it started'
+    WHERE id = :execution_id AND status = 'queued' AND EXISTS (SELECT 1 FROM withdrawn)
+    RETURNING id
+    """
+)

@@ -1,0 +1,126 @@
+"""What the interpreter asks of the world (commands), what the world answers (events), what it reports (records)."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from domain.actions import Effect, Lane
+from domain.definitions.expressions import Json
+from domain.executions import ExecutionStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Shaping:
+    """The output and export expressions of a step, to be evaluated where its output arises.
+
+    `step` names them in the program; `scope` holds just the values they read.
+    """
+
+    step: str
+    scope: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class CallAction:
+    occurrence: str
+    name: str
+    action: str
+    version: str
+    lane: Lane
+    effect: Effect
+    timeout_ms: int
+    arguments: Json
+    shaping: Shaping | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    occurrence: str
+    name: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """The activation budget is spent: continue from this state somewhere that has time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    status: ExecutionStatus
+    output: Json = None
+    error: dict[str, Json] | None = None
+
+
+Command: TypeAlias = CallAction | Sleep | Yield | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command succeeded. `shaped` is set when the activity evaluated the step's shaping itself."""
+
+    now: int
+    occurrence: str
+    output: Json
+    shaped: dict[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    now: int
+    occurrence: str
+    error: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    now: int
+
+
+Event: TypeAlias = Resume | Completed | Failed | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A line of the step log; the latest record of an occurrence replaces earlier ones. Times are epoch ms."""
+
+    occurrence: str
+    pointer: str
+    name: str
+    kind: str
+    action: str | None
+    visit: int
+    position: int
+    status: StepStatus
+    started: int
+    completed: int | None = None
+    input: Json = None
+    output: Json = None
+    error: dict[str, Json] | None = None
+
+
+_COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, Yield, Finish)}
+
+
+def command_as_json(command: Command) -> dict[str, Json]:
+    values: dict[str, Any] = {name: getattr(command, name) for name in command.__slots__}
+    if isinstance(command, CallAction) and command.shaping is not None:
+        values["shaping"] = {"step": command.shaping.step, "scope": command.shaping.scope}
+    return {"is": type(command).__name__, **values}
+
+
+def command_from_json(data: dict[str, Any]) -> Command:
+    values = dict(data)
+    kind = _COMMANDS[values.pop("is")]
+    if kind is CallAction:
+        values["lane"], values["effect"] = Lane(values["lane"]), Effect(values["effect"])
+        if values.get("shaping"):
+            values["shaping"] = Shaping(**values["shaping"])
+    elif kind is Finish:
+        values["status"] = ExecutionStatus(values["status"])
+    command: Command = kind(**values)
+    return command

@@ -1,0 +1,109 @@
+"""The whole state of an execution as one serialisable value: a tree of frames, the context and some counters."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from domain.definitions.expressions import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A block being walked or a step that has begun; `parent` links them into a tree.
+
+    `at` is the index of the current step (block) or of the current iteration (loop);
+    `value` is the data arriving at that step (block) or the transformed input (step).
+    """
+
+    id: int
+    parent: int | None
+    kind: Literal["block", "step"]
+    pointer: str
+    at: int = 0
+    value: Json = None
+    raw: Json = None
+    visit: int = 0
+    position: int = 0
+    started: int = 0
+    items: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One transition that is due. It stays in the state until it was carried out completely."""
+
+    do: Literal["begin", "enter", "iterate", "leave", "fault", "finish"]
+    frame: int = 0
+    value: Json = None
+    #: What an activity made of its own output; None when shaping is still to be done.
+    shaped: dict[str, Json] | None = None
+    #: Where a switch leads instead of the step's own `then`.
+    then: str | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """Copied once per `advance`, changed only inside it."""
+
+    engine: int
+    execution: dict[str, Json]
+    context: Json
+    input: Json = None
+    frames: dict[int, Frame] = field(default_factory=dict)
+    todo: list[Todo] = field(default_factory=list)
+    #: Occurrences whose command is in flight, and the frame each belongs to.
+    pending: dict[str, int] = field(default_factory=dict)
+    visits: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, Json] = field(default_factory=dict)
+    next_frame: int = 1
+    occurrences: int = 0
+    budget: int = 10_000
+    progress: int = 0
+    current_step: int = 0
+    now: int = 0
+
+    def copy(self) -> Self:
+        return replace(
+            self,
+            frames=dict(self.frames),
+            todo=list(self.todo),
+            pending=dict(self.pending),
+            visits=dict(self.visits),
+            steps=dict(self.steps),
+        )
+
+    def add_frame(self, **values: Any) -> Frame:
+        frame = Frame(id=self.next_frame, **values)
+        self.next_frame += 1
+        self.frames[frame.id] = frame
+        return frame
+
+    def change(self, frame: Frame, **values: Any) -> Frame:
+        self.frames[frame.id] = changed = replace(frame, **values)
+        return changed
+
+    def as_json(self) -> dict[str, Json]:
+        out: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
+        out["frames"] = [_sparse(frame) for frame in self.frames.values()]
+        out["todo"] = [_sparse(todo) for todo in self.todo]
+        return out
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        state = cls(**{name: data[name] for name in _PLAIN})
+        state.frames = {frame["id"]: Frame(**frame) for frame in data["frames"]}
+        state.todo = [Todo(**todo) for todo in data["todo"]]
+        return state
+
+
+_PLAIN = tuple(f.name for f in fields(State) if f.name not in ("frames", "todo"))
+_DEFAULTS = {kind: {f.name: f.default for f in fields(kind)} for kind in (Frame, Todo)}
+
+
+def _sparse(value: Frame | Todo) -> dict[str, Json]:
+    """Only what differs from the default: states are recorded in history at every segment."""
+    defaults = _DEFAULTS[type(value)]
+    return {
+        name: current
+        for name, default in defaults.items()
+        if (current := getattr(value, name)) is not default and current != default
+    }

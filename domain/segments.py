@@ -1,0 +1,113 @@
+"""What travels between an execution's workflow and its activities. Plain data; Temporal stores it in history."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from domain.definitions.commands import StepRecord
+from domain.definitions.expressions import Json
+from domain.executions import ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The version an execution runs for life; the hash finds its compiled form in a worker's cache."""
+
+    version_id: str
+    sha256: str
+    compiled: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWait:
+    """A wait that outlives a continue-as-new: registered already, with an absolute end for a timer."""
+
+    occurrence: str
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What continue-as-new hands to the next run."""
+
+    state: dict[str, Any]
+    waits: list[PendingWait]
+    decisions: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStart:
+    """The argument of the execution workflow."""
+
+    execution_id: str
+    pinned: Pinned
+    input: Any
+    trigger: dict[str, Any]
+    started_by: str | None = None
+    budget: int = 10_000
+    #: Off only to measure what the mirror costs.
+    mirror: bool = True
+    carried: Carried | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Adjacent short built-ins to run in one go, beginning with `command` (none: just continue from `state`)."""
+
+    pinned_version: str
+    sha256: str
+    started_by: str | None
+    state: dict[str, Any]
+    command: dict[str, Any] | None
+    records: list[StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEnd:
+    """Where the segment stopped: the state, and the commands that need the workflow."""
+
+    state: dict[str, Any]
+    commands: list[dict[str, Any]]
+    #: Records the segment has not written itself.
+    records: list[StepRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """One call of an action as an activity of its own."""
+
+    pinned_version: str
+    sha256: str
+    started_by: str | None
+    command: dict[str, Any]
+    records: list[StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """`shaped` when the step's output and export were evaluated in the activity, else `output` as it is."""
+
+    output: Any = None
+    shaped: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A wait to be shown in the mirror before it begins."""
+
+    kind: Literal["timer", "task"]
+    occurrence: str
+    step: str
+    until: int | None
+    #: Of a task: the arguments of `approve`.
+    arguments: Json
+    records: list[StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The outcome of an execution, to be committed before it closes in Temporal."""
+
+    status: ExecutionStatus
+    output: Any
+    error: dict[str, Any] | None
+    records: list[StepRecord]

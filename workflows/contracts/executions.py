@@ -1,0 +1,78 @@
+"""What the execution workflow calls: names, types, timeouts. `activities/executions.py` implements each stub."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+
+from domain.definitions.commands import StepRecord
+from domain.segments import Ending, Segment, SegmentEnd, Waiting
+
+WORKFLOW: Final = "execution"
+WORKFLOW_QUEUE: Final = "workflows"
+ACTIVITY_QUEUE: Final = "io"
+DECIDE: Final = "decide"
+
+#: Only the database can make these fail, and then nothing else is worth doing: repeat until it is back.
+_UNTIL_IT_WORKS = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5), maximum_attempts=0
+)
+
+SEGMENT: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=120),
+    retry_policy=_UNTIL_IT_WORKS,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+#: Short transactions of the mirror.
+RECORD: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=_UNTIL_IT_WORKS,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+#: Added to an action's own timeout for its two transactions.
+MARGIN: Final = timedelta(seconds=20)
+
+
+def perform_config(timeout: timedelta) -> ActivityConfig:
+    """An action runs under its own timeout; the heartbeat notices a lost worker long before that."""
+    return ActivityConfig(
+        task_queue=ACTIVITY_QUEUE,
+        start_to_close_timeout=timeout + MARGIN,
+        heartbeat_timeout=timedelta(seconds=10),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=0
+        ),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+@activity.defn
+async def run_segment(segment: Segment) -> SegmentEnd:
+    """Run short built-ins and the steps between them until a command needs the workflow."""
+    raise _stub()
+
+
+@activity.defn
+async def begin_wait(waiting: Waiting) -> None:
+    """Show the wait in the mirror and, for a task, put it into the inbox."""
+    raise _stub()
+
+
+@activity.defn
+async def finish_execution(ending: Ending) -> None:
+    """Commit the outcome, the last steps and everything that follows from them, in one transaction."""
+    raise _stub()
+
+
+@activity.defn
+async def record_steps(records: list[StepRecord]) -> None:
+    """Write step records that are too many to travel with another activity."""
+    raise _stub()
+
+
+def _stub() -> Any:
+    return RuntimeError("a contract was called instead of its implementation; check the worker's wiring")
