@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     MetaData,
     Table,
     Text,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.schema import ColumnCollectionMixin
 
 type_map = {
     UUID: Uuid(),
@@ -33,10 +35,11 @@ type_map = {
 }
 
 
-def _last_column(constraint: Constraint, _: Table) -> str:
-    """A foreign key is named after the column that tells it apart: every one of a tenant begins with organization_id."""
-    assert isinstance(constraint, ForeignKeyConstraint)
-    return constraint.column_keys[-1]
+def _own_columns(constraint: Constraint | Index, _: Table) -> str:
+    """Names tell what differs: a tenant table's keys all begin with the organization, so it is left out."""
+    assert isinstance(constraint, ColumnCollectionMixin)
+    names = [column.name for column in constraint.columns]
+    return "_".join([name for name in names if name != "organization_id"] or names)
 
 
 class Base(DeclarativeBase):
@@ -44,11 +47,11 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(
         naming_convention={
-            "last_column": _last_column,
+            "own_columns": _own_columns,
             "pk": "pk_%(table_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(last_column)s",
+            "uq": "uq_%(table_name)s_%(own_columns)s",
+            "ix": "ix_%(table_name)s_%(own_columns)s",
+            "fk": "fk_%(table_name)s_%(own_columns)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
@@ -57,26 +60,16 @@ class Base(DeclarativeBase):
 
 Id = Annotated[
     UUID,
-    mapped_column(
-        primary_key=True, server_default=text("gen_random_uuid()"), sort_order=-2
-    ),
+    mapped_column(primary_key=True, server_default=text("gen_random_uuid()"), sort_order=-2),
 ]
 UserRef = Annotated[UUID, mapped_column(ForeignKey("users.id"))]
-CreatedAt = Annotated[
-    datetime, mapped_column(server_default=text("now()"), sort_order=90)
-]
+CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"), sort_order=90)]
 #: Kept current by the trigger `touch` on every table that has it.
-UpdatedAt = Annotated[
-    datetime, mapped_column(server_default=text("now()"), sort_order=91)
-]
+UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"), sort_order=91)]
 Yes = Annotated[bool, mapped_column(server_default=text("true"))]
 No = Annotated[bool, mapped_column(server_default=text("false"))]
-JsonObject = Annotated[
-    dict[str, Any], mapped_column(JSONB(none_as_null=True), server_default=text("'{}'"))
-]
-JsonList = Annotated[
-    list[Any], mapped_column(JSONB(none_as_null=True), server_default=text("'[]'"))
-]
+JsonObject = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True), server_default=text("'{}'"))]
+JsonList = Annotated[list[Any], mapped_column(JSONB(none_as_null=True), server_default=text("'[]'"))]
 #: Any JSON value; SQL NULL means there is none.
 JsonValue = Annotated[Any, mapped_column(JSONB(none_as_null=True), nullable=True)]
 Words = Annotated[list[str], mapped_column(ARRAY(Text()), server_default=text("'{}'"))]
@@ -98,7 +91,7 @@ def tenant_key() -> UniqueConstraint:
 def within(
     column: str, parent: str, *, ondelete: str | None = None, use_alter: bool = False
 ) -> ForeignKeyConstraint:
-    """`column` refers to a row of `parent` in the same organization; a reference across tenants cannot be stored."""
+    """`column` refers to a row of `parent` in the same organization; no other one can be stored."""
     return ForeignKeyConstraint(
         ["organization_id", column],
         [f"{parent}.organization_id", f"{parent}.id"],

@@ -1,7 +1,7 @@
 """Runs migrations: one at a time per database, each in its own transaction, never waiting long for a lock.
 
-The caller passes `config.attributes["connection"]` (a synchronous Connection) or `config.attributes["url"]`, and may
-name the application's login in `config.attributes["login"]` (default `perdure_app`).
+The caller passes `config.attributes["connection"]` (a synchronous Connection) or `config.attributes["url"]`,
+and may name the application's login in `config.attributes["login"]` (default `perdure_app`).
 """
 
 import asyncio

@@ -71,7 +71,7 @@ CREATE TABLE roles (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_roles PRIMARY KEY (id),
-  CONSTRAINT uq_roles_organization_id_name UNIQUE (organization_id, name),
+  CONSTRAINT uq_roles_name UNIQUE (organization_id, name),
   CONSTRAINT fk_roles_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE
 );
@@ -87,7 +87,7 @@ CREATE TABLE encryption_keys (
   retired_at timestamptz,
   created_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_encryption_keys PRIMARY KEY (id),
-  CONSTRAINT uq_encryption_keys_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_encryption_keys_id UNIQUE (organization_id, id),
   CONSTRAINT ck_encryption_keys_status CHECK (status IN ('active', 'retired')),
   CONSTRAINT fk_encryption_keys_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE
@@ -139,9 +139,9 @@ CREATE TABLE users (
   CONSTRAINT fk_users_role_id FOREIGN KEY (role_id) REFERENCES roles (id)
 );
 
-CREATE UNIQUE INDEX uq_users_username_lower ON users (lower(username));
-
 CREATE UNIQUE INDEX uq_users_email_lower ON users (lower(email));
+
+CREATE UNIQUE INDEX uq_users_username_lower ON users (lower(username));
 
 CREATE TABLE clients (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -175,7 +175,7 @@ CREATE TABLE clients (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_clients PRIMARY KEY (id),
-  CONSTRAINT uq_clients_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_clients_id UNIQUE (organization_id, id),
   CONSTRAINT ck_clients_client_type CHECK (client_type IN ('individual', 'business', 'nonprofit')),
   CONSTRAINT ck_clients_status CHECK (status IN ('active', 'inactive', 'prospect')),
   CONSTRAINT fk_clients_organization_id FOREIGN KEY (organization_id)
@@ -184,12 +184,12 @@ CREATE TABLE clients (
   CONSTRAINT fk_clients_created_by FOREIGN KEY (created_by) REFERENCES users (id)
 );
 
-CREATE INDEX ix_clients_organization_id_created_at_id ON clients (organization_id, created_at, id);
+CREATE UNIQUE INDEX uq_clients_number ON clients (organization_id, client_number)
+    WHERE client_number IS NOT NULL;
 
 CREATE INDEX ix_clients_email_lower ON clients (organization_id, lower(email));
 
-CREATE UNIQUE INDEX uq_clients_number ON clients (organization_id, client_number)
-    WHERE client_number IS NOT NULL;
+CREATE INDEX ix_clients_created_at_id ON clients (organization_id, created_at, id);
 
 CREATE TABLE workflows (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -214,7 +214,7 @@ CREATE TABLE workflows (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_workflows PRIMARY KEY (id),
-  CONSTRAINT uq_workflows_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_workflows_id UNIQUE (organization_id, id),
   CONSTRAINT fk_workflows_template_id FOREIGN KEY (organization_id, template_id)
     REFERENCES workflows (organization_id, id),
   CONSTRAINT ck_workflows_status CHECK (status IN ('draft', 'active', 'paused', 'archived')),
@@ -225,11 +225,11 @@ CREATE TABLE workflows (
   CONSTRAINT fk_workflows_created_by FOREIGN KEY (created_by) REFERENCES users (id)
 );
 
-CREATE INDEX ix_workflows_organization_id_created_at_id ON workflows (organization_id, created_at, id);
-
-CREATE INDEX ix_workflows_organization_id_template_id ON workflows (organization_id, template_id);
+CREATE INDEX ix_workflows_created_at_id ON workflows (organization_id, created_at, id);
 
 CREATE INDEX active_workflows_idx ON workflows (organization_id) WHERE status = 'active';
+
+CREATE INDEX ix_workflows_template_id ON workflows (organization_id, template_id);
 
 CREATE TABLE sessions (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -268,14 +268,14 @@ CREATE TABLE api_keys (
   revoked_at timestamptz,
   created_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_api_keys PRIMARY KEY (id),
-  CONSTRAINT uq_api_keys_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_api_keys_id UNIQUE (organization_id, id),
   CONSTRAINT fk_api_keys_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE,
   CONSTRAINT fk_api_keys_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
   CONSTRAINT uq_api_keys_key_id UNIQUE (key_id)
 );
 
-CREATE INDEX ix_api_keys_organization_id_user_id ON api_keys (organization_id, user_id);
+CREATE INDEX ix_api_keys_user_id ON api_keys (organization_id, user_id);
 
 CREATE TABLE user_organizations (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -290,8 +290,8 @@ CREATE TABLE user_organizations (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_user_organizations PRIMARY KEY (id),
-  CONSTRAINT uq_user_organizations_organization_id_id UNIQUE (organization_id, id),
-  CONSTRAINT uq_user_organizations_user_id_organization_id UNIQUE (user_id, organization_id),
+  CONSTRAINT uq_user_organizations_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_user_organizations_user_id UNIQUE (user_id, organization_id),
   CONSTRAINT ck_user_organizations_status CHECK (status IN ('pending', 'active', 'suspended')),
   CONSTRAINT fk_user_organizations_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE,
@@ -300,7 +300,7 @@ CREATE TABLE user_organizations (
   CONSTRAINT fk_user_organizations_invited_by FOREIGN KEY (invited_by) REFERENCES users (id)
 );
 
-CREATE INDEX ix_user_organizations_organization_id_user_id ON user_organizations (organization_id, user_id);
+CREATE INDEX ix_user_organizations_user_id ON user_organizations (organization_id, user_id);
 
 CREATE TABLE activity_logs (
   organization_id uuid NOT NULL,
@@ -323,7 +323,7 @@ CREATE TABLE activity_logs (
 )
  PARTITION BY RANGE (created_at);
 
-CREATE INDEX ix_activity_logs_organization_id_resource_resource_id_c_256e ON activity_logs (organization_id, resource, resource_id, created_at);
+CREATE INDEX ix_activity_logs_resource_resource_id_created_at ON activity_logs (organization_id, resource, resource_id, created_at);
 
 CREATE TABLE contacts (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -345,7 +345,7 @@ CREATE TABLE contacts (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_contacts PRIMARY KEY (id),
-  CONSTRAINT uq_contacts_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_contacts_id UNIQUE (organization_id, id),
   CONSTRAINT fk_contacts_client_id FOREIGN KEY (organization_id, client_id)
     REFERENCES clients (organization_id, id),
   CONSTRAINT fk_contacts_organization_id FOREIGN KEY (organization_id)
@@ -353,9 +353,9 @@ CREATE TABLE contacts (
   CONSTRAINT fk_contacts_created_by FOREIGN KEY (created_by) REFERENCES users (id)
 );
 
-CREATE INDEX ix_contacts_organization_id_client_id ON contacts (organization_id, client_id);
+CREATE INDEX ix_contacts_created_at_id ON contacts (organization_id, created_at, id);
 
-CREATE INDEX ix_contacts_organization_id_created_at_id ON contacts (organization_id, created_at, id);
+CREATE INDEX ix_contacts_client_id ON contacts (organization_id, client_id);
 
 CREATE TABLE workflow_versions (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -368,10 +368,10 @@ CREATE TABLE workflow_versions (
   published_by uuid NOT NULL,
   created_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_workflow_versions PRIMARY KEY (id),
-  CONSTRAINT uq_workflow_versions_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_workflow_versions_id UNIQUE (organization_id, id),
   CONSTRAINT fk_workflow_versions_workflow_id FOREIGN KEY (organization_id, workflow_id)
     REFERENCES workflows (organization_id, id) ON DELETE CASCADE,
-  CONSTRAINT uq_workflow_versions_organization_id_workflow_id_number UNIQUE (organization_id, workflow_id, number),
+  CONSTRAINT uq_workflow_versions_workflow_id_number UNIQUE (organization_id, workflow_id, number),
   CONSTRAINT ck_workflow_versions_number CHECK (number > 0),
   CONSTRAINT fk_workflow_versions_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE,
@@ -389,10 +389,10 @@ CREATE TABLE triggers (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_triggers PRIMARY KEY (id),
-  CONSTRAINT uq_triggers_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_triggers_id UNIQUE (organization_id, id),
   CONSTRAINT fk_triggers_workflow_id FOREIGN KEY (organization_id, workflow_id)
     REFERENCES workflows (organization_id, id) ON DELETE CASCADE,
-  CONSTRAINT uq_triggers_organization_id_workflow_id_name UNIQUE (organization_id, workflow_id, name),
+  CONSTRAINT uq_triggers_workflow_id_name UNIQUE (organization_id, workflow_id, name),
   CONSTRAINT ck_triggers_type CHECK (type IN ('manual', 'webhook', 'schedule', 'event')),
   CONSTRAINT fk_triggers_organization_id FOREIGN KEY (organization_id)
     REFERENCES organizations (id) ON DELETE CASCADE
@@ -427,7 +427,7 @@ CREATE TABLE workflow_executions (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_workflow_executions PRIMARY KEY (id),
-  CONSTRAINT uq_workflow_executions_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_workflow_executions_id UNIQUE (organization_id, id),
   CONSTRAINT fk_workflow_executions_workflow_id FOREIGN KEY (organization_id, workflow_id)
     REFERENCES workflows (organization_id, id),
   CONSTRAINT fk_workflow_executions_workflow_version_id FOREIGN KEY (organization_id, workflow_version_id)
@@ -442,19 +442,19 @@ CREATE TABLE workflow_executions (
   CONSTRAINT fk_workflow_executions_started_by FOREIGN KEY (started_by) REFERENCES users (id)
 );
 
-CREATE UNIQUE INDEX uq_workflow_executions_trigger_key ON workflow_executions (organization_id, trigger_key)
-    WHERE trigger_key IS NOT NULL;
+CREATE INDEX ix_workflow_executions_workflow_id_created_at_id ON workflow_executions (organization_id, workflow_id, created_at, id);
 
-CREATE INDEX ix_workflow_executions_organization_id_created_at_id ON workflow_executions (organization_id, created_at, id);
-
-CREATE INDEX ix_workflow_executions_organization_id_workflow_id_crea_c5cc ON workflow_executions (organization_id, workflow_id, created_at, id);
-
-CREATE INDEX ix_workflow_executions_organization_id_workflow_version_id ON workflow_executions (organization_id, workflow_version_id);
+CREATE INDEX ix_workflow_executions_status_created_at_id ON workflow_executions (organization_id, status, created_at, id);
 
 CREATE INDEX ix_workflow_executions_open ON workflow_executions (updated_at)
     WHERE status IN ('queued', 'running', 'waiting', 'paused');
 
-CREATE INDEX ix_workflow_executions_organization_id_status_created_at_id ON workflow_executions (organization_id, status, created_at, id);
+CREATE UNIQUE INDEX uq_workflow_executions_trigger_key ON workflow_executions (organization_id, trigger_key)
+    WHERE trigger_key IS NOT NULL;
+
+CREATE INDEX ix_workflow_executions_created_at_id ON workflow_executions (organization_id, created_at, id);
+
+CREATE INDEX ix_workflow_executions_workflow_version_id ON workflow_executions (organization_id, workflow_version_id);
 
 CREATE TABLE effects (
   organization_id uuid NOT NULL,
@@ -479,7 +479,7 @@ CREATE TABLE effects (
     REFERENCES organizations (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_effects_organization_id_execution_id ON effects (organization_id, execution_id);
+CREATE INDEX ix_effects_execution_id ON effects (organization_id, execution_id);
 
 CREATE TABLE execution_steps (
   organization_id uuid NOT NULL,
@@ -507,7 +507,7 @@ CREATE TABLE execution_steps (
     REFERENCES organizations (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_execution_steps_organization_id_execution_id_position ON execution_steps (organization_id, execution_id, position);
+CREATE INDEX ix_execution_steps_execution_id_position ON execution_steps (organization_id, execution_id, position);
 
 CREATE TABLE outbox (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -516,14 +516,13 @@ CREATE TABLE outbox (
   kind text NOT NULL,
   workflow_id text NOT NULL,
   payload jsonb DEFAULT '{}' NOT NULL,
-  available_at timestamptz DEFAULT now() NOT NULL,
-  leased_until timestamptz DEFAULT now() + interval '2 seconds' NOT NULL,
+  available_at timestamptz DEFAULT now() + interval '2 seconds' NOT NULL,
   attempts integer DEFAULT '0' NOT NULL,
   last_error text,
   dispatched_at timestamptz,
   created_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_outbox PRIMARY KEY (id),
-  CONSTRAINT uq_outbox_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_outbox_id UNIQUE (organization_id, id),
   CONSTRAINT fk_outbox_execution_id FOREIGN KEY (organization_id, execution_id)
     REFERENCES workflow_executions (organization_id, id) ON DELETE CASCADE,
   CONSTRAINT ck_outbox_kind CHECK (kind IN ('start', 'signal', 'cancel')),
@@ -531,7 +530,7 @@ CREATE TABLE outbox (
     REFERENCES organizations (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_outbox_organization_id_execution_id ON outbox (organization_id, execution_id);
+CREATE INDEX ix_outbox_execution_id ON outbox (organization_id, execution_id);
 
 CREATE INDEX ix_outbox_pending ON outbox (available_at) WHERE dispatched_at IS NULL;
 
@@ -554,10 +553,10 @@ CREATE TABLE tasks (
   created_at timestamptz DEFAULT now() NOT NULL,
   updated_at timestamptz DEFAULT now() NOT NULL,
   CONSTRAINT pk_tasks PRIMARY KEY (id),
-  CONSTRAINT uq_tasks_organization_id_id UNIQUE (organization_id, id),
+  CONSTRAINT uq_tasks_id UNIQUE (organization_id, id),
   CONSTRAINT fk_tasks_execution_id FOREIGN KEY (organization_id, execution_id)
     REFERENCES workflow_executions (organization_id, id) ON DELETE CASCADE,
-  CONSTRAINT uq_tasks_organization_id_execution_id_occurrence UNIQUE (organization_id, execution_id, occurrence),
+  CONSTRAINT uq_tasks_execution_id_occurrence UNIQUE (organization_id, execution_id, occurrence),
   CONSTRAINT ck_tasks_status CHECK (status IN ('open', 'decided', 'cancelled')),
   CONSTRAINT ck_tasks_outcome CHECK (outcome IN ('approved', 'rejected')),
   CONSTRAINT ck_tasks_outcome_when_decided CHECK ((status = 'decided') = (outcome IS NOT NULL)),
@@ -566,16 +565,16 @@ CREATE TABLE tasks (
   CONSTRAINT fk_tasks_decided_by FOREIGN KEY (decided_by) REFERENCES users (id)
 );
 
-CREATE INDEX ix_tasks_organization_id_status_created_at_id ON tasks (organization_id, status, created_at, id);
+CREATE INDEX ix_tasks_status_created_at_id ON tasks (organization_id, status, created_at, id);
 
-ALTER TABLE users ADD CONSTRAINT fk_users_default_organization_id FOREIGN KEY (default_organization_id)
-    REFERENCES organizations (id) ON DELETE SET NULL;
+ALTER TABLE organizations ADD CONSTRAINT fk_organizations_created_by FOREIGN KEY (created_by)
+    REFERENCES users (id);
 
 ALTER TABLE workflows ADD CONSTRAINT fk_workflows_published_version_id FOREIGN KEY (organization_id, published_version_id)
     REFERENCES workflow_versions (organization_id, id);
 
-ALTER TABLE organizations ADD CONSTRAINT fk_organizations_created_by FOREIGN KEY (created_by)
-    REFERENCES users (id);
+ALTER TABLE users ADD CONSTRAINT fk_users_default_organization_id FOREIGN KEY (default_organization_id)
+    REFERENCES organizations (id) ON DELETE SET NULL;
 
 CREATE TABLE activity_logs_default PARTITION OF activity_logs DEFAULT
 """
