@@ -1,0 +1,1 @@
+"""What steps can call: one file per family, one decorator per action."""

@@ -1,0 +1,187 @@
+"""Clients of the organization, written in the transaction of the segment that calls."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, JsonValue, model_validator
+from sqlalchemy import RowMapping
+
+from activities.actions.context import ActionContext
+from activities.actions.declaration import Arguments, Result, action
+from db.clients import Clients
+from domain.actions import Effect, Lane
+from domain.clients import ClientStatus, ClientType
+from domain.definitions.faults import Fault
+from domain.email import Mailbox
+from domain.errors import Conflict, DomainError, Forbidden, NotFound
+from domain.ids import derived_id
+
+Line = Annotated[str, Field(max_length=500)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+_TIMEOUT = timedelta(seconds=5)
+
+
+class ClientFields(Arguments):
+    """What is known about a client; a field that is not given is left as it is."""
+
+    company_name: Line | None = None
+    client_type: ClientType = ClientType.INDIVIDUAL
+    industry: Line | None = None
+    client_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    email: Annotated[str, Field(max_length=320)] | None = None
+    phone: Line | None = None
+    website: Line | None = None
+    address: Line | None = None
+    city: Line | None = None
+    state: Line | None = None
+    zip_code: Line | None = None
+    country: Line | None = None
+    registration_number: Line | None = None
+    fiscal_year_end: Line | None = None
+    status: ClientStatus = ClientStatus.ACTIVE
+    acquisition_source: Line | None = None
+    referral_source: Line | None = None
+    assigned_manager: UUID | None = None
+    communication_preferences: dict[str, JsonValue] = {}
+    service_preferences: dict[str, JsonValue] = {}
+    billing_address: dict[str, JsonValue] | None = None
+    payment_terms: Line | None = None
+
+    @model_validator(mode="after")
+    def _one_address(self) -> "ClientFields":
+        if self.email is not None and Mailbox.parse(self.email).name:
+            raise ValueError("email must be a plain address such as name@example.com")
+        return self
+
+
+class CreateClient(ClientFields):
+    name: Name
+
+
+class GetClient(Arguments):
+    id: UUID
+
+
+class UpdateClient(ClientFields):
+    id: UUID
+    name: Name = ""
+
+    @model_validator(mode="after")
+    def _changes(self) -> "UpdateClient":
+        if self.model_fields_set <= {"id"}:
+            raise ValueError("nothing to change; give at least one field beside id")
+        return self
+
+
+class ClientResult(Result):
+    id: UUID
+    name: str
+    company_name: str | None
+    client_type: str
+    industry: str | None
+    client_number: str | None
+    email: str | None
+    phone: str | None
+    website: str | None
+    address: str | None
+    city: str | None
+    state: str | None
+    zip_code: str | None
+    country: str | None
+    registration_number: str | None
+    fiscal_year_end: str | None
+    status: str
+    acquisition_source: str | None
+    referral_source: str | None
+    assigned_manager: UUID | None
+    communication_preferences: dict[str, JsonValue]
+    service_preferences: dict[str, JsonValue]
+    billing_address: JsonValue
+    payment_terms: str | None
+    created_by: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@action(
+    "client.create",
+    version="1.0.0",
+    title="Create a client",
+    effect=Effect.IDEMPOTENT,
+    lane=Lane.SEGMENT,
+    timeout=_TIMEOUT,
+)
+async def create_client(context: ActionContext, arguments: CreateClient) -> ClientResult:
+    """Create a client and return it; repeating the same occurrence finds the client it created before."""
+    clients = Clients(context.transaction)
+    id = derived_id(context.effect_key)
+    values = _given(arguments)
+    values.update(organization_id=context.organization_id, created_by=context.started_by)
+    with _faults():
+        await clients.insert_once(id, values)
+        return _result(await clients.get(id))
+
+
+@action(
+    "client.get",
+    version="1.0.0",
+    title="Look a client up",
+    effect=Effect.IDEMPOTENT,
+    lane=Lane.SEGMENT,
+    timeout=_TIMEOUT,
+)
+async def get_client(context: ActionContext, arguments: GetClient) -> ClientResult:
+    """Return the client with this id, or fail with status 404."""
+    with _faults():
+        return _result(await Clients(context.transaction).get(arguments.id))
+
+
+@action(
+    "client.update",
+    version="1.0.0",
+    title="Change a client",
+    effect=Effect.IDEMPOTENT,
+    lane=Lane.SEGMENT,
+    timeout=_TIMEOUT,
+)
+async def update_client(context: ActionContext, arguments: UpdateClient) -> ClientResult:
+    """Change the given fields of a client, null clears one, and return the whole client; an unknown id fails
+    with status 404."""
+    values = _given(arguments)
+    del values["id"]
+    with _faults():
+        return _result(await Clients(context.transaction).change(arguments.id, values))
+
+
+def _given(arguments: Arguments) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in arguments.model_fields_set}
+
+
+def _result(row: RowMapping) -> ClientResult:
+    return ClientResult(**{name: row[name] for name in ClientResult.model_fields})
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """The refusals of the repository in the words of the definition language."""
+    try:
+        yield
+    except DomainError as error:
+        places = "; ".join(
+            f"{problem.pointer.removeprefix('#')} {problem.message}" for problem in error.problems
+        )
+        detail = f"{error.message} {places}".strip()
+        raise Fault(*_kind(error), detail) from error
+
+
+def _kind(error: DomainError) -> tuple[str, int, str]:
+    if isinstance(error, NotFound):
+        return "runtime", 404, "Client not found"
+    if isinstance(error, Conflict):
+        return "runtime", 409, "Client conflicts with another"
+    if isinstance(error, Forbidden):
+        return "authorization", 403, "Not allowed"
+    return "validation", 400, "Arguments refused"

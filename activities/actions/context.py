@@ -1,0 +1,52 @@
+"""What an action is given: who it acts for, its idempotency key, and the doors it may use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.gateways.http_client import GuardedHttpClient
+from domain.addresses import AddressPolicy
+from domain.email import Delivery, Mail
+
+
+class Mailer(Protocol):
+    """Hands one message to the mail system; implemented over SMTP."""
+
+    @property
+    def sender(self) -> str: ...
+
+    async def send(self, mail: Mail) -> Delivery: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The gateways of this worker; `http_policy` answers which addresses an organization may reach."""
+
+    http: GuardedHttpClient
+    mail: Mailer
+    http_policy: Callable[[UUID], AddressPolicy]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """One occurrence of a step; `effect_key` stays the same when a lost worker's occurrence is repeated."""
+
+    organization_id: UUID
+    execution_id: UUID
+    occurrence: str
+    started_by: UUID | None
+    effect_key: str
+    now: datetime
+    connection: AsyncConnection | None
+    services: Services
+
+    @property
+    def transaction(self) -> AsyncConnection:
+        """The segment's transaction. Raises RuntimeError when a segment action is run without one."""
+        if self.connection is None:
+            raise RuntimeError("an action of the segment lane needs the segment's connection")
+        return self.connection

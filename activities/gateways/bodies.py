@@ -1,0 +1,65 @@
+"""Reading a response within bounds, counted before and after decompression."""
+
+import zlib
+from collections.abc import AsyncIterable
+
+from domain.definitions.faults import Fault
+
+_PIECE = 65_536
+
+
+async def read_body(stream: AsyncIterable[bytes], encoding: str | None, limit: int) -> bytes:
+    """The decoded body, at most `limit` bytes on the wire and decoded; stops reading once either is passed."""
+    inflate = _decoder(encoding)
+    body = bytearray()
+    received = 0
+    async for chunk in stream:
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(limit)
+        if inflate is None:
+            body += chunk
+        else:
+            _inflate(inflate, chunk, body, limit)
+    if inflate is not None and received and not inflate.eof:
+        raise _broken("its compressed body ends too early")
+    return bytes(body)
+
+
+def _decoder(encoding: str | None) -> "zlib._Decompress | None":
+    name = (encoding or "identity").strip().lower()
+    if name in ("identity", ""):
+        return None
+    if name in ("gzip", "x-gzip"):
+        return zlib.decompressobj(16 + zlib.MAX_WBITS)
+    if name == "deflate":
+        return zlib.decompressobj()
+    # Also refuses stacked encodings, the cheapest way to build a bomb.
+    raise _broken(f"its Content-Encoding {name[:40]!r} was not asked for (gzip or none)")
+
+
+def _inflate(inflate: "zlib._Decompress", chunk: bytes, body: bytearray, limit: int) -> None:
+    try:
+        while not inflate.eof:
+            piece = inflate.decompress(chunk, _PIECE)
+            body += piece
+            if len(body) > limit:
+                raise _too_large(limit)
+            chunk = inflate.unconsumed_tail
+            # A full piece may leave output inside zlib although all input is taken.
+            if not chunk and len(piece) < _PIECE:
+                return
+    except zlib.error:
+        raise _broken("its compressed body is damaged") from None
+    if inflate.unused_data or chunk:
+        raise _broken("its compressed body goes on after its end")
+
+
+def _too_large(limit: int) -> Fault:
+    return Fault(
+        "communication", 413, "Response too large", f"the response is larger than the limit of {limit} bytes"
+    )
+
+
+def _broken(reason: str) -> Fault:
+    return Fault("communication", 502, "Unreadable response", f"the server answered, but {reason}")
