@@ -9,9 +9,7 @@ from domain.definitions.documents.yaml_text import yaml_events
 MAX_BYTES = 256 * 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # A bracket may also open YAML's flow style; quotes directly after it are how JSON looks, and JSON is read strictly.
-_MEANS_JSON = re.compile(
-    r"\ufeff?[ \t\r\n]*(?:\{[ \t\r\n]*[\"}]|\[[ \t\r\n]*[\"{\[\]])"
-)
+_MEANS_JSON = re.compile(r"\ufeff?[ \t\r\n]*(?:\{[ \t\r\n]*[\"}]|\[[ \t\r\n]*[\"{\[\]])")
 
 __all__ = ["MAX_BYTES", "Document", "Position", "Unreadable", "load"]
 
@@ -42,9 +40,5 @@ def _check_characters(text: str) -> None:
             text.count("\n", 0, found.start()) + 1,
             found.start() - text.rfind("\n", 0, found.start()),
         )
-        name = (
-            "a NUL character"
-            if found[0] == "\x00"
-            else "half of a surrogate pair, which is no character"
-        )
+        name = "a NUL character" if found[0] == "\x00" else "half of a surrogate pair, which is no character"
         raise Unreadable(f"The document contains {name}; remove it.", at)

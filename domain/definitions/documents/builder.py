@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from domain.definitions.pointers import join
 from domain.definitions.values import Json
 from domain.errors import Invalid, Problem
 
@@ -65,11 +66,6 @@ class _Open:
     key: str | None = None
 
 
-def escape(name: str) -> str:
-    """A name as one token of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 def build(events: Iterable[Event]) -> Document:
     """Raises `Unreadable` for duplicate keys, too deep nesting and values that are no JSON."""
     positions: dict[str, Position] = {}
@@ -109,7 +105,7 @@ def _take_key(parent: _Open, event: Event, positions: dict[str, Position]) -> No
     key = event.value
     assert isinstance(key, str) and isinstance(parent.container, dict)
     _checked(event)
-    pointer = f"{parent.pointer}/{escape(key)}"
+    pointer = join(parent.pointer, key)
     if key in parent.container:
         first = positions[pointer].line
         raise Unreadable(
@@ -125,10 +121,10 @@ def _take_key(parent: _Open, event: Event, positions: dict[str, Position]) -> No
 def _place(parent: _Open, value: Json) -> str:
     if isinstance(parent.container, list):
         parent.container.append(value)
-        return f"{parent.pointer}/{len(parent.container) - 1}"
+        return join(parent.pointer, len(parent.container) - 1)
     assert parent.key is not None
     parent.container[parent.key] = value
-    return f"{parent.pointer}/{escape(parent.key)}"
+    return join(parent.pointer, parent.key)
 
 
 def _checked(event: Event) -> None | bool | int | float | str:
@@ -145,9 +141,7 @@ def _checked(event: Event) -> None | bool | int | float | str:
             event.at,
             code="bad_value",
         )
-    if isinstance(value, str) and any(
-        c == "\x00" or "\ud800" <= c <= "\udfff" for c in value
-    ):
+    if isinstance(value, str) and any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in value):
         raise Unreadable(
             "This text contains NUL or half of a surrogate pair, which cannot be stored.",
             event.at,

@@ -49,9 +49,7 @@ class _Reader:
                     self.at += 1
                     self._skip()
                     if self._peek() == open_containers[-1]:
-                        raise self._wrong(
-                            "the comma before the closing bracket must go"
-                        )
+                        raise self._wrong("the comma before the closing bracket must go")
                     break
                 if self._peek() != open_containers[-1]:
                     raise self._wrong(f"expected `,` or `{open_containers[-1]}`")
@@ -94,9 +92,7 @@ class _Reader:
         if word is not None and word[0] in _WORDS:
             self.at = word.end()
             return Event("scalar", at, _WORDS[word[0]])
-        raise self._wrong(
-            "expected a value" if character else "the text ends too early"
-        )
+        raise self._wrong("expected a value" if character else "the text ends too early")
 
     def _number(self, match: re.Match[str]) -> int | float:
         if len(match[0]) > _LONGEST_NUMBER:
@@ -113,9 +109,7 @@ class _Reader:
             value, self.at = _STRINGS.raw_decode(self.text, self.at)
         except JSONDecodeError as error:
             self.at = error.pos
-            raise self._wrong(
-                f"in this text: {error.msg.lower().removesuffix(' at')}"
-            ) from None
+            raise self._wrong(f"in this text: {error.msg.lower().removesuffix(' at')}") from None
         return str(value)
 
     def _peek(self) -> str:

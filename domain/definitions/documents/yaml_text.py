@@ -26,9 +26,7 @@ _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)")
 _INT = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII
-)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))")
 _TAG: Final = "tag:yaml.org,2002:"
 _LONGEST_NUMBER: Final = 400
@@ -43,20 +41,14 @@ def yaml_events(text: str) -> Iterator[Event]:
     except ReaderError as error:
         before = text[: error.position]
         at = Position(before.count("\n") + 1, error.position - before.rfind("\n"))
-        raise Unreadable(
-            "This character is not allowed in YAML; remove it.", at
-        ) from None
+        raise Unreadable("This character is not allowed in YAML; remove it.", at) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        at = (
-            Position(1, 1) if mark is None else Position(mark.line + 1, mark.column + 1)
-        )
+        at = Position(1, 1) if mark is None else Position(mark.line + 1, mark.column + 1)
         told = " ".join(part for part in (error.context, error.problem) if part)
         raise Unreadable(f"This is not valid YAML: {told}.", at) from None
     except (YAMLError, RecursionError, ValueError) as error:
-        raise Unreadable(
-            f"This is not valid YAML: {str(error)[:200]}", Position(1, 1)
-        ) from None
+        raise Unreadable(f"This is not valid YAML: {str(error)[:200]}", Position(1, 1)) from None
 
 
 def _events(parsed: Any) -> Iterator[Event]:
@@ -68,9 +60,7 @@ def _events(parsed: Any) -> Iterator[Event]:
         if isinstance(event, DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise Unreadable(
-                    "One file holds one document; remove the second (`---`).", at
-                )
+                raise Unreadable("One file holds one document; remove the second (`---`).", at)
         elif isinstance(event, AliasEvent):
             raise Unreadable(
                 f"Aliases (`*{event.anchor}`) are not supported; write the value out.",
@@ -98,9 +88,7 @@ def _events(parsed: Any) -> Iterator[Event]:
                 yield Event("key" if is_key else "scalar", at, value)
                 continue
             if is_key:
-                raise Unreadable(
-                    "A key must be text, not a list or an object.", at, code="bad_key"
-                )
+                raise Unreadable("A key must be text, not a list or an object.", at, code="bad_key")
             mapping = isinstance(event, MappingStartEvent)
             tag = str(getattr(event, "ctag", None) or "")
             if tag and tag != _TAG + ("map" if mapping else "seq"):
@@ -127,9 +115,7 @@ def _scalar(event: ScalarEvent, at: Position) -> Scalar:
     if fits is None:
         raise _unknown_tag(tag, at)
     if not fits(value):
-        raise Unreadable(
-            f"`{text[:60]}` is not what its tag says.", at, code="bad_value"
-        )
+        raise Unreadable(f"`{text[:60]}` is not what its tag says.", at, code="bad_value")
     return value
 
 
@@ -146,9 +132,7 @@ def _resolve(text: str, at: Position) -> Scalar:
     if not is_integer and not _FLOAT.fullmatch(text):
         return text
     if len(text) > _LONGEST_NUMBER:
-        raise Unreadable(
-            "This number is too long; write it as text.", at, code="bad_value"
-        )
+        raise Unreadable("This number is too long; write it as text.", at, code="bad_value")
     if not is_integer:
         return float(text)
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))

@@ -1,0 +1,123 @@
+"""Publishing freezes a definition: header filled in, calls pinned, one digest over the result."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from domain.actions import Catalogue
+from domain.definitions import durations
+from domain.definitions.expressions import is_expression
+from domain.definitions.model import DSL_VERSION
+from domain.definitions.program import ENGINE
+from domain.definitions.validation import Resolved, check
+from domain.definitions.validation.keywords import written_out
+from domain.definitions.validation.report import Report
+from domain.definitions.values import canonical
+from domain.errors import Invalid
+
+_FIRST_VERSION: Final = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a version stores: the document people read, the form the interpreter runs, and its digest."""
+
+    document: dict[str, Any]
+    compiled: dict[str, Any]
+    sha256: str
+
+
+def publish(
+    definition: Any,
+    *,
+    name: str,
+    namespace: str,
+    triggers: Any = None,
+    actions: Any = None,
+    variables: Any = None,
+    catalogue: Catalogue,
+) -> Published:
+    """Raises `Invalid` with every problem, warnings among them, when there is an error."""
+    checked = check(definition, triggers=triggers, actions=actions, variables=variables, catalogue=catalogue)
+    if checked.errors:
+        count = len(checked.errors)
+        told = "1 problem" if count == 1 else f"{count} problems"
+        raise Invalid(f"The definition has {told}; see `errors` for each.", problems=checked.problems)
+    document = _normalised(checked.definition, name, namespace)
+    unused = Report()
+    calls = {}
+    for call in sorted(set(_calls(document["do"]))):
+        resolved = checked.calls.resolve(unused, "", call)
+        assert resolved is not None, "validation resolved every call"
+        calls[call] = _pinned(resolved)
+    declared = checked.variables or {}
+    compiled = {
+        "engine": ENGINE,
+        "document": document,
+        "calls": calls,
+        "variables": {each: declared[each]["default"] for each in declared},
+    }
+    return Published(document, compiled, digest(compiled))
+
+
+def digest(compiled: dict[str, Any]) -> str:
+    """SHA-256 in hexadecimal, equal for equal content whatever the order of keys."""
+    return hashlib.sha256(canonical(compiled)).hexdigest()
+
+
+def dns_label(text: str, otherwise: str) -> str:
+    """A name as people write it, as a DNS label: `Client onboarding` becomes `client-onboarding`."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-") or otherwise
+
+
+def _pinned(resolved: Resolved) -> dict[str, Any]:
+    spec = resolved.spec
+    return {
+        "action": spec.name,
+        "version": spec.version,
+        "lane": spec.lane.value,
+        "effect": spec.effect.value,
+        "timeout_ms": round(spec.timeout.total_seconds() * 1000),
+        "with": dict(resolved.arguments),
+    }
+
+
+def _normalised(definition: dict[str, Any], name: str, namespace: str) -> dict[str, Any]:
+    header = {
+        "dsl": DSL_VERSION,
+        "namespace": dns_label(namespace, "default"),
+        "name": dns_label(name, "workflow"),
+        "version": _FIRST_VERSION,
+    }
+    rest = {field: value for field, value in definition.items() if field not in ("document", "do")}
+    return {"document": {**header, **definition.get("document", {})}, **rest, "do": _steps(definition["do"])}
+
+
+def _steps(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: _step(body) for name, body in entry.items()} for entry in entries]
+
+
+def _step(body: dict[str, Any]) -> dict[str, Any]:
+    """Light writing becomes the DSL's own, so that every reader of the standard understands the version."""
+    step = dict(body)
+    if "do" in step:
+        step["do"] = _steps(step["do"])
+    if "wait" in step and not (isinstance(step["wait"], str) and is_expression(step["wait"])):
+        step["wait"] = durations.iso(durations.parse(step["wait"]))
+    if "for" in step and isinstance(step["for"]["in"], list):
+        # JSON is jq: a list written out is an expression that yields itself.
+        step["for"] = {**step["for"], "in": written_out(step["for"]["in"])}
+    return step
+
+
+def _calls(entries: list[dict[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        for body in entry.values():
+            if "call" in body:
+                yield body["call"]
+            elif "do" in body:
+                yield from _calls(body["do"])

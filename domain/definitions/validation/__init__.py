@@ -1,0 +1,105 @@
+"""Validation answers every problem of a definition: where, what, and how to mend it. It never raises."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.actions import Catalogue
+from domain.definitions.model import MAX_DEFINITION_BYTES, MAX_JSON_DEPTH, MAX_STEPS, WORKFLOW_SCOPE
+from domain.definitions.validation.calls import Calls, Resolved
+from domain.definitions.validation.data import check_data
+from domain.definitions.validation.expressions import Expressions
+from domain.definitions.validation.header import check_root
+from domain.definitions.validation.parameters import (
+    check_action_expressions,
+    check_actions,
+    check_triggers,
+    check_variables,
+)
+from domain.definitions.validation.report import Report
+from domain.definitions.validation.steps import Steps, count_steps
+from domain.definitions.values import ValueRefused, check_value
+from domain.errors import Problem
+
+__all__ = ["Checked", "Resolved", "check", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What validation found, and the parts as plain JSON; `calls` resolves what a sound definition calls."""
+
+    problems: list[Problem]
+    definition: dict[str, Any]
+    actions: Any
+    variables: Any
+    calls: Calls
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+
+def validate(
+    definition: Any, *, triggers: Any = None, actions: Any = None, variables: Any = None, catalogue: Catalogue
+) -> list[Problem]:
+    """Return every problem.
+
+    Pointers lead into the definition, or begin with /triggers, /actions or /variables. The first 200 problems
+    are told. A `severity` of "warning" does not hinder publishing.
+    """
+    return check(
+        definition, triggers=triggers, actions=actions, variables=variables, catalogue=catalogue
+    ).problems
+
+
+def check(
+    definition: Any, *, triggers: Any = None, actions: Any = None, variables: Any = None, catalogue: Catalogue
+) -> Checked:
+    """`validate`, keeping what publishing goes on with."""
+    report = Report()
+    given = {"": definition, "/triggers": triggers, "/actions": actions, "/variables": variables}
+    parts = {at: _plain(report, at, value) for at, value in given.items()}
+    definition, actions, variables = parts[""], parts["/actions"], parts["/variables"]
+    if report.problems:
+        return Checked(report.problems, {}, None, None, Calls(catalogue, {}))
+    if not isinstance(definition, dict):
+        report.object("", definition, "A definition")
+        definition = {}
+        return Checked(report.problems, definition, actions, variables, Calls(catalogue, {}))
+    calls = _check_all(report, definition, parts, catalogue)
+    return Checked(report.problems, definition, actions, variables, calls)
+
+
+def _check_all(
+    report: Report, definition: Mapping[str, Any], parts: Mapping[str, Any], catalogue: Catalogue
+) -> Calls:
+    names = count_steps(definition)
+    expressions = Expressions(report, names)
+    check_root(report, definition)
+    document = {part: definition[part] for part in ("input", "output") if part in definition}
+    check_data(report, expressions, "", document, WORKFLOW_SCOPE)
+    calls = Calls(catalogue, check_actions(report, parts["/actions"], catalogue, definition))
+    if names.total() > MAX_STEPS:
+        message = f"A definition has at most {MAX_STEPS} steps."
+        report.add("/do", "too_many_steps", message, "Split it into several workflows.")
+    elif "do" in definition:
+        Steps(report, expressions, calls).check_list("/do", definition["do"])
+    check_action_expressions(report, parts["/actions"], expressions)
+    check_triggers(report, parts["/triggers"])
+    check_variables(report, parts["/variables"])
+    return calls
+
+
+def _plain(report: Report, pointer: str, value: Any) -> Any:
+    """A bounded copy in plain JSON; whatever is none, or too large, is told and not looked at further."""
+    try:
+        return check_value(value, max_bytes=MAX_DEFINITION_BYTES, max_depth=MAX_JSON_DEPTH)
+    except ValueRefused as refusal:
+        sentence = refusal.message[0].upper() + refusal.message[1:] + "."
+        code = "bad_value"
+        if "larger than" in refusal.message:
+            sentence, code = f"This is larger than {MAX_DEFINITION_BYTES // 1024} KB.", "definition_too_large"
+        elif "deeper than" in refusal.message:
+            code = "too_deep"
+        report.add(pointer + refusal.pointer[:1000], code, sentence)
+        return None

@@ -1,0 +1,194 @@
+"""Arguments of a call as far as they are known before it runs: expressions may become anything."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+
+from domain.actions import ActionSpec, Effect
+from domain.definitions import durations
+from domain.definitions.model import REFUSED_FILE
+from domain.definitions.pointers import join
+from domain.definitions.validation.calls import Resolved
+from domain.definitions.validation.report import Report, kind, shown
+from domain.definitions.values import canonical, quote
+
+# Judged by looking at a value as a whole, so an expression anywhere inside leaves the answer open.
+_WHOLE = frozenset(
+    {
+        "anyOf",
+        "oneOf",
+        "not",
+        "allOf",
+        "if",
+        "contains",
+        "const",
+        "enum",
+        "uniqueItems",
+        "unevaluatedProperties",
+    }
+)
+_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def check_arguments(
+    report: Report, pointer: str, given: Mapping[str, Any], resolved: Resolved, *, complete: bool = True
+) -> None:
+    """`given` at `pointer` against the action's schema; what its configuration adds was judged there.
+
+    With `complete`, arguments the action demands must be given here or by the configuration.
+    """
+    spec = resolved.spec
+    merged = {**resolved.arguments, **given}
+    for error in _validator(spec).iter_errors(merged):
+        path = [part for part in error.instance_path if isinstance(part, str | int)]
+        if path and path[0] not in given:
+            continue
+        value = _at(merged, path)
+        rule = error.kind.name
+        if is_open(value) if rule in _WHOLE or not isinstance(value, dict | list) else False:
+            continue
+        if rule == "required" and not path and not complete:
+            continue
+        _tell(report, join(pointer, *path), error, value, spec)
+    _check_durations(report, pointer, given, spec)
+    _check_addresses(report, pointer, given, spec)
+
+
+def check_repeatable(report: Report, pointer: str, given: Mapping[str, Any], resolved: Resolved) -> None:
+    """Tell when a lost worker would leave a person to find out whether something happened."""
+    spec = resolved.spec
+    if spec.effect is not Effect.IRREVERSIBLE:
+        return
+    keys = [name for name in _properties(spec) if "idempot" in name.lower()]
+    if any(name in given or name in resolved.arguments for name in keys):
+        return
+    report.add(
+        pointer,
+        "irreversible",
+        f"`{spec.name}` cannot be repeated safely: if a worker is lost, the step ends as `unknown`.",
+        f"Give it `{keys[0]}`." if keys else "Put a step behind it that looks up whether it happened.",
+        severity="warning",
+    )
+
+
+def is_open(value: Any) -> bool:
+    """Whether an expression stands anywhere in a value."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            if "${" in item:
+                return True
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return False
+
+
+def _tell(report: Report, pointer: str, error: Any, value: Any, spec: ActionSpec) -> None:
+    rule = error.kind.name
+    known = [] if error.instance_path else list(_properties(spec))
+    if rule == "required":
+        name = error.kind.property
+        message = f"`{spec.name}` needs `{name}` here."
+        report.add(pointer, "missing_argument", message, f"Add `{name}`, for example as an expression.")
+    elif rule in ("additionalProperties", "unevaluatedProperties"):
+        for name in error.kind.unexpected:
+            hint = report.did_you_mean(name, known)
+            hint = hint or (f"It takes {', '.join(sorted(known))}." if known else None)
+            report.add(
+                join(pointer, name), "unknown_argument", f"`{spec.name}` takes no `{shown(name)}` here.", hint
+            )
+    elif wanted := _types(error, rule):
+        message = f"`{spec.name}` takes {' or '.join(_WORDS.get(each, each) for each in wanted)} here, not {kind(value)}."
+        report.add(pointer, "wrong_argument_type", message, "Write the value or one expression `${ … }`.")
+    elif rule == "enum":
+        options = [quote(option) for option in error.kind.options[:20]]
+        hint = (
+            report.did_you_mean(value, [o for o in error.kind.options if isinstance(o, str)])
+            if isinstance(value, str)
+            else None
+        )
+        report.add(pointer, "bad_argument", f"`{spec.name}` takes one of {', '.join(options)} here.", hint)
+    else:
+        report.add(pointer, "bad_argument", f"`{spec.name}` cannot take this: {shown(error.message)}.")
+
+
+def _types(error: Any, rule: str) -> list[str]:
+    """The types a value may have, when its type is what is wrong."""
+    if rule == "type":
+        return list(error.kind.types)
+    if rule not in ("anyOf", "oneOf"):
+        return []
+    wanted: list[str] = []
+    for branch in error.kind.context:
+        at_this_place = [inner for inner in branch if len(inner.instance_path) <= len(error.instance_path)]
+        if not any(inner.kind.name == "type" for inner in at_this_place):
+            return []
+        wanted.extend(t for inner in at_this_place if inner.kind.name == "type" for t in inner.kind.types)
+    return wanted
+
+
+def _check_durations(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
+    for name, schema in _properties(spec).items():
+        if isinstance(schema, dict) and schema.get("format") == "duration" and name in given:
+            value = given[name]
+            if isinstance(value, str | dict) and not is_open(value):
+                try:
+                    durations.parse(value)
+                except durations.InvalidDuration as refusal:
+                    report.add(join(pointer, name), "bad_duration", str(refusal))
+
+
+def _check_addresses(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
+    """Endpoints are addresses of the web; the guarded client judges hosts when it connects."""
+    if "endpoint" not in _properties(spec):
+        return
+    endpoint = given.get("endpoint")
+    at = join(pointer, "endpoint")
+    if isinstance(endpoint, dict):
+        endpoint, at = endpoint.get("uri"), join(at, "uri")
+    if not isinstance(endpoint, str) or endpoint.lstrip().startswith(("${", "{")):
+        return
+    try:
+        scheme = urlsplit(endpoint.strip()).scheme.lower()
+    except ValueError:
+        scheme = ""
+    if scheme == "file":
+        report.refused(at, "A `file:` address", REFUSED_FILE)
+    elif scheme not in ("http", "https"):
+        report.add(
+            at, "bad_address", "An endpoint begins with https:// or http://.", "Write the whole address."
+        )
+
+
+def _properties(spec: ActionSpec) -> Mapping[str, Any]:
+    properties = spec.input.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _validator(spec: ActionSpec) -> Any:
+    return _compiled(spec.name, spec.version, canonical(dict(spec.input)))
+
+
+@lru_cache(maxsize=256)
+def _compiled(name: str, version: str, schema: bytes) -> Any:
+    # Schemas of actions come from developers, not from tenants: they need no guard against hostile ones.
+    return jsonschema_rs.validator_for(schema.decode())
+
+
+def _at(value: Any, path: list[str | int]) -> Any:
+    for part in path:
+        value = value[part]
+    return value

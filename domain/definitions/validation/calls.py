@@ -1,0 +1,92 @@
+"""What a `call` means: a configured action, a call of the DSL itself, or an action of the catalogue."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from domain.actions import ActionSpec, Catalogue
+from domain.definitions.model import PROTOCOLS, REFUSED_FILE, REFUSED_STDIO, UNSUPPORTED_PROTOCOLS
+from domain.definitions.validation.report import Report, shown
+
+_REFERENCE: Final = re.compile(
+    r"(?P<name>[A-Za-z][A-Za-z0-9_.-]{0,99})(?::(?P<version>\d{1,6}\.\d{1,6}\.\d{1,6}))?(?:@(?P<catalog>[A-Za-z0-9_-]{1,63}))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An action in the exact version it will run in, with the arguments its configuration gives it."""
+
+    spec: ActionSpec
+    arguments: Mapping[str, Any]
+
+
+class Calls:
+    """Resolves the `call` texts of one definition."""
+
+    def __init__(self, catalogue: Catalogue, configured: Mapping[str, Resolved | None]) -> None:
+        self.catalogue = catalogue
+        #: None marks a configured action that is wrong itself: its problem is told there, not at every call.
+        self.configured = configured
+
+    def resolve(
+        self, report: Report, pointer: str, name: str, *, arguments: object = None
+    ) -> Resolved | None:
+        """The action, or None after noting what is wrong."""
+        if name in self.configured:
+            return self.configured[name]
+        if name in UNSUPPORTED_PROTOCOLS:
+            if name == "mcp" and _uses_stdio(arguments):
+                report.refused(pointer, "MCP over stdio", REFUSED_STDIO)
+            else:
+                report.unsupported(
+                    pointer, f"`call: {name}`", "Use `call: http` or an action of the catalogue."
+                )
+            return None
+        spec = self.find(report, pointer, PROTOCOLS.get(name, name), self.configured)
+        return None if spec is None else Resolved(spec, {})
+
+    def find(
+        self, report: Report, pointer: str, reference: str, others: Mapping[str, object]
+    ) -> ActionSpec | None:
+        """An action of the catalogue by `name`, `name:version` or `name:version@default`."""
+        if reference.lower().startswith("file:"):
+            report.refused(pointer, "A `file:` address", REFUSED_FILE)
+            return None
+        if "://" in reference:
+            report.unsupported(pointer, "A function kept at an address")
+            return None
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            message = f"`{shown(reference)}` is not the name of an action."
+            report.add(
+                pointer, "unknown_action", message, "Write `name`, `name:1.0.0` or `name:1.0.0@default`."
+            )
+            return None
+        name, version, catalog = match["name"], match["version"], match["catalog"]
+        if catalog not in (None, "default"):
+            report.unsupported(pointer, f"The catalog `{catalog}`", "Use `@default`.")
+            return None
+        spec = self.catalogue.find(name, version)
+        if spec is None:
+            self._unknown(report, pointer, name, version, others)
+        return spec
+
+    def _unknown(
+        self, report: Report, pointer: str, name: str, version: str | None, others: Mapping[str, object]
+    ) -> None:
+        newest = self.catalogue.find(name)
+        if newest is not None:
+            message = f"Action `{name}` has no version {version}."
+            report.add(pointer, "unknown_action", message, f"The newest is `{name}:{newest.version}`.")
+            return
+        known = self.catalogue.names() | set(others) | set(PROTOCOLS)
+        hint = report.did_you_mean(name, sorted(known))
+        report.add(pointer, "unknown_action", f"There is no action `{shown(name)}`.", hint)
+
+
+def _uses_stdio(arguments: object) -> bool:
+    transport = arguments.get("transport") if isinstance(arguments, dict) else None
+    return isinstance(transport, dict) and "stdio" in transport
