@@ -15,8 +15,8 @@ from workers.targets import Target, parse_targets
 from workers.urls import sqlalchemy_url
 
 PREFIX = "PERDURE_"
-SecretBytes = Annotated[bytes, BeforeValidator(parse_secret), Field(repr=False)]
-DatabaseUrl = Annotated[str, AfterValidator(sqlalchemy_url), Field(repr=False)]
+SecretBytes = Annotated[bytes, BeforeValidator(parse_secret)]
+DatabaseUrl = Annotated[str, AfterValidator(sqlalchemy_url)]
 
 
 class SettingsError(Exception):
@@ -30,28 +30,28 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: DatabaseUrl
+    database_url: DatabaseUrl = Field(repr=False)
     """SQLAlchemy spelling (`postgresql+asyncpg://`), whatever spelling was given."""
-    database_direct_url: DatabaseUrl | None = None
-    """Past any pooler, for migrations, LISTEN and advisory locks; `direct_url` falls back to `database_url`."""
+    database_direct_url: DatabaseUrl | None = Field(default=None, repr=False)
+    """Past any pooler, for migrations, LISTEN, advisory locks; `direct_url` falls back to `database_url`."""
 
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
-    temporal_api_key: Annotated[str | None, Field(repr=False)] = None
+    temporal_api_key: str | None = Field(default=None, repr=False)
     temporal_tls: bool = False
     temporal_tls_ca_file: str | None = None
     temporal_tls_cert_file: str | None = None
     temporal_tls_key_file: str | None = None
     temporal_tls_server_name: str | None = None
 
-    master_keys: Annotated[
-        tuple[MasterKey, ...], NoDecode, BeforeValidator(parse_master_keys), Field(repr=False)
-    ]
+    master_keys: Annotated[tuple[MasterKey, ...], NoDecode, BeforeValidator(parse_master_keys)] = Field(
+        repr=False
+    )
     """First is current; the others still decrypt."""
-    token_secret: SecretBytes
-    password_pepper: SecretBytes
+    token_secret: SecretBytes = Field(repr=False)
+    password_pepper: SecretBytes = Field(repr=False)
 
-    smtp_url: Annotated[str | None, Field(pattern=r"^smtps?://", repr=False)] = None
+    smtp_url: str | None = Field(default=None, pattern=r"^smtps?://", repr=False)
     mail_from: str = "Perdure <no-reply@perdure.localhost>"
 
     public_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://127.0.0.1:8400"

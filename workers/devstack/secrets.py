@@ -3,6 +3,7 @@
 import base64
 import secrets
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from workers.devstack.files import write_atomically
@@ -38,7 +39,7 @@ def _random_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[], str]] = {
     "PERDURE_MASTER_KEYS": lambda: f"m{secrets.token_hex(4)}:{_random_key()}",
     "PERDURE_TOKEN_SECRET": _random_key,
     "PERDURE_PASSWORD_PEPPER": _random_key,

@@ -1,7 +1,6 @@
 """The whole embedded stack of one data directory."""
 
 import asyncio
-import signal
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from workers.devstack import ports, secrets, state, surroundings
+from workers.devstack.control import end_orphans
 from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER
 from workers.devstack.errors import StackError
-from workers.devstack.identity import end
 from workers.devstack.part import Part
 from workers.devstack.postgres import Postgres
 from workers.devstack.processes import Child
@@ -45,7 +44,7 @@ class Stack:
         self.migrate = migrate
         self._durable = durable
         self._requested_port = port
-        self._report = report
+        self.report = report
         self._lock = state.Lock(self.data_dir)
         self.parts: dict[str, Part] = {}
         self.supervisor = Supervisor(self.data_dir / "logs", self._save)
@@ -69,7 +68,8 @@ class Stack:
         (self.data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         self._lock.take()
         self.state = state.load(self.data_dir)
-        await asyncio.to_thread(self._end_orphans)
+        await asyncio.to_thread(end_orphans, self.data_dir)
+        self.state.parts = {}
         self._choose_ports()
         self.secrets = secrets.load_or_create(self.data_dir / "secrets.env")
         for name in self.wanted:
@@ -97,11 +97,11 @@ class Stack:
     async def _database(self) -> None:
         await self._start("postgres")
         if self.migrate:
-            self._report("migrating the database")
+            self.report("migrating the database")
             await self._migrate()
 
     async def _start(self, name: str) -> None:
-        self._report(f"starting {name}")
+        self.report(f"starting {name}")
         try:
             await self.supervisor.start(self.parts[name])
         except StackError:
@@ -144,12 +144,6 @@ class Stack:
             self._save()
         finally:
             self._lock.release()
-
-    def _end_orphans(self) -> None:
-        """End parts that survived a killed supervisor (only where the kernel could not do it for us)."""
-        for name, part in self.state.parts.items():
-            end(part.identity, signal.SIGINT if name == "postgres" else signal.SIGTERM, 10)
-        self.state.parts = {}
 
     def _choose_ports(self) -> None:
         previous = self.state.ports
@@ -222,6 +216,8 @@ class Stack:
             await self.supervisor.restart("node")
 
     def _save(self) -> None:
+        if not self.state.ports:  # refused before anything was chosen
+            return
         self.state.urls = self.urls
         self.state.files = self.files
         for name, watched in self.supervisor.watched.items():

@@ -58,6 +58,8 @@ class Temporal:
                 *(str(self.binary), "server", "start-dev", "--db-filename", str(self.file)),
                 *(word for pragma in PRAGMAS for word in ("--sqlite-pragma", pragma)),
                 *(word for entry in configuration for word in ("--dynamic-config-value", entry)),
+                # known from the first moment on a new file; `settle` adds them to an existing one
+                *(w for name in SEARCH_ATTRIBUTES for w in ("--search-attribute", f"{name}=Keyword")),
                 *("--ip", ports.LOOPBACK, "--port", str(self.port), "--ui-port", str(self.ui_port)),
                 *("--ui-disable-news-fetch", "--log-level", "warn", "--log-format", "json"),
             ),
@@ -91,21 +93,21 @@ class Temporal:
         return status == 0 and "SERVING" in answer
 
     async def settle(self) -> None:
-        """Raise retention and register search attributes: start flags do neither on an existing file."""
+        """Raise retention and register search attributes: start flags do not on an existing file."""
         described = await self._ask("operator", "namespace", "describe", "-n", NAMESPACE)
-        retention = str(described.get("config", {}).get("workflowExecutionRetentionTtl", "0s"))
+        configuration = described.get("config", {})
+        retention = str(configuration.get("workflowExecutionRetentionTtl", "0s"))
         if float(retention.rstrip("s") or 0) < RETENTION_DAYS * 86_400:
             await self._ask(
                 *("operator", "namespace", "update", "-n", NAMESPACE, "--retention", f"{RETENTION_DAYS}d")
             )
-        listed = await self._ask("operator", "search-attribute", "list", "-n", NAMESPACE)
-        known = json.dumps(listed)
-        missing = [name for name in SEARCH_ATTRIBUTES if f'"{name}"' not in known]
-        if missing:
-            names = (word for name in missing for word in ("--name", name))
-            await self._ask(
-                *("operator", "search-attribute", "create", "-n", NAMESPACE, "--type", "Keyword", *names)
-            )
+        known = configuration.get("customSearchAttributeAliases", {}).values()
+        for name in SEARCH_ATTRIBUTES:
+            if name not in known:  # one at a time: of several in one request, server 1.32 keeps one
+                await self._ask(
+                    *("operator", "search-attribute", "create", "-n", NAMESPACE),
+                    *("--type", "Keyword", "--name", name),
+                )
 
     async def _ask(self, *arguments: str) -> dict[str, Any]:
         status, answer = await self._command(*arguments)

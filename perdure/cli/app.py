@@ -1,0 +1,21 @@
+"""The commands and their names."""
+
+import typer
+
+from perdure.cli import doctor, migrate, processes, stack
+
+app = typer.Typer(
+    help="Perdure: durable workflows for many tenants.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(stack.up)
+app.command("demo")(stack.demo)
+app.command("down")(stack.down)
+app.command("status")(stack.status)
+app.command("doctor")(doctor.doctor)
+app.command("migrate")(migrate.migrate)
+app.command("serve")(processes.serve)
+app.command("worker")(processes.worker)
+app.command("relay")(processes.relay)

@@ -1,0 +1,64 @@
+"""How commands speak: answers on stdout, progress and complaints on stderr, JSON when asked."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from workers.devstack.errors import StackError
+from workers.settings import SettingsError
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the stack keeps its data.", file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on stdout.")]
+
+# rich honours NO_COLOR and drops colour by itself when the stream is not a terminal
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def emit(value: Any) -> None:
+    """Print the answer of a command as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+class Progress:
+    """Says what is being done: a spinner on a terminal, plain lines elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        self._status = err.status(title) if err.is_terminal else None
+        self._title = title
+
+    def __enter__(self) -> "Progress":
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(f"{self._title}: {text}")
+        else:
+            err.print(text, markup=False)
+
+
+@contextmanager
+def explained(as_json: bool) -> Iterator[None]:
+    """Turn a foreseen failure into its message (or a JSON problem) and exit status 1."""
+    try:
+        yield
+    except (StackError, SettingsError) as problem:
+        if as_json:
+            mend = getattr(problem, "mend", None)
+            emit({"error": {"message": getattr(problem, "problem", str(problem)), "mend": mend}})
+        else:
+            err.print("[bold red]✗[/] ", end="")
+            err.print(str(problem), markup=False)
+        raise typer.Exit(1) from None

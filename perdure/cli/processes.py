@@ -1,0 +1,24 @@
+"""Single roles of a node, for production: each command becomes that process."""
+
+import os
+import sys
+
+
+def serve() -> None:
+    """Run the API (reads PERDURE_ variables, see .env.example)."""
+    _become("api")
+
+
+def worker() -> None:
+    """Run a Temporal worker."""
+    _become("worker")
+
+
+def relay() -> None:
+    """Run the relay: starts what was accepted but not yet started, and reconciles."""
+    _become("relay")
+
+
+def _become(role: str) -> None:
+    # exec, so that signals and exit status are the node's own
+    os.execv(sys.executable, [sys.executable, "-m", "workers.node", "--roles", role])

@@ -1,0 +1,179 @@
+"""What `perdure doctor` examines: the machine, the data directory, and the stack when it runs."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import asyncpg
+import psutil
+
+from workers.devstack import accounts, binaries, control, ports
+from workers.devstack.databases import OWNER
+from workers.devstack.errors import StackError
+from workers.devstack.postgres import Postgres
+from workers.devstack.programs import healthy
+from workers.devstack.temporal import Temporal, server_version
+
+Verdict = Literal["ok", "skipped", "warning", "failed"]
+MEGABYTE = 1024 * 1024
+DISK_NEEDED = 500 * MEGABYTE
+DISK_WISHED = 2048 * MEGABYTE
+MEMORY_WISHED = 700 * MEGABYTE
+START = "Start the stack: `perdure up`."
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question, its answer and the next thing to do."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+async def examine(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> list[Check]:
+    """Return every check; nothing is changed by asking."""
+    data_dir = data_dir.resolve()
+    say("the machine")
+    checks = [*_machine(data_dir), *_data_directory(data_dir)]
+    report = control.inspect(data_dir)
+    checks += list(_ports(report))
+    say("the stack")
+    return [*checks, *await _stack(data_dir, report)]
+
+
+def _machine(data_dir: Path) -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= (3, 11):
+        yield Check("python", "ok", version)
+    else:
+        yield Check("python", "failed", version, "Install Python 3.11 or newer and run `make up` again.")
+    for name, find in (
+        ("postgres binaries", binaries.postgres_binary),
+        ("temporal binary", binaries.temporal_binary),
+    ):
+        try:
+            yield Check(name, "ok", binaries.version_of(find()))
+        except StackError as problem:
+            yield Check(name, "failed", problem.problem, problem.mend)
+        except (OSError, ValueError) as problem:
+            yield Check(
+                name, "failed", f"does not run here: {problem}", "Use Linux or macOS on x86-64 or arm64."
+            )
+    yield _disk(data_dir)
+    free = psutil.virtual_memory().available
+    enough = free >= MEMORY_WISHED
+    mend = "" if enough else "Close something: the idle stack takes up to 700 MB."
+    yield Check("memory", "ok" if enough else "warning", f"{free // MEGABYTE} MB available", mend)
+
+
+def _disk(data_dir: Path) -> Check:
+    free = shutil.disk_usage(_existing(data_dir)).free
+    found = f"{free // MEGABYTE} MB free"
+    if free < DISK_NEEDED:
+        return Check("disk", "failed", found, "Make room, or put --data-dir on another disk.")
+    if free < DISK_WISHED:
+        return Check("disk", "warning", found, "Enough to try, not enough to work for long.")
+    return Check("disk", "ok", found)
+
+
+def _data_directory(data_dir: Path) -> Iterator[Check]:
+    if not data_dir.exists():
+        parent = _existing(data_dir)
+        writable = os.access(parent, os.W_OK | os.X_OK)
+        mend = "" if writable else f"Choose a --data-dir you may write to; {parent} is not."
+        yield Check("data directory", "ok" if writable else "failed", f"{data_dir} will be made", mend)
+        return
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        mend = f"Run as its owner (uid {data_dir.stat().st_uid}), or choose another --data-dir."
+        yield Check("data directory", "failed", f"{data_dir} is not writable", mend)
+        return
+    yield Check("data directory", "ok", str(data_dir))
+    secret = [data_dir / "secrets.env", *(data_dir / "postgres" / "passwords").glob("*")]
+    open_ones = [str(path) for path in secret if path.exists() and path.stat().st_mode & 0o077]
+    if open_ones:
+        yield Check("secrets", "failed", "others can read them", f"chmod 600 {' '.join(open_ones)}")
+    else:
+        yield Check("secrets", "ok", "readable by their owner only")
+    if accounts.for_postgres() is not None:
+        yield Check("root", "ok", "PostgreSQL runs as another user, as it must")
+
+
+def _ports(report: control.Report) -> Iterator[Check]:
+    if report.running:
+        return
+    for name, number in (ports.DEFAULTS | report.details.get("ports", {})).items():
+        free = ports.is_free(number)
+        mend = "" if free else "Nothing to do: another port will be chosen. `perdure status` shows it."
+        yield Check(
+            f"port {name}", "ok" if free else "warning", f"{number} {'free' if free else 'taken'}", mend
+        )
+
+
+async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
+    names = ("parts", "database", "migrations", "temporal", "node", "node readiness")
+    if not report.running:
+        return [Check(name, "skipped", "the stack is not running", START) for name in names]
+    ended = [name for name, part in report.details["parts"].items() if part["status"] != "running"]
+    mend = f"Wait a moment; if it stays, read {data_dir / 'logs'}." if ended else ""
+    checks = [Check("parts", "failed" if ended else "ok", ", ".join(ended) or "all running", mend)]
+    known = report.details["ports"]
+    if "postgres" in report.details["parts"]:
+        checks += await _database(Postgres(data_dir, known["postgres"]), data_dir)
+    if "temporal" in report.details["parts"]:
+        checks.append(await _temporal(Temporal(data_dir, known["temporal"], known["temporal_ui"]), data_dir))
+    for name, path in (("node", "healthz"), ("node readiness", "readyz")):
+        if "node" in report.details["parts"]:
+            url = f"http://{ports.LOOPBACK}:{known['api']}/{path}"
+            works = await healthy(url)
+            mend = "" if works else f"Read {data_dir / 'logs' / 'node.log'}; it is restarted when it dies."
+            checks.append(Check(name, "ok" if works else "failed", url, mend))
+    return checks
+
+
+async def _database(server: Postgres, data_dir: Path) -> list[Check]:
+    try:
+        connection = await asyncpg.connect(server.url(OWNER), timeout=5)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
+        return [Check("database", "failed", str(problem), f"Read {data_dir / 'logs' / 'postgres.log'}.")]
+    try:
+        version = await connection.fetchval("SHOW server_version")
+        table = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
+        present = await connection.fetchval("SELECT max(version_num) FROM alembic_version") if table else None
+    finally:
+        await connection.close()
+    return [Check("database", "ok", f"PostgreSQL {version}"), _migrations(present)]
+
+
+def _migrations(present: str | None) -> Check:
+    from workers.migrate import newest  # late: Alembic and SQLAlchemy cost a second and 60 MB
+
+    expected = newest()
+    if present == expected:
+        return Check("migrations", "ok", f"at {present}")
+    return Check(
+        "migrations", "failed", f"at {present}, the code expects {expected}", "Run `perdure migrate`."
+    )
+
+
+async def _temporal(server: Temporal, data_dir: Path) -> Check:
+    if await server.ready():
+        return Check("temporal", "ok", f"server {server_version(binaries.version_of(server.binary))}")
+    return Check(
+        "temporal",
+        "failed",
+        f"{server.address} does not serve",
+        f"Read {data_dir / 'logs' / 'temporal.log'}.",
+    )
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
