@@ -127,5 +127,29 @@ def upgrade() -> None:
     op.execute("RESET ROLE")
 
 
+#: Roles stay as long as another database of the cluster uses them; PostgreSQL refuses to drop those.
+DROP_ROLES = """
+DO $$
+DECLARE
+  wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY ARRAY['app_system', 'app_worker', 'app_api', 'app_owner'] LOOP
+    BEGIN
+      EXECUTE format('DROP ROLE IF EXISTS %I', wanted);
+    EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+      RAISE NOTICE 'role % is still in use elsewhere and stays', wanted;
+    END;
+  END LOOP;
+END $$
+"""
+
+
 def downgrade() -> None:
+    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP SCHEMA app CASCADE")
+    for role in ("app_owner", "app_system"):
+        op.execute(f"SET LOCAL ROLE {role}")
+        op.execute("ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC")
+    op.execute("RESET ROLE")
+    op.execute("REVOKE ALL ON SCHEMA public FROM app_owner, app_api, app_worker, app_system")
+    op.execute(DROP_ROLES)
