@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Iterable
 
+import psutil
+
 LOOPBACK = "127.0.0.1"
 
 DEFAULTS = {
@@ -50,3 +52,45 @@ def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+class Reservation:
+    """Ports kept from everybody between the choice and the start of the servers that will listen there."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, socket.socket] = {}
+
+    def hold(self, numbers: Iterable[int]) -> None:
+        """Keep ports; one that was lost meanwhile is left to its new owner."""
+        for number in numbers:
+            holder = socket.socket()
+            try:
+                # bound, never listening, and without SO_REUSEADDR: nobody else can bind it
+                holder.bind((LOOPBACK, number))
+            except OSError:
+                holder.close()
+            else:
+                self._held[number] = holder
+
+    def release(self, numbers: Iterable[int]) -> None:
+        """Give ports to whoever binds them next."""
+        for number in list(numbers):
+            if (holder := self._held.pop(number, None)) is not None:
+                holder.close()
+
+    def release_all(self) -> None:
+        self.release(list(self._held))
+
+
+def belong_to(pid: int, numbers: Iterable[int]) -> bool:
+    """Tell whether this very process listens on all these ports (true where the system will not say)."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    listening = {
+        connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN
+    }
+    return set(numbers) <= listening

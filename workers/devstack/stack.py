@@ -45,6 +45,7 @@ class Stack:
         self._durable = durable
         self._requested_port = port
         self.report = report
+        self._reserved = ports.Reservation()
         self._lock = state.Lock(self.data_dir)
         self.parts: dict[str, Part] = {}
         self.supervisor = Supervisor(self.data_dir / "logs", self._save)
@@ -73,7 +74,7 @@ class Stack:
         self._choose_ports()
         self.secrets = secrets.load_or_create(self.data_dir / "secrets.env")
         for name in self.wanted:
-            self._part(name)
+            self._reserved.hold(self._part(name).ports.values())
         self.state.status = "starting"
         self.state.supervised_by_us()
         self._save()
@@ -102,16 +103,18 @@ class Stack:
 
     async def _start(self, name: str) -> None:
         self.report(f"starting {name}")
+        part = self.parts[name]
+        self._reserved.release(part.ports.values())
         try:
-            await self.supervisor.start(self.parts[name])
+            await self.supervisor.start(part)
         except StackError:
-            if not self._port_was_lost(name):
+            if not self._port_was_lost(part):
                 raise
             await self.supervisor.start(self._part(name))
 
-    def _port_was_lost(self, name: str) -> bool:
+    def _port_was_lost(self, part: Part) -> bool:
         """Choose again where somebody took a port between our choice and the part's start."""
-        lost = [port for port, number in self.parts[name].ports.items() if not ports.is_free(number)]
+        lost = [port for port, number in part.ports.items() if not ports.is_free(number)]
         if "api" in lost and self._requested_port is not None:
             return False
         for port in lost:
@@ -143,6 +146,7 @@ class Stack:
             self.state.supervisor = {}
             self._save()
         finally:
+            self._reserved.release_all()
             self._lock.release()
 
     def _choose_ports(self) -> None:

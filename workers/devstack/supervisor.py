@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.devstack import ports
 from workers.devstack.errors import StackError
 from workers.devstack.part import Part
 from workers.devstack.processes import POLL_SECONDS, Child
@@ -80,7 +81,8 @@ class Supervisor:
     async def _until_ready(self, watched: Watched) -> None:
         part, child = watched.part, watched.child
         deadline = time.monotonic() + part.ready_seconds
-        while not await part.ready():
+        # another program may answer on a port that this part failed to get: readiness must be its own
+        while not (await part.ready() and ports.belong_to(child.pid, part.ports.values())):
             if child.returncode is not None:
                 raise StackError(
                     f"{part.name} ended with status {child.returncode} while starting:\n{child.last_words()}",
