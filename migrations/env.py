@@ -1,7 +1,8 @@
 """Runs migrations: one at a time per database, each in its own transaction, never waiting long for a lock.
 
 The caller passes `config.attributes["connection"]` (a synchronous Connection) or `config.attributes["url"]`,
-and may name the application's login in `config.attributes["login"]` (default `perdure_app`).
+and may name the application's login in `config.attributes["login"]` (default `perdure_app`) and the models in
+`config.attributes["metadata"]`.
 """
 
 import asyncio
@@ -12,13 +13,13 @@ from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.engine import translate
-from db.tables import metadata
 
 #: Advisory lock of whoever is migrating this database ("perdure" in ASCII).
 MIGRATING = 0x70657264757265
 SETTINGS = ("SET lock_timeout = '5s'", "SET statement_timeout = '10min'")
 OPTIONS: dict[str, Any] = {
-    "target_metadata": metadata,
+    # Only comparing and autogenerating need the models; moving a database must not import the product.
+    "target_metadata": context.config.attributes.get("metadata"),
     "transaction_per_migration": True,
     "compare_type": True,
     "compare_server_default": True,
