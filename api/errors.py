@@ -184,3 +184,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind in (DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, _database)
+
+
+def every_kind() -> list[type[DomainError]]:
+    """All errors with a code of their own, for the reference page."""
+    found: dict[str, type[DomainError]] = {}
+    pending = [DomainError]
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        found.setdefault(kind.code, kind)
+    return [found[code] for code in sorted(found)]

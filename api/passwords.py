@@ -62,6 +62,9 @@ class Passwords:
         self._waiting = 0
         self._dummy = self._hash("nobody's password")
 
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._hash(password))
 

@@ -78,6 +78,11 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def cookie_sha256(cookie: str) -> str:
+    """Cookies and refresh tokens are kept in one table; hashing them apart keeps one from serving as the other."""
+    return sha256("cookie:" + cookie)
+
+
 def csrf_token(secret: bytes, cookie: str) -> str:
     """The token a form must carry along with this cookie; only we can compute it."""
     digest = hmac.digest(secret, b"csrf:" + cookie.encode("utf-8", "surrogatepass"), hashlib.sha256)

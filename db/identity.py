@@ -23,6 +23,9 @@ all in schema `app`, each returning the least it can (EXECUTE for app_api only):
     app.session_is_live(session_id uuid, moment timestamptz) -> boolean         neither revoked nor expired
     app.find_api_key(key_id text) -> TABLE(id uuid, organization_id uuid, user_id uuid, secret_sha256 text,
         scopes text[], expires_at timestamptz, revoked_at timestamptz)
+    app.identify_session(session uuid, wanted uuid, moment timestamptz), app.identify_api_key(wanted text, moment)
+        What the user of a live session or key may do: role, override, scopes (columns in migration 0005, read by
+        `db/logins.py`); one call per request, so that a revocation counts at once.
     app.my_organizations(user_id uuid) -> TABLE(organization_id uuid, name text, slug text, role_id uuid,
         role text, status text)                                     active organizations only
 
@@ -30,10 +33,13 @@ A user who has entered (Access(API, organization?, user)) reads and writes `user
 under row level security.
 """
 
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, func
+from sqlalchemy import ColumnElement, ForeignKey, Index, RowMapping, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -48,7 +54,11 @@ from db.base import (
     one_of,
     tenant_key,
 )
+from db.rows import Before, newest_first, one
 from domain.tenants import KycStatus
+
+#: `last_used_at` of an API key is this coarse.
+USED_GRAIN = timedelta(minutes=1)
 
 
 class User(Base):
@@ -143,3 +153,79 @@ class ApiKey(Tenant, Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class Users:
+    """The people a transaction may see."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def get(self, user_id: UUID) -> RowMapping:
+        columns = (User.id, User.email, User.first_name, User.last_name, User.default_organization_id, User.created_at)
+        return one(await self._tx.execute(select(*columns).where(User.id == user_id)))
+
+
+class Sessions:
+    """The logins of the entered user."""
+
+    def __init__(self, tx: AsyncConnection, user_id: UUID) -> None:
+        self._tx = tx
+        self._user_id = user_id
+
+    def _live(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
+        """The newest token of every login that can still be used."""
+        return (
+            Session.user_id == self._user_id,
+            Session.revoked_at.is_(None),
+            Session.rotated_at.is_(None),
+            Session.expires_at > now,
+        )
+
+    async def page(self, before: Before | None, limit: int, now: datetime) -> Sequence[RowMapping]:
+        columns = (Session.id, Session.family_id, Session.user_agent, Session.ip_address, Session.created_at,
+                   Session.expires_at)  # fmt: skip
+        statement = newest_first(select(*columns).where(*self._live(now)), Session.created_at, Session.id, before)
+        return (await self._tx.execute(statement.limit(limit))).mappings().all()
+
+    async def family_of(self, session_id: UUID) -> UUID:
+        statement = select(Session.family_id).where(Session.id == session_id, Session.user_id == self._user_id)
+        return UUID(str(one(await self._tx.execute(statement))["family_id"]))
+
+
+class ApiKeys:
+    """The API keys of the entered user in the entered organization."""
+
+    _SHOWN = (ApiKey.id, ApiKey.name, ApiKey.key_id, ApiKey.scopes, ApiKey.created_at, ApiKey.expires_at,
+              ApiKey.last_used_at, ApiKey.revoked_at)  # fmt: skip
+
+    def __init__(self, tx: AsyncConnection, user_id: UUID) -> None:
+        self._tx = tx
+        self._user_id = user_id
+
+    async def add(self, values: Mapping[str, Any]) -> RowMapping:
+        statement = insert(ApiKey).values(**values, user_id=self._user_id).returning(*self._SHOWN)
+        return (await self._tx.execute(statement)).mappings().one()
+
+    async def page(self, before: Before | None, limit: int) -> Sequence[RowMapping]:
+        """Also revoked and expired ones: who looks for a leaked key needs to see them."""
+        mine = select(*self._SHOWN).where(ApiKey.user_id == self._user_id)
+        statement = newest_first(mine, ApiKey.created_at, ApiKey.id, before).limit(limit)
+        return (await self._tx.execute(statement)).mappings().all()
+
+    async def revoke(self, id: UUID, now: datetime) -> None:
+        """Idempotent: the first revocation's time stays. Raises NotFound."""
+        statement = (
+            update(ApiKey)
+            .where(ApiKey.id == id, ApiKey.user_id == self._user_id)
+            .values(revoked_at=func.coalesce(ApiKey.revoked_at, now))
+            .returning(ApiKey.id)
+        )
+        one(await self._tx.execute(statement))
+
+    async def used(self, id: UUID, now: datetime) -> None:
+        """Notes the use, at most once a minute: not every request may cost a write."""
+        statement = update(ApiKey).where(
+            ApiKey.id == id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - USED_GRAIN)
+        )
+        await self._tx.execute(statement.values(last_used_at=now))

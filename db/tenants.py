@@ -1,11 +1,13 @@
 """Organizations, their members' roles, their keys, and the log of what happened in them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, RowMapping, UniqueConstraint, select, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -22,6 +24,7 @@ from db.base import (
     one_of,
     tenant_key,
 )
+from db.rows import change, one, unchanged
 from domain.permissions import RoleName
 from domain.tenants import (
     ActorType,
@@ -181,3 +184,36 @@ class ActivityLog(Tenant, Base):
     )
     ip_address: Mapped[str | None]
     user_agent: Mapped[str | None]
+
+
+class Organizations:
+    """The entered organization, as its members may see and change it."""
+
+    _SHOWN = (
+        Organization.id,
+        Organization.name,
+        Organization.slug,
+        Organization.description,
+        Organization.website,
+        Organization.industry,
+        Organization.company_size,
+        Organization.phone,
+        Organization.address,
+        Organization.city,
+        Organization.state,
+        Organization.zip_code,
+        Organization.country,
+        Organization.timezone,
+        Organization.created_at,
+        Organization.updated_at,
+    )
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def get(self, id: UUID) -> RowMapping:
+        return one(await self._tx.execute(select(*self._SHOWN).where(Organization.id == id)))
+
+    async def update(self, id: UUID, seen: datetime, values: Mapping[str, Any]) -> RowMapping:
+        """Changes columns while `updated_at` still is what the caller saw. Raises NotFound, Stale."""
+        return await change(self._tx, Organization, id, unchanged(Organization.updated_at, seen), values)

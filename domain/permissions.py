@@ -115,11 +115,14 @@ def of_role(role: str) -> frozenset[Permission]:
 
 
 def decide(
-    role: str, override: Mapping[str, Any] | None = None, scopes: Iterable[str] | None = None
+    base: Iterable[Permission], override: Mapping[str, Any] | None = None, scopes: Iterable[str] | None = None
 ) -> frozenset[Permission]:
-    """What a member may do now: role + granted − denied, and for an API key only what its scopes name."""
+    """What a member may do now: role + granted − denied, and for an API key only what its scopes name.
+
+    `base` is `of_role(name)` of a shipped role, or `known(words)` of an organization's own.
+    """
     exceptions = Override.parse(override)
-    allowed = (of_role(role) | exceptions.grant) - exceptions.deny
+    allowed = (frozenset(base) | exceptions.grant) - exceptions.deny
     return allowed if scopes is None else allowed & known(scopes)
 
 

@@ -1,0 +1,86 @@
+"""The HTTP application: every router by name, around them the gate, the errors and the protection."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api import (
+    clients,
+    contacts,
+    errors,
+    executions,
+    identity,
+    openapi,
+    operations,
+    organizations,
+    reference,
+    starting,
+)
+from api.bodies import Bodies
+from api.collaborators import Collaborators
+from api.console import pages
+from api.operations import Probe, database_probe
+from api.protection import Protection
+from api.sessions import SignIn
+
+ROUTERS = (
+    operations.router,
+    identity.router,
+    organizations.router,
+    clients.router,
+    contacts.router,
+    starting.router,
+    executions.router,
+    reference.router,
+    pages.router,
+)
+
+DESCRIPTION = """\
+Stored workflows that outlive the process running them.
+
+Send `Authorization: Bearer` with an access token or an API key. Errors are `application/problem+json` with a stable
+`code` and, for bad input, `errors[]` naming place and mend. Repeat a POST safely with `Idempotency-Key`. Follow
+`next_cursor` through lists. Send the `ETag` you read in `If-Match` when you change something.
+"""
+
+
+def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None = None) -> FastAPI:
+    """The application around its collaborators; `probes` are further parts `/readyz` asks, by name."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.sign_in.close()
+
+    app = FastAPI(
+        title="Perdure",
+        version=_version(),
+        description=DESCRIPTION,
+        openapi_url="/openapi.json",
+        docs_url=None,  # FastAPI's own page loads scripts from a foreign host
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses=openapi.DOCUMENTED,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.collaborators = collaborators
+    app.state.sign_in = SignIn(collaborators)
+    app.state.probes = {"database": database_probe(collaborators), **(probes or {})}
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's documented way
+    errors.install(app)
+    app.add_middleware(Bodies)
+    app.add_middleware(Protection, is_https=collaborators.security.is_https)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("perdure")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"

@@ -1,0 +1,108 @@
+"""Doing something once, however often it is asked: the `Idempotency-Key` header.
+
+A route does its work inside one transaction and answers with the result:
+
+    answer = await once.run(caller, work)      # work(tx) -> Answer(202, {...}, carry=entry)
+    if not answer.replayed: ...after commit, with answer.carry...
+    return answer.response()
+
+Refused and failed requests leave nothing behind, so they may be repeated with the same key.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from fastapi import Depends, Header, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.auth import Caller
+from api.bodies import parsed
+from api.collaborators import Collaborators, Parts
+from db.idempotency import IdempotencyKeys, KeptAnswer
+from domain.errors import Forbidden, Invalid, Problem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What a route answers. `carry` reaches the code after the commit and is never stored.
+
+    `kept` replaces `body` for later replays, where the body holds a secret shown only once.
+    """
+
+    status: int
+    body: Any
+    carry: T | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    kept: Any = None
+    replayed: bool = False
+
+    def response(self) -> Response:
+        headers = {**self.headers, "Idempotent-Replay": "true"} if self.replayed else dict(self.headers)
+        content = b"" if self.status == 204 else orjson.dumps(jsonable_encoder(self.body))
+        return Response(content, self.status, headers, media_type="application/json")
+
+
+class Once:
+    """The key of one request, or its absence; without a key the work is simply done."""
+
+    def __init__(self, parts: Collaborators, request: Request, key: str | None) -> None:
+        self._parts = parts
+        self._request = request
+        self._key = key
+
+    async def run(self, caller: Caller, work: Callable[[AsyncConnection], Awaitable[Answer[T]]]) -> Answer[T]:
+        """Runs `work` in one transaction of the caller and keeps its answer under the key, or replays the kept one."""
+        async with self._parts.database.transaction(caller.access) as tx:
+            if self._key is None:
+                return await work(tx)
+            if caller.organization_id is None:
+                raise Forbidden
+            keys = IdempotencyKeys(tx, caller.organization_id, self._scope(caller))
+            kept = await keys.claim(self._key, self._hash(), self._parts.clock())
+            if kept is not None:
+                return Answer(kept.status, kept.body, replayed=True)
+            answer = await work(tx)
+            body = answer.body if answer.kept is None else answer.kept
+            await keys.keep(self._key, KeptAnswer(answer.status, jsonable_encoder(body)))
+            return answer
+
+    def _scope(self, caller: Caller) -> str:
+        return f"{caller.name} {self._request.method} {self._request.url.path}"
+
+    def _hash(self) -> str:
+        """Key order and white space do not make another request; every value and the query do."""
+        body = orjson.dumps(parsed(self._request.scope), option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.sha256(body)
+        digest.update(b"?" + self._request.url.query.encode())
+        return digest.hexdigest()
+
+
+def _once(
+    request: Request,
+    parts: Parts,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="1 to 255 visible ASCII characters. Repeating the request with the same key within 24 hours "
+            "does nothing twice and replays the first answer with `Idempotent-Replay: true`."
+        ),
+    ] = None,
+) -> Once:
+    if idempotency_key is not None and not _usable(idempotency_key):
+        message = "An Idempotency-Key has 1 to 255 visible ASCII characters."
+        raise Invalid(problems=[Problem("header/idempotency-key", message, "Send a fresh UUID.")])
+    return Once(parts, request, idempotency_key)
+
+
+def _usable(key: str) -> bool:
+    return 1 <= len(key) <= 255 and all("!" <= character <= "~" for character in key)
+
+
+Idempotent = Annotated[Once, Depends(_once)]

@@ -1,0 +1,56 @@
+"""The outermost layer: headers every answer carries, and a last answer when something of ours breaks."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import is_unavailable, respond, unexpected, Unavailable
+
+#: Pages may load our own stylesheet and nothing else; no script runs anywhere, no page frames us.
+PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Protection:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, is_https: bool) -> None:
+        self._app = app
+        self._always = {
+            "X-Content-Type-Options": "nosniff",
+            # Not no-referrer: with it browsers send `Origin: null` along with our own forms.
+            "Referrer-Policy": "same-origin",
+            "X-Frame-Options": "DENY",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+        }
+        if is_https:
+            self._always["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def protected(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._protect(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, protected)
+        except Exception as error:
+            if started:  # half an answer is out; breaking the connection is the only honest end
+                raise
+            answer = respond(Unavailable()) if is_unavailable(error) else unexpected(error)
+            await answer(scope, receive, protected)
+
+    def _protect(self, headers: MutableHeaders) -> None:
+        for name, value in self._always.items():
+            headers[name] = value
+        headers.setdefault("Cache-Control", "no-store")
+        is_page = headers.get("content-type", "").startswith("text/html")
+        headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY

@@ -1,0 +1,186 @@
+"""Opening, renewing and ending sessions: shared by the JSON routes and the pages."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+from uuid import UUID, uuid4
+
+from api.auth import NOBODY
+from api.collaborators import Collaborators
+from api.limits import LoginLimits
+from api.passwords import Passwords, check
+from api.tokens import (
+    ACCESS_LIFETIME,
+    SESSION_LIFETIME,
+    AccessClaims,
+    AccessTokens,
+    cookie_sha256,
+    new_secret,
+    sha256,
+)
+from db.logins import EmailTaken, Identities, Login, NewSession
+from domain.errors import Invalid, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a login comes from, as far as the connection itself tells."""
+
+    address: str
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    email: str
+    password: str
+    name: str
+    organization_name: str
+
+
+class SignIn:
+    """The process of proving who one is; one per application, for it holds the brakes and the hashing threads."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._parts = parts
+        self._passwords = Passwords(parts.security.pepper, parts.security.password_cost)
+        self._limits = LoginLimits()
+        self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
+
+    def close(self) -> None:
+        """Ends the hashing threads."""
+        self._passwords.close()
+
+    async def register(self, wanted: Registration, device: Device) -> tuple[UUID, UUID]:
+        """A new user with an organization of their own: (user, organization). Raises EmailTaken, Invalid.
+
+        Without verified e-mail the answer cannot be the same for a known address, since success signs in. What is
+        left is done: the text names no account, both ways cost the same hash, and refusals are rationed (five, then
+        one in ten minutes per network address), so that probing a list of addresses does not pay.
+        """
+        now = self._parts.clock()
+        problems = check(wanted.password, email=wanted.email, pointer="#/password")
+        if problems:
+            raise Invalid(problems=problems)
+        self._limits.before_registration(device.address, now)
+        email = wanted.email.lower()
+        user_id, organization_id = uuid4(), uuid4()
+        first, _, last = wanted.name.partition(" ")
+        user = {
+            "id": str(user_id),
+            "username": email,
+            "email": email,
+            "password": await self._passwords.hash(wanted.password),
+            "first_name": first,
+            "last_name": last.strip() or None,
+        }
+        organization = {
+            "id": str(organization_id),
+            "name": wanted.organization_name,
+            "slug": slug(wanted.organization_name),
+        }
+        try:
+            async with self._parts.database.transaction(NOBODY) as tx:
+                await Identities(tx).register(user, organization)
+        except EmailTaken:
+            self._limits.registration_refused(device.address, now)
+            raise
+        return user_id, organization_id
+
+    async def login(self, email: str, password: str, device: Device) -> Login:
+        """The user behind the credentials. Raises Unauthenticated with one text for every reason, in equal time."""
+        now, email = self._parts.clock(), email.lower()
+        self._limits.before_login(email, device.address, now)
+        async with self._parts.database.transaction(NOBODY) as tx:
+            found = await Identities(tx).login(email)
+        matches = await self._passwords.verify(password, found.password if found is not None else None)
+        if found is None or not matches or not found.is_active:
+            self._limits.login_failed(email, device.address, now)
+            raise Unauthenticated("The e-mail address or the password is wrong.")
+        self._limits.login_succeeded(email, device.address)
+        if self._passwords.outdated(found.password):
+            renewed = await self._passwords.hash(password)
+            async with self._parts.database.transaction(NOBODY) as tx:
+                await Identities(tx).renew_password(found.user_id, found.password, renewed)
+        return found
+
+    async def open_tokens(self, user_id: UUID, device: Device) -> dict[str, object]:
+        """A new session for a program: access and refresh token."""
+        secret, session_id = new_secret(), uuid4()
+        await self._open(session_id, user_id, sha256(secret), device)
+        return self._issued(user_id, session_id, secret, self._parts.clock())
+
+    async def open_cookie(self, user_id: UUID, device: Device) -> str:
+        """A new session for a browser: the value of its cookie."""
+        secret = new_secret()
+        await self._open(uuid4(), user_id, cookie_sha256(secret), device)
+        return secret
+
+    async def refresh(self, refresh_token: str, device: Device) -> dict[str, object]:
+        """Trades a refresh token for a new pair; one used twice was stolen from somebody, so its family ends."""
+        now, secret, session_id = self._parts.clock(), new_secret(), uuid4()
+        refused = Unauthenticated("The refresh token is not valid any more; sign in again.")
+        async with self._parts.database.transaction(NOBODY) as tx:
+            identities = Identities(tx)
+            old = await identities.find_session(sha256(refresh_token))
+            if old is None:
+                raise refused
+            session = self._session(
+                session_id, old["user_id"], sha256(secret), device, now, family_id=old["family_id"]
+            )
+            outcome = await identities.rotate_session(sha256(refresh_token), session, now)
+        if (
+            outcome != "rotated"
+        ):  # outside the transaction: the revocation of a reused family must be committed
+            raise refused
+        return self._issued(old["user_id"], session_id, secret, now)
+
+    async def end(self, kept_sha256: str) -> None:
+        """Ends the session whose refresh token or cookie is kept under this hash, with its whole family."""
+        async with self._parts.database.transaction(NOBODY) as tx:
+            identities = Identities(tx)
+            found = await identities.find_session(kept_sha256)
+            if found is not None:
+                await identities.revoke_family(found["family_id"], self._parts.clock())
+
+    async def _open(self, session_id: UUID, user_id: UUID, kept_sha256: str, device: Device) -> None:
+        session = self._session(session_id, user_id, kept_sha256, device, self._parts.clock())
+        async with self._parts.database.transaction(NOBODY) as tx:
+            await Identities(tx).open_session(session)
+
+    def _session(
+        self,
+        id: UUID,
+        user_id: UUID,
+        kept: str,
+        device: Device,
+        now: datetime,
+        *,
+        family_id: UUID | None = None,
+    ) -> NewSession:
+        return NewSession(
+            id=id,
+            user_id=user_id,
+            family_id=family_id or id,
+            refresh_sha256=kept,
+            expires_at=now + SESSION_LIFETIME,
+            user_agent=device.user_agent,
+            ip_address=device.address,
+        )
+
+    def _issued(
+        self, user_id: UUID, session_id: UUID, refresh_token: str, now: datetime
+    ) -> dict[str, object]:
+        return {
+            "access_token": self._tokens.issue(AccessClaims(user_id, session_id), now),
+            "token_type": "Bearer",
+            "expires_in": int(ACCESS_LIFETIME.total_seconds()),
+            "refresh_token": refresh_token,
+        }
+
+
+def slug(name: str) -> str:
+    """A readable, unguessable handle: two organizations of one name do not learn of each other."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    return f"{words or 'organization'}-{token_hex(4)}"
