@@ -1,4 +1,4 @@
-"""Field types the bodies of every slice are made of. The gate (`api/bodies.py`) has refused unstorable text before."""
+"""Field types the bodies of every slice are made of; `api/bodies.py` has refused unstorable text before."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
@@ -25,33 +25,21 @@ def bounded_json(max_bytes: int) -> Callable[[Any], Any]:
         try:
             return check_value(value, max_bytes=max_bytes)
         except ValueRefused as refusal:
-            raise PydanticCustomError(
-                "json", "{reason}", {"reason": str(refusal)}
-            ) from None
+            raise PydanticCustomError("json", "{reason}", {"reason": str(refusal)}) from None
 
     return check
 
 
 #: One line of text, as names and codes are.
-Line: TypeAlias = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
-]
+Line: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 #: Several sentences by a person.
 Prose: TypeAlias = Annotated[str, StringConstraints(max_length=4_000)]
 Email: TypeAlias = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+\.[^\s@]+$"
-    ),
+    StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+\.[^\s@]+$"),
 ]
 #: Any JSON value an execution may be given.
 AnyJson: TypeAlias = Annotated[Any, AfterValidator(bounded_json(MAX_BYTES))]
-JsonObject: TypeAlias = Annotated[
-    dict[str, Any], AfterValidator(bounded_json(MAX_BYTES))
-]
-DefinitionObject: TypeAlias = Annotated[
-    dict[str, Any], AfterValidator(bounded_json(DEFINITION_BYTES))
-]
-DefinitionList: TypeAlias = Annotated[
-    list[Any], AfterValidator(bounded_json(DEFINITION_BYTES))
-]
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(bounded_json(MAX_BYTES))]
+DefinitionObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(bounded_json(DEFINITION_BYTES))]
+DefinitionList: TypeAlias = Annotated[list[Any], AfterValidator(bounded_json(DEFINITION_BYTES))]

@@ -169,14 +169,10 @@ class Clients:
     async def insert_once(self, id: UUID, values: Mapping[str, Any]) -> bool:
         """Create the client unless this id exists already; True when it was created now.
 
-        `values` hold columns of `clients`, at least `organization_id` and `name`. Raises ClientNumberTaken when
-        another client has the number, Invalid when `assigned_manager` is nobody here.
+        `values` hold columns of `clients`, `organization_id` and `name` at least. Raises ClientNumberTaken
+        when another client has the number, Invalid when `assigned_manager` is nobody here.
         """
-        statement = (
-            insert(Client)
-            .values(id=id, **values)
-            .on_conflict_do_nothing(index_elements=[Client.id])
-        )
+        statement = insert(Client).values(id=id, **values).on_conflict_do_nothing(index_elements=[Client.id])
         await self._require_member(values)
         with refusing(_CLIENT_REFUSALS):
             return (await self._tx.execute(statement)).rowcount == 1
@@ -189,9 +185,7 @@ class Clients:
         self, *, q: str | None, status: str | None, before: Before | None, limit: int
     ) -> Sequence[RowMapping]:
         """Newest first, after the row `before`; `q` is looked for in names, number and e-mail address."""
-        statement = newest_first(
-            select(Client), Client.created_at, Client.id, before
-        ).limit(limit)
+        statement = newest_first(select(Client), Client.created_at, Client.id, before).limit(limit)
         if status is not None:
             statement = statement.where(Client.status == status)
         if q:
@@ -212,9 +206,7 @@ class Clients:
         """Write `values`, if nobody else wrote since `seen`; raises NotFound, Stale, ClientNumberTaken."""
         await self._require_member(values)
         with refusing(_CLIENT_REFUSALS):
-            return await change(
-                self._tx, Client, id, unchanged(Client.updated_at, seen), values
-            )
+            return await change(self._tx, Client, id, unchanged(Client.updated_at, seen), values)
 
     async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
         """Raises NotFound, Stale, and ClientInUse while contacts refer to the client."""
@@ -241,9 +233,7 @@ class Contacts:
         with refusing(_CONTACT_REFUSALS):
             return one(
                 await self._tx.execute(
-                    insert(Contact)
-                    .values(id=id, **values)
-                    .returning(*Contact.__table__.c)
+                    insert(Contact).values(id=id, **values).returning(*Contact.__table__.c)
                 )
             )
 
@@ -260,25 +250,19 @@ class Contacts:
         limit: int,
     ) -> Sequence[RowMapping]:
         """Newest first, after the row `before`; `q` is looked for in names and e-mail address."""
-        statement = newest_first(
-            select(Contact), Contact.created_at, Contact.id, before
-        ).limit(limit)
+        statement = newest_first(select(Contact), Contact.created_at, Contact.id, before).limit(limit)
         if client_id is not None:
             statement = statement.where(Contact.client_id == client_id)
         if q:
-            statement = statement.where(
-                containing(q, Contact.first_name, Contact.last_name, Contact.email)
-            )
+            statement = statement.where(containing(q, Contact.first_name, Contact.last_name, Contact.email))
         return await many(self._tx, statement)
 
     async def change(
         self, id: UUID, values: Mapping[str, Any], *, seen: datetime | None = None
     ) -> RowMapping:
-        """Write `values`, if nobody else wrote since `seen`; raises NotFound, Stale, Invalid (no such client)."""
+        """Write `values` if nobody else wrote since `seen`; raises NotFound, Stale, Invalid (`client_id`)."""
         with refusing(_CONTACT_REFUSALS):
-            return await change(
-                self._tx, Contact, id, unchanged(Contact.updated_at, seen), values
-            )
+            return await change(self._tx, Contact, id, unchanged(Contact.updated_at, seen), values)
 
     async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
         """Raises NotFound, Stale."""

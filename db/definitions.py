@@ -1,6 +1,6 @@
 """Stored definitions, their frozen versions and what starts them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -138,9 +138,7 @@ _SUMMARY = tuple(
     }
 )
 _VERSION = tuple(
-    column
-    for column in WorkflowVersion.__table__.c
-    if column.name not in {"document", "compiled"}
+    column for column in WorkflowVersion.__table__.c if column.name not in {"document", "compiled"}
 )
 
 
@@ -159,44 +157,39 @@ class Workflows:
 
     async def insert(self, id: UUID, values: Mapping[str, Any]) -> RowMapping:
         """Store a draft; `values` hold columns of `workflows`. All columns afterwards."""
-        return one(
-            await self._tx.execute(
-                insert(Workflow).values(id=id, **values).returning(*_WORKFLOW)
-            )
-        )
+        return one(await self._tx.execute(insert(Workflow).values(id=id, **values).returning(*_WORKFLOW)))
 
     async def get(self, id: UUID) -> RowMapping:
         """All columns; raises NotFound."""
         return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id)))
 
-    async def lock(self, id: UUID) -> RowMapping:
-        """As `get`, holding the row until the transaction ends."""
-        return one(
+    async def standing(self, id: UUID) -> tuple[str, UUID | None]:
+        """Status and current version, all that starting an execution has to read; raises NotFound."""
+        row = one(
             await self._tx.execute(
-                select(*_WORKFLOW).where(Workflow.id == id).with_for_update()
+                select(Workflow.status, Workflow.published_version_id).where(Workflow.id == id)
             )
         )
+        return row["status"], row["published_version_id"]
+
+    async def lock(self, id: UUID) -> RowMapping:
+        """As `get`, holding the row until the transaction ends."""
+        return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id).with_for_update()))
 
     async def page(
         self, filters: WorkflowFilters, *, before: Before | None, limit: int
     ) -> Sequence[RowMapping]:
-        """Newest first, after the row `before`, without documents; `q` is looked for in name and description."""
-        statement = newest_first(
-            select(*_SUMMARY), Workflow.created_at, Workflow.id, before
-        ).limit(limit)
+        """Newest first, after the row `before`, without documents; `q` is looked for in both texts."""
+        statement = newest_first(select(*_SUMMARY), Workflow.created_at, Workflow.id, before).limit(limit)
         if filters.status is not None:
             statement = statement.where(Workflow.status == filters.status)
         if filters.category is not None:
             statement = statement.where(Workflow.category == filters.category)
         if filters.q:
-            statement = statement.where(
-                containing(filters.q, Workflow.name, Workflow.description)
-            )
+            statement = statement.where(containing(filters.q, Workflow.name, Workflow.description))
         return await many(self._tx, statement)
 
-    async def change(
-        self, id: UUID, values: Mapping[str, Any], *, revision: int | None = None
-    ) -> RowMapping:
+    async def change(self, id: UUID, values: Mapping[str, Any], *, revision: int | None = None) -> RowMapping:
         """Write `values`, if `revision` is still the current one; raises NotFound, Stale."""
         return await change(
             self._tx,
@@ -215,17 +208,11 @@ class Versions:
 
     async def insert(self, values: Mapping[str, Any]) -> RowMapping:
         """Freeze a version; `values` hold columns of `workflow_versions`. Its facts without the documents."""
-        return one(
-            await self._tx.execute(
-                insert(WorkflowVersion).values(**values).returning(*_VERSION)
-            )
-        )
+        return one(await self._tx.execute(insert(WorkflowVersion).values(**values).returning(*_VERSION)))
 
     async def summary(self, id: UUID) -> RowMapping:
         """The facts of a version without its documents; raises NotFound."""
-        return one(
-            await self._tx.execute(select(*_VERSION).where(WorkflowVersion.id == id))
-        )
+        return one(await self._tx.execute(select(*_VERSION).where(WorkflowVersion.id == id)))
 
     async def get(self, workflow_id: UUID, number: int) -> RowMapping:
         """All columns; raises NotFound."""
@@ -234,23 +221,18 @@ class Versions:
         )
         return one(await self._tx.execute(statement))
 
-    async def find(self, workflow_id: UUID, *, id: UUID) -> RowMapping:
-        """All columns of the version with this id; raises NotFound."""
-        statement = select(WorkflowVersion).where(
-            WorkflowVersion.id == id, WorkflowVersion.workflow_id == workflow_id
-        )
-        return one(await self._tx.execute(statement))
+    async def find(self, id: UUID) -> RowMapping:
+        """All columns; raises NotFound."""
+        return one(await self._tx.execute(select(WorkflowVersion).where(WorkflowVersion.id == id)))
 
-    async def page(
-        self, workflow_id: UUID, *, before: int | None, limit: int
-    ) -> Sequence[RowMapping]:
-        """Newest first, numbers below `before`, without documents."""
-        statement = (
-            select(*_VERSION)
-            .where(WorkflowVersion.workflow_id == workflow_id)
-            .order_by(WorkflowVersion.number.desc())
-            .limit(limit)
+    async def numbers(self, ids: Collection[UUID]) -> dict[UUID, int]:
+        """The number of each of these versions."""
+        statement = select(WorkflowVersion.id, WorkflowVersion.number).where(WorkflowVersion.id.in_(ids))
+        return {row["id"]: row["number"] for row in await many(self._tx, statement)}
+
+    async def page(self, workflow_id: UUID, *, before: Before | None, limit: int) -> Sequence[RowMapping]:
+        """Newest first, after the row `before`, without documents."""
+        statement = select(*_VERSION).where(WorkflowVersion.workflow_id == workflow_id).limit(limit)
+        return await many(
+            self._tx, newest_first(statement, WorkflowVersion.created_at, WorkflowVersion.id, before)
         )
-        if before is not None:
-            statement = statement.where(WorkflowVersion.number < before)
-        return await many(self._tx, statement)

@@ -1,4 +1,4 @@
-"""What repositories share: a row that must be there, a change nobody overtook, a page, a refusal in plain words."""
+"""What repositories share: a row that must exist, a change nobody overtook, a page, a plain refusal."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
+    Executable,
     RowMapping,
     Select,
     delete,
@@ -30,7 +31,7 @@ Before: TypeAlias = tuple[datetime, UUID]
 
 
 def one(result: CursorResult[Any]) -> RowMapping:
-    """The single row, or NotFound: rows of other organizations are invisible, so their ids answer the same."""
+    """The single row, or NotFound: rows of other organizations are invisible, their ids answer the same."""
     row = result.mappings().one_or_none()
     if row is None:
         raise NotFound()
@@ -69,25 +70,16 @@ async def change(
     guard: ColumnElement[bool],
     values: Mapping[str, Any],
 ) -> RowMapping:
-    """Update one row while `guard` holds; all its columns afterwards. Raises NotFound, or Stale when it does not."""
+    """Update one row while `guard` holds; all its columns afterwards. Raises NotFound, Stale (no guard)."""
     columns = table.__table__.c
-    statement = (
-        update(table)
-        .where(columns.id == id, guard)
-        .values(**values)
-        .returning(*columns)
-    )
+    statement = update(table).where(columns.id == id, guard).values(**values).returning(*columns)
     row = (await tx.execute(statement)).mappings().one_or_none()
     return row if row is not None else await _missed(tx, table, id)
 
 
-async def remove(
-    tx: AsyncConnection, table: type[Base], id: UUID, guard: ColumnElement[bool]
-) -> None:
+async def remove(tx: AsyncConnection, table: type[Base], id: UUID, guard: ColumnElement[bool]) -> None:
     """Delete one row while `guard` holds. Raises NotFound, or Stale when it does not."""
-    if (
-        await tx.execute(delete(table).where(table.__table__.c.id == id, guard))
-    ).rowcount == 0:
+    if (await tx.execute(delete(table).where(table.__table__.c.id == id, guard))).rowcount == 0:
         await _missed(tx, table, id)
 
 

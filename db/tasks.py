@@ -1,9 +1,25 @@
 """Tasks: work an execution has for a person."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    RowMapping,
+    Text,
+    UniqueConstraint,
+    and_,
+    cast,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -19,7 +35,12 @@ from db.base import (
     tenant_key,
     within,
 )
-from domain.executions import TaskOutcome, TaskStatus
+from db.executions import WorkflowExecution
+from db.outbox import Outbox, OutboxEntry
+from db.rows import Before, many, newest_first, one
+from domain.executions import OutboxKind, TaskOutcome, TaskStatus
+from domain.ids import derived_id
+from domain.tasks import Decider, Decision, require_assigned, require_form, require_repeat
 
 
 class Task(Tenant, Base):
@@ -31,9 +52,7 @@ class Task(Tenant, Base):
         Index(None, "organization_id", "status", "created_at", "id"),
         one_of("status", TaskStatus),
         one_of("outcome", TaskOutcome),
-        CheckConstraint(
-            "(status = 'decided') = (outcome IS NOT NULL)", name="outcome_when_decided"
-        ),
+        CheckConstraint("(status = 'decided') = (outcome IS NOT NULL)", name="outcome_when_decided"),
     )
 
     id: Mapped[Id]
@@ -54,3 +73,136 @@ class Task(Tenant, Base):
     due_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task as the engine registers it; `id` comes from the occurrence, so registering twice is harmless."""
+
+    id: UUID
+    organization_id: UUID
+    execution_id: UUID
+    occurrence: str
+    kind: str
+    title: str
+    description: str | None = None
+    form: Mapping[str, Any] | None = None
+    assignees: Sequence[str] = ()
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilters:
+    """`decider` narrows to what this person may decide: assigned to them, to their role, or to nobody."""
+
+    status: TaskStatus | None = None
+    execution_id: UUID | None = None
+    decider: Decider | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The task as it stands; `entry` is to be dispatched after the commit (None: it was decided before)."""
+
+    task: RowMapping
+    entry: OutboxEntry | None
+
+
+class Tasks:
+    """The inbox of the organization the transaction belongs to."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def register(self, new: NewTask) -> bool:
+        """Open a task; False when this very task was registered before."""
+        values = {field.name: getattr(new, field.name) for field in fields(new)}
+        statement = insert(Task).values({**values, "assignees": [name.lower() for name in new.assignees]})
+        result = await self._tx.execute(statement.on_conflict_do_nothing(index_elements=[Task.id]))
+        return result.rowcount == 1
+
+    async def cancel_open(self, execution_id: UUID) -> int:
+        """Close what nobody decided because its execution ended; answers how many tasks that were."""
+        open_ones = (Task.execution_id == execution_id, Task.status == TaskStatus.OPEN)
+        result = await self._tx.execute(update(Task).where(*open_ones).values(status=TaskStatus.CANCELLED))
+        return result.rowcount
+
+    async def get(self, id: UUID) -> RowMapping:
+        """All columns; raises NotFound."""
+        return one(await self._tx.execute(select(Task).where(Task.id == id)))
+
+    async def page(self, filters: TaskFilters, *, before: Before | None, limit: int) -> Sequence[RowMapping]:
+        """Newest first, after the row `before`."""
+        statement = newest_first(select(Task), Task.created_at, Task.id, before).limit(limit)
+        if filters.status is not None:
+            statement = statement.where(Task.status == filters.status)
+        if filters.execution_id is not None:
+            statement = statement.where(Task.execution_id == filters.execution_id)
+        if filters.decider is not None:
+            names = cast(list(filters.decider.names), ARRAY(Text()))
+            statement = statement.where(or_(Task.assignees == [], Task.assignees.overlap(names)))
+        return await many(self._tx, statement)
+
+    async def decide(self, id: UUID, decision: Decision, decider: Decider, *, at: datetime) -> Decided:
+        """Close the task with the first decision that arrives, and queue the word to its execution.
+
+        The same decision by the same person again changes nothing and answers the same. Raises NotFound,
+        Forbidden (assigned to others), Invalid (`data` does not fit the form), TaskClosed (decided otherwise
+        or cancelled).
+        """
+        task = one(await self._tx.execute(_with_execution.where(Task.id == id)))
+        require_assigned(task["assignees"], decider)
+        if task["status"] == TaskStatus.OPEN:
+            require_form(task["form"], decision)
+            taken = await self._close(id, decision, decider, at)
+            if taken is not None:
+                return Decided(taken, await self._tell(taken, task["temporal_workflow_id"]))
+            task = await self.get(id)
+        require_repeat(decision, decider, task["status"], task["decision"])
+        return Decided(task, None)
+
+    async def _close(self, id: UUID, decision: Decision, decider: Decider, at: datetime) -> RowMapping | None:
+        """None when somebody else closed it first: the row's lock lets exactly one condition hold."""
+        statement = (
+            update(Task)
+            .where(Task.id == id, Task.status == TaskStatus.OPEN)
+            .values(
+                status=TaskStatus.DECIDED,
+                outcome=decision.outcome,
+                decision=decision.as_json(decider, at),
+                decided_by=decider.user_id,
+                decided_at=at,
+            )
+            .returning(*Task.__table__.c)
+        )
+        return (await self._tx.execute(statement)).mappings().one_or_none()
+
+    async def _tell(self, task: RowMapping, workflow_id: str | None) -> OutboxEntry | None:
+        if workflow_id is None:  # a task of no execution: nobody waits
+            return None
+        entry = OutboxEntry(
+            id=derived_id(f"{task['id']}/decision"),
+            organization_id=task["organization_id"],
+            execution_id=task["execution_id"],
+            kind=OutboxKind.SIGNAL,
+            workflow_id=workflow_id,
+            payload={
+                "signal": "decide",
+                "arguments": {
+                    "task_id": str(task["id"]),
+                    "occurrence": task["occurrence"],
+                    "decision": task["decision"],
+                },
+            },
+        )
+        await Outbox(self._tx).add(entry)
+        return entry
+
+
+_with_execution = select(*Task.__table__.c, WorkflowExecution.temporal_workflow_id).outerjoin_from(
+    Task,
+    WorkflowExecution,
+    and_(
+        WorkflowExecution.organization_id == Task.organization_id, WorkflowExecution.id == Task.execution_id
+    ),
+)

@@ -1,13 +1,14 @@
 """Deciding a task: who may, with what, and what the waiting execution is told."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.errors import Conflict, Forbidden
-from domain.executions import TaskOutcome
+from domain.definitions.schemas import compile_schema
+from domain.errors import Conflict, Forbidden, Invalid
+from domain.executions import TaskOutcome, TaskStatus
 
 
 class TaskClosed(Conflict):
@@ -47,20 +48,10 @@ class Decision:
             "decided_at": at.isoformat(),
         }
 
-    def repeats(self, recorded: dict[str, Any]) -> bool:
-        """Whether this is the recorded decision over again, as a client that lost the answer sends it."""
-        return (self.outcome.value, self.comment, self.data) == (
-            recorded["outcome"],
-            recorded["comment"],
-            recorded["data"],
-        )
-
 
 def is_assigned(assignees: Sequence[str], decider: Decider) -> bool:
     """A task that names nobody is for everybody who may decide tasks."""
-    return not assignees or not {name.lower() for name in assignees}.isdisjoint(
-        decider.names
-    )
+    return not assignees or not {name.lower() for name in assignees}.isdisjoint(decider.names)
 
 
 def require_assigned(assignees: Sequence[str], decider: Decider) -> None:
@@ -68,4 +59,30 @@ def require_assigned(assignees: Sequence[str], decider: Decider) -> None:
         raise Forbidden(
             f"This task is assigned to {', '.join(assignees)}; ask one of them to decide, "
             "or an administrator to give you that role."
+        )
+
+
+def require_form(form: Mapping[str, Any] | None, decision: Decision) -> None:
+    """A rejection may leave the form empty; what is filled in has to fit in any case."""
+    if form is None or (decision.outcome is TaskOutcome.REJECTED and decision.data is None):
+        return
+    problems = compile_schema(form).problems(decision.data if decision.data is not None else {})
+    if problems:
+        raise Invalid(
+            "What was filled in does not fit the form of this task.",
+            problems=[replace(problem, pointer=f"#/data{problem.pointer}") for problem in problems],
+        )
+
+
+def require_repeat(
+    decision: Decision, decider: Decider, status: str, recorded: Mapping[str, Any] | None
+) -> None:
+    """Accept a closed task only for the recorded decision over again, as who lost the answer sends it."""
+    if status == TaskStatus.CANCELLED or recorded is None:
+        raise TaskClosed("This task was cancelled because its execution ended; nothing is left to decide.")
+    again = decision.as_json(decider, datetime.min)
+    if any(again[part] != recorded[part] for part in ("outcome", "comment", "data", "decided_by")):
+        raise TaskClosed(
+            f"This task was already {recorded['outcome']} at {recorded['decided_at']}"
+            f" by user {recorded['decided_by']}; the first decision counts."
         )

@@ -1,0 +1,102 @@
+"""How executions and their steps are shown."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.definitions import Versions
+from domain.executions import ExecutionStatus, StepStatus
+
+
+class ExecutionLinks(BaseModel):
+    self: str
+    steps: str
+    log: str
+    cancel: str
+    workflow: str
+
+
+def links(id: Any, workflow_id: Any) -> dict[str, str]:
+    here = f"/v1/executions/{id}"
+    return {
+        "self": here,
+        "steps": f"{here}/steps",
+        "log": f"{here}/log",
+        "cancel": f"{here}/cancel",
+        "workflow": f"/v1/workflows/{workflow_id}",
+    }
+
+
+class ExecutionView(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: UUID
+    workflow_id: UUID
+    version: int
+    kind: str
+    status: ExecutionStatus
+    progress: int
+    current_step: int
+    current_pointer: str | None
+    waiting_on: Any
+    trigger_event: str
+    input: Any
+    output: Any
+    error: Any
+    error_message: str | None
+    started_by: UUID | None
+    temporal_workflow_id: str
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    cancel_requested_at: datetime | None
+    updated_at: datetime
+    links: ExecutionLinks
+
+
+class StepView(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    occurrence: str
+    pointer: str
+    name: str
+    kind: str
+    action: str | None
+    visit: int
+    position: int
+    attempt: int
+    status: StepStatus
+    input: Any
+    output: Any
+    error: Any
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> "StepView":
+        return cls.model_validate(dict(row))
+
+
+async def show_all(tx: AsyncConnection, rows: Sequence[RowMapping]) -> list[ExecutionView]:
+    """The rows as they are shown; the numbers of all their versions come with one statement."""
+    numbers = await Versions(tx).numbers({row["workflow_version_id"] for row in rows}) if rows else {}
+    return [
+        ExecutionView.model_validate(
+            {
+                **row,
+                "version": numbers[row["workflow_version_id"]],
+                "input": row["trigger_data"].get("input"),
+                "links": links(row["id"], row["workflow_id"]),
+            }
+        )
+        for row in rows
+    ]
+
+
+async def show_one(tx: AsyncConnection, row: RowMapping) -> ExecutionView:
+    return (await show_all(tx, [row]))[0]
