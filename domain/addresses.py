@@ -7,8 +7,8 @@ from typing import Self
 
 Address = IPv4Address | IPv6Address
 
-#: `ipaddress.is_global` calls several of these public (multicast, 6to4, Azure's wire server), so we keep our own
-#: table. Sources: the IANA special-purpose registries, and metadata addresses of clouds inside public blocks.
+#: `ipaddress.is_global` calls several of these public (multicast, 6to4, Azure's wire server), so we keep our
+#: own table. Sources: the IANA special-purpose registries, and metadata addresses of clouds in public blocks.
 _NOT_PUBLIC_V4 = tuple(
     IPv4Network(block)
     for block in (
@@ -33,8 +33,8 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",
     )
 )
-#: Only global unicast can be public in IPv6: this alone refuses loopback, ULA, link- and site-local, NAT64 and
-#: `::a.b.c.d`.
+#: Only global unicast can be public in IPv6: this alone refuses loopback, ULA, link- and site-local, NAT64
+#: and `::a.b.c.d`.
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(
     IPv6Network(block)
@@ -90,7 +90,7 @@ class AddressPolicy:
 
     @classmethod
     def public(cls, *, own_hosts: Iterable[str] = ()) -> Self:
-        """The policy of every ordinary organization; `own_hosts` are the platform's names, never reachable."""
+        """The policy of every ordinary organization; `own_hosts` are the platform's, never reachable."""
         return cls(own_hosts=frozenset(_canonical(host) for host in own_hosts))
 
     @classmethod

@@ -11,7 +11,7 @@ _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
 def render(text: str, values: Mapping[str, Any], *, html: bool, limit: int) -> str:
-    """Fill every hole; null is empty. Raises a validation fault naming an unknown path or the limit in bytes."""
+    """Fill every hole; null is empty. Raises a validation fault naming an unknown path or the limit."""
     parts: list[str] = []
     size = position = 0
     for match in _HOLE.finditer(text):

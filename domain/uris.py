@@ -26,6 +26,11 @@ def expand(template: str, variables: Mapping[str, Any]) -> str:
     return expanded
 
 
+def names(template: str) -> frozenset[str]:
+    """The variables a template reads."""
+    return frozenset(_PLACEHOLDER.findall(template))
+
+
 def _value(name: str, variables: Mapping[str, Any]) -> str:
     if not name.strip():
         raise Fault(

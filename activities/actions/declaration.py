@@ -33,10 +33,19 @@ class Action(Generic[A]):
     arguments: type[A]
     output: TypeAdapter[Any]
     perform: Callable[[ActionContext, A], Awaitable[Any]]
+    #: Narrows the declared effect by the arguments, as reading is safer than writing.
+    effect_of: Callable[[A], Effect] | None = None
 
 
 def action(
-    name: str, *, version: str, title: str, effect: Effect, lane: Lane, timeout: timedelta
+    name: str,
+    *,
+    version: str,
+    title: str,
+    effect: Effect,
+    lane: Lane,
+    timeout: timedelta,
+    effect_of: Callable[[A], Effect] | None = None,
 ) -> Callable[[Callable[[ActionContext, A], Awaitable[Any]]], Action[A]]:
     """Make an action of `async def f(context, arguments: Model) -> Result`, described by its docstring."""
 
@@ -55,6 +64,6 @@ def action(
             input=arguments.model_json_schema(mode="validation"),
             output=output.json_schema(mode="serialization"),
         )
-        return Action(spec, arguments, output, perform)
+        return Action(spec, arguments, output, perform, effect_of)
 
     return declare

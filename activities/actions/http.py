@@ -94,6 +94,12 @@ class HttpCall(Arguments):
         return self
 
 
+def _effect(arguments: HttpCall) -> Effect:
+    if arguments.method.upper() in SAFE_METHODS:
+        return Effect.IDEMPOTENT
+    return Effect.KEYED if arguments.idempotent else Effect.IRREVERSIBLE
+
+
 @action(
     "http.request",
     version="1.0.0",
@@ -101,11 +107,12 @@ class HttpCall(Arguments):
     effect=Effect.KEYED,
     lane=Lane.ACTIVITY,
     timeout=timedelta(seconds=35),
+    effect_of=_effect,
 )
 async def request(context: ActionContext, arguments: HttpCall) -> Any:
     """Send one request to a public address and return its content, the whole response, or the raw body as
-    base64. Every method but GET, HEAD and OPTIONS carries an Idempotency-Key that stays the same when the step
-    is repeated after a lost worker."""
+    base64. Every method but GET, HEAD and OPTIONS carries an Idempotency-Key that stays the same when the
+    step is repeated after a lost worker."""
     outbound = _outbound(arguments, context.effect_key)
     response = await context.services.http.send(
         outbound, context.services.http_policy(context.organization_id), follow_redirects=arguments.redirect

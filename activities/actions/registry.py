@@ -9,7 +9,7 @@ from activities.actions import approvals, clients, email, http, templates
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Action, Arguments, Result, action
 from activities.actions.refusals import explain
-from domain.actions import Catalogue, Lane
+from domain.actions import Catalogue, Effect, Lane
 from domain.definitions.faults import Fault
 from domain.definitions.values import Json, ValueRefused, check_value
 
@@ -35,6 +35,12 @@ class Registry:
         checked: Arguments = self._validated(self._find(name, version), arguments)
         return checked
 
+    def effect(self, name: str, version: str, arguments: Json) -> Effect:
+        """What repeating this very call does. Raises Fault validation 400 for refused arguments."""
+        entry = self._find(name, version)
+        checked = self._validated(entry, arguments)
+        return entry.spec.effect if entry.effect_of is None else entry.effect_of(checked)
+
     async def run(self, name: str, version: str, context: ActionContext, arguments: Json) -> Json:
         """Carry the action out and return its output as plain JSON of at most 128 KB."""
         entry = self._find(name, version)
@@ -55,7 +61,7 @@ class Registry:
                 "configuration",
                 400,
                 "Unknown action",
-                f"this worker has no action {name}:{version}; publish the workflow again to use a current one",
+                f"this worker has no action {name}:{version}; publish the workflow again to pin one",
             )
         return entry
 

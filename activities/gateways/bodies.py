@@ -9,7 +9,7 @@ _PIECE = 65_536
 
 
 async def read_body(stream: AsyncIterable[bytes], encoding: str | None, limit: int) -> bytes:
-    """The decoded body, at most `limit` bytes on the wire and decoded; stops reading once either is passed."""
+    """The decoded body, at most `limit` bytes on the wire and decoded; stops reading once that is passed."""
     inflate = _decoder(encoding)
     body = bytearray()
     received = 0
@@ -21,8 +21,11 @@ async def read_body(stream: AsyncIterable[bytes], encoding: str | None, limit: i
             body += chunk
         else:
             _inflate(inflate, chunk, body, limit)
-    if inflate is not None and received and not inflate.eof:
-        raise _broken("its compressed body ends too early")
+    if inflate is not None and received:
+        if not inflate.eof:
+            raise _broken("its compressed body ends too early")
+        if inflate.unused_data:
+            raise _broken("its compressed body goes on after its end")
     return bytes(body)
 
 
@@ -39,6 +42,8 @@ def _decoder(encoding: str | None) -> "zlib._Decompress | None":
 
 
 def _inflate(inflate: "zlib._Decompress", chunk: bytes, body: bytearray, limit: int) -> None:
+    if inflate.eof:
+        raise _broken("its compressed body goes on after its end")
     try:
         while not inflate.eof:
             piece = inflate.decompress(chunk, _PIECE)
@@ -51,8 +56,6 @@ def _inflate(inflate: "zlib._Decompress", chunk: bytes, body: bytearray, limit: 
                 return
     except zlib.error:
         raise _broken("its compressed body is damaged") from None
-    if inflate.unused_data or chunk:
-        raise _broken("its compressed body goes on after its end")
 
 
 def _too_large(limit: int) -> Fault:

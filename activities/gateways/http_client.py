@@ -84,6 +84,7 @@ class GuardedHttpClient:
                 504,
                 "No answer in time",
                 f"no complete answer within {self._limits.total:g} s",
+                transient=True,
             ) from None
 
     async def _follow(self, request: HttpRequest, policy: AddressPolicy, redirects: bool) -> HttpResponse:
@@ -219,15 +220,25 @@ def _unreachable(url: httpx2.URL, port: int, error: Exception) -> Fault:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx2.ConnectTimeout):
         return Fault(
-            "communication", 504, "No answer in time", f"{url.host} port {port} did not accept a connection"
+            "communication",
+            504,
+            "No answer in time",
+            f"{url.host} port {port} did not accept a connection",
+            transient=True,
         )
-    return Fault("communication", 502, "Host not reachable", f"could not connect to {url.host} port {port}")
+    return Fault(
+        "communication",
+        502,
+        "Host not reachable",
+        f"could not connect to {url.host} port {port}",
+        transient=True,
+    )
 
 
 def _broken(url: httpx2.URL, error: Exception) -> Fault:
     # The transport's own words may name the pinned address, so they are not repeated.
     kind = "does not speak proper HTTP" if isinstance(error, httpx2.ProtocolError) else "broke the connection"
-    return Fault("communication", 502, "Connection failed", f"{url.host} {kind}")
+    return Fault("communication", 502, "Connection failed", f"{url.host} {kind}", transient=True)
 
 
 def _invalid(detail: str) -> Fault:

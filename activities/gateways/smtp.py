@@ -26,7 +26,7 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `smtp[s]://user:password@host:port?starttls=true|false|auto`; ValueError never shows the password."""
+        """Read `smtp[s]://user:password@host:port?starttls=true|false|auto`; errors hide the password."""
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("the SMTP URL must look like smtp://user:password@host:587?starttls=true")
@@ -108,7 +108,7 @@ def _permanent(detail: str) -> Fault:
 
 
 def _temporary(detail: str) -> Fault:
-    return Fault("communication", 503, "E-mail not sent", detail)
+    return Fault("communication", 503, "E-mail not sent", detail, transient=True)
 
 
 def _short(message: str) -> str:

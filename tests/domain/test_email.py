@@ -1,0 +1,110 @@
+"""Addresses, headers and the sameness of a repeated message."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+
+from domain.email import Mail, Mailbox, check_subject, compose, message_id
+
+MAIL = Mail(
+    message_id=message_id("key", "perdure.example"),
+    sender=Mailbox.parse("Büro <office@perdure.example>"),
+    to=(Mailbox.parse("Ann <ann@client.example>"),),
+    cc=(Mailbox.parse("cc@client.example"),),
+    bcc=(Mailbox.parse("secret@client.example"), Mailbox.parse("ann@client.example")),
+    reply_to=Mailbox.parse("desk@perdure.example"),
+    subject="Grüße, " + "lang " * 60,
+    date=datetime(2026, 11, 22, 12, 0, tzinfo=UTC),
+    text="Hallo Ännchen\n.\nnext",
+    html="<p>Hallo</p>",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "name"),
+    [
+        ("a@b.example", "a@b.example", ""),
+        ("Ann Lee <a.b+c@B.Example>", "a.b+c@b.example", "Ann Lee"),
+        ('"Lee, Ann" <a@b.example>', "a@b.example", "Lee, Ann"),
+        ("x@müller.example", "x@xn--mller-kva.example", ""),
+    ],
+)
+def test_an_address_is_read(text: str, address: str, name: str) -> None:
+    assert Mailbox.parse(text) == Mailbox(address, name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a@",
+        "@b.example",
+        "a@b",
+        "a@@b.example",
+        "a b@c.example",
+        "a@b.example\r\nBcc: x@y.example",
+        "a@b.example\n",
+        "a@b.example, c@d.example",
+        "<a@b.example> <c@d.example>",
+        "a@-b.example",
+        "a@b..example",
+        "a..b@c.example",
+        ".a@b.example",
+        "ü@b.example",
+        "A\u2028B <a@b.example>",
+        f"{'x' * 65}@b.example",
+        "a@" + "b." * 130 + "example",
+        "a@[127.0.0.1]",
+        "N\x00 <a@b.example>",
+        "a@b.example>",
+        "\ud800@b.example",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is not|holds|has)"):
+        Mailbox.parse(text)
+
+
+@pytest.mark.parametrize("subject", ["a\r\nBcc: x", "a\nb", "a\x00", "a\u2029b", "a\x85b"])
+def test_a_subject_cannot_start_another_header(subject: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        check_subject(subject)
+
+
+def test_a_repeat_is_the_same_message_byte_for_byte() -> None:
+    assert compose(MAIL).as_bytes() == compose(replace(MAIL)).as_bytes()
+    assert message_id("key", "a.example") == message_id("key", "a.example")
+    assert message_id("key", "a.example") != message_id("key2", "a.example")
+
+
+def test_the_composed_message_says_what_was_asked_and_hides_bcc() -> None:
+    raw = compose(MAIL).as_bytes()
+    assert b"secret@client.example" not in raw
+    read = message_from_bytes(raw, policy=default)
+    assert read["Subject"] == MAIL.subject.strip() or read["Subject"] == MAIL.subject
+    assert read["From"] == "Büro <office@perdure.example>"
+    assert read["To"] == "Ann <ann@client.example>"
+    assert read["Reply-To"] == "desk@perdure.example"
+    assert read["Message-ID"] == MAIL.message_id
+    assert read["Auto-Submitted"] == "auto-generated"
+    body = read.get_body(("plain",))
+    page = read.get_body(("html",))
+    assert body is not None
+    assert page is not None
+    assert body.get_content().splitlines() == ["Hallo Ännchen", ".", "next"]
+    assert page.get_content().strip() == "<p>Hallo</p>"
+
+
+def test_the_envelope_names_each_recipient_once() -> None:
+    assert MAIL.recipients == ("ann@client.example", "cc@client.example", "secret@client.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "html", "kind"), [("x", None, "text/plain"), (None, "<b>x</b>", "text/html")]
+)
+def test_a_single_body_stays_single(text: str | None, html: str | None, kind: str) -> None:
+    assert compose(replace(MAIL, text=text, html=html)).get_content_type() == kind
