@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
         command_from_json,
     )
     from domain.definitions.expressions import ACTIVATION_FUEL, Meter
-    from domain.definitions.faults import Fault
+    from domain.definitions.faults import Fault, state_too_large
     from domain.definitions.interpreter import advance, begin
     from domain.definitions.program import PROGRAMS, Program
     from domain.definitions.state import State
@@ -87,7 +87,7 @@ class ExecutionWorkflow:
     @workflow.signal(name=contract.DECIDE)
     def decide(self, decision: dict[str, Any]) -> None:
         """A person decided a task. The row was decided once; a repeated delivery changes nothing."""
-        self.decisions.setdefault(decision["occurrence"], decision["output"])
+        self.decisions.setdefault(decision["occurrence"], decision["decision"])
 
     def snapshot(self) -> Snapshot | None:
         if not self.start.mirror:
@@ -198,13 +198,7 @@ class ExecutionWorkflow:
         await self._record_surplus()
         state = self.state.as_json()
         if measure(state, MAXIMUM_STATE) > MAXIMUM_STATE:
-            raise Fault(
-                "runtime",
-                413,
-                "State too large",
-                "The data this execution carries between its steps exceeds 1 MB; narrow it with `output.as` and"
-                " `export.as`, or keep large values as documents",
-            )
+            raise state_too_large()
         return await workflow.execute_local_activity(
             contract.run_segment,
             Segment(

@@ -10,11 +10,19 @@ class Fault(Exception):
 
     `kind` is a standard short name (communication, validation, expression, timeout, authentication,
     authorization, configuration, runtime) or a full type URI; `status` follows HTTP;
-    `instance` is the JSON pointer of the step where the fault began.
+    `instance` is the JSON pointer of the step where the fault began. `transient` says that a peer could not be
+    reached, so that the engine may try again on its own; it is not part of the error a definition sees.
     """
 
     def __init__(
-        self, kind: str, status: int, title: str, detail: str | None = None, *, instance: str | None = None
+        self,
+        kind: str,
+        status: int,
+        title: str,
+        detail: str | None = None,
+        *,
+        instance: str | None = None,
+        transient: bool = False,
     ) -> None:
         super().__init__(f"{title}: {detail}" if detail else title)
         self.type = kind if ":" in kind else _STANDARD + kind
@@ -22,6 +30,7 @@ class Fault(Exception):
         self.title = title
         self.detail = detail
         self.instance = instance
+        self.transient = transient
 
     def at(self, pointer: str) -> "Fault":
         """This fault with its origin set, unless it already has one."""
@@ -40,5 +49,19 @@ class Fault(Exception):
     @classmethod
     def from_json(cls, error: dict[str, Any]) -> "Fault":
         return cls(
-            error["type"], error["status"], error["title"], error.get("detail"), instance=error.get("instance")
+            error["type"],
+            error["status"],
+            error["title"],
+            error.get("detail"),
+            instance=error.get("instance"),
         )
+
+
+def state_too_large() -> Fault:
+    return Fault(
+        "runtime",
+        413,
+        "State too large",
+        "The data this execution carries between its steps exceeds 1 MB; narrow it with `output.as` and"
+        " `export.as`, or keep large values as documents",
+    )

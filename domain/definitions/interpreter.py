@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
+from domain import uris
 from domain.actions import Lane
 from domain.definitions import scopes
 from domain.definitions.commands import (
@@ -27,7 +28,14 @@ from domain.definitions.commands import (
     Yield,
 )
 from domain.definitions.durations import InvalidDuration, parse
-from domain.definitions.expressions import Expression, ExpressionError, FuelExhausted, Json, Meter
+from domain.definitions.expressions import (
+    ACTIVATION_FUEL,
+    Expression,
+    ExpressionError,
+    FuelExhausted,
+    Json,
+    Meter,
+)
 from domain.definitions.faults import Fault
 from domain.definitions.program import ENGINE, Block, Call, Do, For, Program, Set, Step, Switch, Wait
 from domain.definitions.shaping import Shaped, checked, evaluate, refuse_problems, shape
@@ -39,10 +47,14 @@ from domain.ids import occurrence_name
 #: Carries out one prepared transition; never evaluates, never fails.
 Commit: TypeAlias = Callable[[], None]
 
+#: The action behind the language's own `call: http`.
+HTTP_REQUEST = "http.request"
 #: The largest output of a step other than a call that is kept in the step log, in bytes.
 MAXIMUM_LOGGED = 4096
 #: What walking one step costs besides its expressions, in fuel.
-STEP_FUEL = 50
+WALKING_FUEL = 50
+#: What the expressions of a single step may compute at most, wherever they run (about 30 s).
+MAXIMUM_STEP_FUEL = ACTIVATION_FUEL * 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ class _Walk:
                 if self.progressed or not self.patient:
                     self.commands.append(Yield())
                     break
-                commit = self._failing(todo, _too_costly())
+                commit = self._failing(todo, step_too_costly())
             except Fault as fault:
                 commit = self._failing(todo, fault)
             except ExpressionError as error:
@@ -148,9 +160,9 @@ class _Walk:
 
     def _charge(self) -> None:
         """Walking costs too: a long loop of plain steps must not hold an activation either."""
-        if self.meter.fuel is not None and self.meter.spent + STEP_FUEL > self.meter.fuel:
+        if self.meter.fuel is not None and self.meter.spent + WALKING_FUEL > self.meter.fuel:
             raise FuelExhausted
-        self.meter.spent += STEP_FUEL
+        self.meter.spent += WALKING_FUEL
 
     # The workflow itself
 
@@ -310,6 +322,8 @@ class _Walk:
             call.arguments.evaluate(frame.value, scope, self.meter), f"`with` of step '{step.name}'"
         )
         pinned = call.pinned
+        if pinned.action == HTTP_REQUEST:
+            arguments = _with_uri_variables(arguments, frame.value)
         shaping = None
         if pinned.lane is Lane.ACTIVITY and (
             step.flow.output_as is not None or step.flow.export_as is not None
@@ -506,6 +520,17 @@ def _names(part: object) -> frozenset[str]:
     return names
 
 
+def _with_uri_variables(arguments: Json, input: Json) -> Json:
+    """`{name}` in the endpoint of an HTTP call reads a top-level field of the step's input."""
+    assert isinstance(arguments, dict)
+    endpoint = arguments.get("endpoint")
+    template = endpoint.get("uri") if isinstance(endpoint, dict) else endpoint
+    if not isinstance(template, str) or not isinstance(input, dict):
+        return arguments
+    variables = {name: input[name] for name in uris.names(template) if name in input}
+    return {**arguments, "variables": variables} if variables else arguments
+
+
 def _logged(step: Step, output: Json) -> Json:
     """Outputs of calls are durable; those of other steps can be computed again, so only small ones are logged."""
     if isinstance(step.work, Call) or measure(output, MAXIMUM_LOGGED) <= MAXIMUM_LOGGED:
@@ -523,7 +548,7 @@ def _kind(value: Json) -> str:
     return names.get(type(value), "a number")
 
 
-def _too_costly() -> Fault:
+def step_too_costly() -> Fault:
     return Fault(
         "runtime",
         500,

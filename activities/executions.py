@@ -1,0 +1,236 @@
+"""The activities of an execution: run segments, perform actions, register waits, commit the outcome."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.actions.approvals import Approve
+from activities.actions.context import ActionContext, Services
+from activities.actions.registry import Registry
+from activities.interceptors import reported_snapshot
+from activities.performing import Attempt
+from activities.segments import SegmentRun
+from db.definitions import Versions
+from db.mirror import Mirror, Reporter
+from db.session import Access, Database, Role
+from db.tasks import NewTask, Tasks
+from domain.actions import Lane
+from domain.definitions import durations
+from domain.definitions.commands import CallAction, StepRecord, command_from_json
+from domain.definitions.program import PROGRAMS, Program
+from domain.definitions.state import State
+from domain.executions import ExecutionStatus
+from domain.ids import WorkflowId, derived_id, effect_key
+from domain.mirror import Snapshot
+from domain.segments import Ending, Performance, Performed, Segment, SegmentEnd, Waiting
+
+
+class ExecutionClosed(Exception):
+    """The row of this execution was closed while its workflow was starting; Temporal is told to cancel it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Who reports, and what: read from the activity's own facts, never from a tenant's data."""
+
+    id: WorkflowId
+    reporter: Reporter
+    snapshot: Snapshot | None
+    access: Access
+
+
+def reporting() -> Reporting:
+    info = activity.info()
+    id = WorkflowId.parse(str(info.workflow_id))
+    reporter = Reporter(id.organization_id, id.execution_id, str(info.workflow_run_id))
+    return Reporting(id, reporter, reported_snapshot(), Access(Role.WORKER, id.organization_id))
+
+
+class ExecutionActivities:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        services: Services,
+        *,
+        cancel: Callable[[str], Awaitable[None]],
+        closed: Callable[[str], None],
+        clock: Callable[[], datetime],
+        threads: int = 2,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._services = services
+        self._cancel = cancel
+        self._closed = closed
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="segment")
+
+    def all(self) -> Sequence[Callable[..., Any]]:
+        """What a worker registers: our own activities, and one per action, under the action's name."""
+        actions = [spec.name for spec in self._registry.specs() if spec.lane is Lane.ACTIVITY]
+        return [
+            self.run_segment,
+            self.begin_wait,
+            self.record_steps,
+            self.finish_execution,
+            *(self._performing(name) for name in dict.fromkeys(actions)),
+        ]
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @activity.defn
+    async def run_segment(self, segment: Segment) -> SegmentEnd:
+        """Run short built-ins and the steps between them until a command needs the workflow."""
+        report = reporting()
+        command = None if segment.command is None else command_from_json(segment.command)
+        assert command is None or isinstance(command, CallAction)
+        run = SegmentRun(
+            database=self._database,
+            access=report.access,
+            registry=self._registry,
+            services=self._services,
+            thread=self._threads,
+            organization_id=report.id.organization_id,
+            execution_id=report.id.execution_id,
+            started_by=_uuid(segment.started_by),
+            program=await self._program(report.access, segment.pinned_version, segment.sha256),
+            state=State.from_json(segment.state),
+            clock=self._clock,
+            records={record.occurrence: record for record in segment.records},
+        )
+        async with run.transaction():
+            await run.run(command)
+            if report.snapshot is not None:
+                await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
+        return run.end()
+
+    @activity.defn
+    async def begin_wait(self, waiting: Waiting) -> None:
+        """Show the wait in the mirror and, for a task, put it into the inbox."""
+        report = reporting()
+        task = self._task(report, waiting) if waiting.kind == "task" else None
+        async with self._database.transaction(report.access) as connection:
+            if task is not None:
+                await Tasks(connection).register(task)
+            if report.snapshot is not None:
+                records = {record.occurrence: record for record in waiting.records}
+                waiting_on = _waiting_on(waiting, task)
+                await self._report(connection, report, report.snapshot, records, waiting_on)
+                await Mirror(connection, report.reporter).log()
+
+    @activity.defn
+    async def record_steps(self, records: list[StepRecord]) -> None:
+        """Write step records that are too many to travel with another activity."""
+        report = reporting()
+        async with self._database.transaction(report.access) as connection:
+            await Mirror(connection, report.reporter).steps(records)
+
+    @activity.defn
+    async def finish_execution(self, ending: Ending) -> None:
+        """Commit the outcome, the last steps and everything that follows from them, in one transaction."""
+        report = reporting()
+        assert report.snapshot is not None
+        async with self._database.transaction(report.access) as connection:
+            mirror = Mirror(connection, report.reporter)
+            await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
+        self._closed(str(report.id))
+
+    def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:
+        @activity.defn(name=name)
+        async def performing(performance: Performance) -> Performed:
+            return await self._perform(performance)
+
+        return performing
+
+    async def _perform(self, performance: Performance) -> Performed:
+        report = reporting()
+        command = command_from_json(performance.command)
+        assert isinstance(command, CallAction)
+        context = ActionContext(
+            organization_id=report.id.organization_id,
+            execution_id=report.id.execution_id,
+            occurrence=command.occurrence,
+            started_by=_uuid(performance.started_by),
+            effect_key=effect_key(report.id.execution_id, command.occurrence),
+            now=self._clock(),
+            connection=None,
+            services=self._services,
+        )
+        async with self._database.transaction(report.access) as connection:
+            if report.snapshot is not None:
+                records = {record.occurrence: record for record in performance.records}
+                await self._report(connection, report, report.snapshot, records)
+        attempt = Attempt(
+            database=self._database,
+            access=report.access,
+            registry=self._registry,
+            thread=self._threads,
+            program=await self._program(report.access, performance.pinned_version, performance.sha256),
+            command=command,
+            context=context,
+            number=activity.info().attempt,
+        )
+        return await attempt.perform()
+
+    async def _report(
+        self,
+        connection: Any,
+        report: Reporting,
+        snapshot: Snapshot,
+        records: dict[str, StepRecord],
+        waiting_on: dict[str, Any] | None = None,
+    ) -> None:
+        mirror = Mirror(connection, report.reporter)
+        if not await mirror.report(snapshot, list(records.values()), waiting_on):
+            await self._cancel(str(report.id))
+            raise ExecutionClosed
+
+    async def _program(self, access: Access, version_id: str, sha256: str) -> Program:
+        program = PROGRAMS.get(sha256)
+        if program is None:
+            async with self._database.transaction(access) as connection:
+                row = await Versions(connection).by_id(UUID(version_id))
+            program = PROGRAMS.load(sha256, row["compiled"])
+        return program
+
+    def _task(self, report: Reporting, waiting: Waiting) -> NewTask:
+        arguments = self._registry.check("approve", "1.0.0", waiting.arguments)
+        assert isinstance(arguments, Approve)
+        due = None if arguments.due is None else self._clock() + durations.parse(arguments.due)
+        return NewTask(
+            id=derived_id(effect_key(report.id.execution_id, waiting.occurrence)),
+            organization_id=report.id.organization_id,
+            execution_id=report.id.execution_id,
+            occurrence=waiting.occurrence,
+            kind="approval",
+            title=arguments.title,
+            description=arguments.description,
+            form=arguments.form,
+            assignees=tuple(arguments.assignees or ()),
+            due_at=due,
+        )
+
+
+def _advanced(snapshot: Snapshot, state: State) -> Snapshot:
+    """The workflow told where the segment began; the row shows where it ended."""
+    return Snapshot(snapshot.version, ExecutionStatus.RUNNING, state.progress, state.current_step)
+
+
+def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"kind": waiting.kind, "step": waiting.step, "occurrence": waiting.occurrence}
+    if waiting.until is not None:
+        shown["until"] = datetime.fromtimestamp(waiting.until / 1000, UTC).isoformat()
+    if task is not None:
+        shown |= {"task_id": str(task.id), "title": task.title, "assignees": list(task.assignees)}
+    return shown
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)

@@ -1,0 +1,51 @@
+"""What went wrong in an action: something its definition may know about, something passing, or a defect of ours."""
+
+import logging
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from temporalio import activity
+
+from domain.definitions.faults import Fault
+from domain.errors import DomainError
+
+log = logging.getLogger(__name__)
+
+#: SQLSTATE classes of a database that is restarting, overloaded or resolving a conflict: the same will work later.
+_PASSING = ("08", "40", "53", "55", "57", "58")
+
+
+def is_passing(error: BaseException) -> bool:
+    """The database cannot answer right now; the whole activity is repeated, nothing of it has happened."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None)
+        if state is not None:
+            return str(state).startswith(_PASSING)
+        return error.connection_invalidated or isinstance(error, InterfaceError | OperationalError)
+    return isinstance(error, ConnectionError | TimeoutError)
+
+
+def as_fault(error: Exception, action: str) -> Fault:
+    """Any other failure of an action, in the language's words; a defect is logged with all we know."""
+    match error:
+        case Fault():
+            return error
+        case DomainError():
+            return Fault("runtime", 409, "Refused", error.message)
+        case DBAPIError() if str(getattr(error.orig, "sqlstate", "")).startswith(("22", "23")):
+            return Fault(
+                "validation",
+                400,
+                "Refused by the database",
+                f"'{action}' gave the database something it does not accept: {_first_line(error.orig)}",
+            )
+    log.exception("Action %s failed unexpectedly in %s", action, activity.info().workflow_id, exc_info=error)
+    return Fault(
+        "runtime",
+        500,
+        "Action failed",
+        f"'{action}' failed unexpectedly ({type(error).__name__}); the operators find the details in the log",
+    )
+
+
+def _first_line(error: object) -> str:
+    return str(error).splitlines()[0].split(": ", 1)[-1]

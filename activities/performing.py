@@ -1,0 +1,142 @@
+"""One attempt at an action of its own: into the ledger, into the world, into the ledger again."""
+
+import asyncio
+import hashlib
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from temporalio.exceptions import ApplicationError
+
+from activities.actions.context import ActionContext
+from activities.actions.registry import Registry
+from activities.faults import as_fault, is_passing
+from db.effects import Begun, Effects
+from db.session import Access, Database
+from domain.actions import Effect
+from domain.definitions.commands import CallAction
+from domain.definitions.expressions import ExpressionError, FuelExhausted, Json, Meter
+from domain.definitions.faults import Fault
+from domain.definitions.interpreter import MAXIMUM_STEP_FUEL, step_too_costly
+from domain.definitions.program import Program
+from domain.definitions.shaping import shape
+from domain.definitions.values import canonical
+from domain.executions import EffectStatus
+from domain.segments import Performed
+
+#: Attempts at reaching a peer before its silence becomes the step's failure.
+TRANSPORT_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`number` counts Temporal's attempts at this occurrence, lost workers included, from 1."""
+
+    database: Database
+    access: Access
+    registry: Registry
+    thread: Executor
+    program: Program
+    command: CallAction
+    context: ActionContext
+    number: int
+
+    async def perform(self) -> Performed:
+        """Raises ApplicationError with the fault's JSON as details: retryable while only the way was blocked."""
+        try:
+            raw = await self._effect()
+            return await self._shaped(raw)
+        except Fault as fault:
+            raise ApplicationError(
+                str(fault), fault.as_json(), type=fault.type, non_retryable=True
+            ) from fault
+
+    async def _effect(self) -> Json:
+        command, registry = self.command, self.registry
+        effect = registry.effect(command.action, command.version, command.arguments)
+        begun = await self._begin(effect)
+        match begun.status:
+            case EffectStatus.SUCCEEDED:
+                return begun.result
+            case EffectStatus.FAILED | EffectStatus.UNKNOWN:
+                raise Fault.from_json(begun.error or {})
+            case _ if effect is Effect.IRREVERSIBLE and begun.attempts > 1:
+                raise await self._settle(_unknown(command.action), EffectStatus.UNKNOWN)
+        return await self._carry_out(effect)
+
+    async def _begin(self, effect: Effect) -> Begun:
+        async with self.database.transaction(self.access) as connection:
+            begun = await Effects(connection).begin(
+                self.context.organization_id,
+                self.context.effect_key,
+                execution_id=self.context.execution_id,
+                occurrence=self.command.occurrence,
+                action=self.command.action,
+                effect=effect,
+                request_sha256=hashlib.sha256(canonical(self.command.arguments)).hexdigest(),
+            )
+        if not begun.same_request:
+            raise Fault(
+                "runtime",
+                500,
+                "Effect key reused",
+                f"'{self.command.occurrence}' already stands for a different call of this execution",
+            )
+        return begun
+
+    async def _carry_out(self, effect: Effect) -> Json:
+        command = self.command
+        try:
+            async with asyncio.timeout(command.timeout_ms / 1000):
+                result = await self.registry.run(
+                    command.action, command.version, self.context, command.arguments
+                )
+        except TimeoutError:
+            seconds = command.timeout_ms // 1000
+            fault = Fault("timeout", 408, "Action timed out", f"'{command.action}' took over {seconds} s")
+            raise await self._settle(fault, _after_silence(effect)) from None
+        except Exception as error:
+            if is_passing(error) and not isinstance(error, Fault):
+                raise
+            fault = as_fault(error, command.action)
+            if fault.transient and effect is not Effect.IRREVERSIBLE and self.number < TRANSPORT_ATTEMPTS:
+                raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from error
+            status = _after_silence(effect) if fault.transient else EffectStatus.FAILED
+            raise await self._settle(fault, status) from error
+        async with self.database.transaction(self.access) as connection:
+            await Effects(connection).end(self.context.effect_key, EffectStatus.SUCCEEDED, result=result)
+        return result
+
+    async def _settle(self, fault: Fault, status: EffectStatus) -> Fault:
+        async with self.database.transaction(self.access) as connection:
+            await Effects(connection).end(self.context.effect_key, status, error=fault.as_json())
+        return fault
+
+    async def _shaped(self, raw: Json) -> Performed:
+        shaping = self.command.shaping
+        if shaping is None:
+            return Performed(output=raw)
+        step = self.program.steps[shaping.step]
+        loop = asyncio.get_running_loop()
+        try:
+            meter = Meter(MAXIMUM_STEP_FUEL)
+            shaped = await loop.run_in_executor(self.thread, shape, step, raw, shaping.scope, meter)
+        except FuelExhausted:
+            raise step_too_costly() from None
+        except ExpressionError as error:
+            raise Fault("expression", 400, "Expression failed", error.message) from error
+        return Performed(shaped=shaped.as_json())
+
+
+def _after_silence(effect: Effect) -> EffectStatus:
+    """Without an answer nobody knows whether the effect happened; only one that repeats safely may say it failed."""
+    return EffectStatus.UNKNOWN if effect is Effect.IRREVERSIBLE else EffectStatus.FAILED
+
+
+def _unknown(action: str) -> Fault:
+    return Fault(
+        "runtime",
+        500,
+        "Outcome unknown",
+        f"the worker was lost while '{action}' was under way, and repeating it might do it twice; look the outcome"
+        " up at the receiver, or declare the call idempotent if it honours Idempotency-Key",
+    )

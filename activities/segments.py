@@ -1,0 +1,163 @@
+"""Runs adjacent short built-ins in one transaction, advancing between them, until a command needs the workflow."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.actions.context import ActionContext, Services
+from activities.actions.registry import Registry
+from activities.faults import as_fault, is_passing
+from db.session import Access, Database
+from domain.actions import Lane
+from domain.definitions.commands import (
+    CallAction,
+    Command,
+    Completed,
+    Event,
+    Failed,
+    Finish,
+    Resume,
+    StepRecord,
+    Yield,
+    command_as_json,
+)
+from domain.definitions.expressions import ACTIVATION_FUEL, Meter
+from domain.definitions.faults import Fault, state_too_large
+from domain.definitions.interpreter import MAXIMUM_STEP_FUEL, Advance, advance
+from domain.definitions.program import Program
+from domain.definitions.state import State
+from domain.definitions.values import measure
+from domain.executions import ExecutionStatus
+from domain.ids import effect_key
+from domain.segments import SegmentEnd
+
+#: A segment returns to the workflow after this long, so that signals and cancellation are heard.
+SEGMENT_SECONDS = 1.0
+#: More steps than this are handed back, so that one transaction stays short.
+SEGMENT_STEPS = 500
+#: Up to here expressions run on the event loop (about 20 ms); what needs more continues on a thread.
+INLINE_FUEL = ACTIVATION_FUEL // 10
+THREAD_FUEL = ACTIVATION_FUEL * 5
+#: Temporal refuses results of 2 MB, and the workflow would wait for ever.
+MAXIMUM_RESULT = 1_500_000
+
+
+@dataclass(slots=True)
+class SegmentRun:
+    """One execution of a segment; `commands` and `state` are where it stopped."""
+
+    database: Database
+    access: Access
+    registry: Registry
+    services: Services
+    thread: Executor
+    organization_id: UUID
+    execution_id: UUID
+    started_by: UUID | None
+    program: Program
+    state: State
+    clock: Callable[[], datetime]
+    commands: list[Command] = field(default_factory=list)
+    records: dict[str, StepRecord] = field(default_factory=dict)
+    _connection: AsyncConnection | None = None
+
+    async def run(self, command: CallAction | None) -> None:
+        ends = time.monotonic() + SEGMENT_SECONDS
+        event: Event = Resume(self._now()) if command is None else await self._call(command)
+        while True:
+            await self._advance(event)
+            if time.monotonic() >= ends or len(self.records) >= SEGMENT_STEPS:
+                return
+            match self.commands:
+                case [Yield()]:
+                    event = Resume(self._now())
+                case [CallAction(lane=Lane.SEGMENT) as following]:
+                    event = await self._call(following)
+                case _:
+                    return
+
+    def end(self) -> SegmentEnd:
+        """What the workflow continues from. A state that would not travel ends the execution instead."""
+        end = SegmentEnd(self.state.as_json(), [command_as_json(command) for command in self.commands])
+        if measure([end.state, *end.commands], MAXIMUM_RESULT) <= MAXIMUM_RESULT:
+            return end
+        finish = Finish(ExecutionStatus.FAILED, error=state_too_large().as_json())
+        return SegmentEnd(_emptied(self.state).as_json(), [command_as_json(finish)])
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """The one transaction of the segment: actions and mirror are committed together or not at all."""
+        async with self.database.transaction(self.access) as connection:
+            self._connection = connection
+            yield
+
+    @property
+    def connection(self) -> AsyncConnection:
+        assert self._connection is not None
+        return self._connection
+
+    async def _call(self, command: CallAction) -> Event:
+        context = ActionContext(
+            organization_id=self.organization_id,
+            execution_id=self.execution_id,
+            occurrence=command.occurrence,
+            started_by=self.started_by,
+            effect_key=effect_key(self.execution_id, command.occurrence),
+            now=self.clock(),
+            connection=self.connection,
+            services=self.services,
+        )
+        try:
+            async with asyncio.timeout(command.timeout_ms / 1000), self.connection.begin_nested():
+                output = await self.registry.run(command.action, command.version, context, command.arguments)
+        except TimeoutError:
+            seconds = command.timeout_ms // 1000
+            fault = Fault("timeout", 408, "Action timed out", f"'{command.action}' took over {seconds} s")
+            return Failed(self._now(), command.occurrence, fault.as_json())
+        except Exception as error:
+            if is_passing(error):
+                raise
+            return Failed(self._now(), command.occurrence, as_fault(error, command.action).as_json())
+        return Completed(self._now(), command.occurrence, output)
+
+    async def _advance(self, event: Event) -> None:
+        step = advance(self.program, self.state, event, Meter(INLINE_FUEL))
+        self._take(step)
+        if step.commands and isinstance(step.commands[-1], Yield):
+            loop = asyncio.get_running_loop()
+            self._take(await loop.run_in_executor(self.thread, self._advance_on_thread))
+
+    def _advance_on_thread(self) -> Advance:
+        resume = Resume(self._now())
+        step = advance(self.program, self.state, resume, Meter(THREAD_FUEL))
+        if step.progressed:
+            return step
+        return advance(self.program, self.state, resume, Meter(MAXIMUM_STEP_FUEL), patient=True)
+
+    def _take(self, step: Advance) -> None:
+        self.state = step.state
+        self.commands = step.commands
+        for record in step.records:
+            self.records.pop(record.occurrence, None)
+            self.records[record.occurrence] = record
+
+    def _now(self) -> int:
+        return int(self.clock().timestamp() * 1000)
+
+
+def _emptied(state: State) -> State:
+    emptied = state.copy()
+    emptied.frames.clear()
+    emptied.todo.clear()
+    emptied.pending.clear()
+    emptied.steps.clear()
+    emptied.context = None
+    emptied.input = None
+    return emptied

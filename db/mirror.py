@@ -1,0 +1,170 @@
+"""Writes what workflows report into `workflow_executions` and `execution_steps`; never backwards, in one round trip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engine import to_json
+from domain.definitions.commands import StepRecord
+from domain.executions import ExecutionStatus
+from domain.mirror import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Which run of which execution is reporting."""
+
+    organization_id: UUID
+    execution_id: UUID
+    run_id: str
+
+
+class Mirror:
+    def __init__(self, connection: AsyncConnection, reporter: Reporter) -> None:
+        self._connection = connection
+        self._reporter = reporter
+
+    async def report(
+        self, snapshot: Snapshot, steps: Sequence[StepRecord], waiting_on: dict[str, Any] | None = None
+    ) -> bool:
+        """Write steps, and the snapshot unless a newer one stands; False when the execution is closed.
+
+        The first report also proves that the start has arrived: its outbox row is done.
+        """
+        values = {
+            **self._values(snapshot, steps),
+            "waiting_on": None if waiting_on is None else to_json(waiting_on),
+        }
+        status = await self._connection.scalar(_REPORT, values)
+        return status is None or not ExecutionStatus(status).is_terminal
+
+    async def steps(self, steps: Sequence[StepRecord]) -> None:
+        await self._connection.execute(_STEPS, self._steps(steps))
+
+    async def log(self) -> None:
+        """Renew the short log kept in the execution's row."""
+        await self._connection.execute(_LOG, {"execution_id": self._reporter.execution_id})
+
+    async def finish(
+        self, snapshot: Snapshot, steps: Sequence[StepRecord], output: Any, error: dict[str, Any] | None
+    ) -> None:
+        """Close the row for good. A row that is closed already keeps its outcome."""
+        await self.steps(steps)
+        await self._connection.execute(
+            _FINISH,
+            {
+                "execution_id": self._reporter.execution_id,
+                "run_id": self._reporter.run_id,
+                "status": snapshot.status.value,
+                "version": list(snapshot.version),
+                "progress": snapshot.progress,
+                "current_step": snapshot.current_step,
+                "began": snapshot.version[0],
+                "output": None if output is None else to_json(output),
+                "error": None if error is None else to_json(error),
+                "message": None if error is None else _sentence(error),
+            },
+        )
+
+    def _values(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
+        return {
+            **self._steps(steps),
+            "run_id": self._reporter.run_id,
+            "status": snapshot.status.value,
+            "version": list(snapshot.version),
+            "progress": min(snapshot.progress, 99),
+            "current_step": snapshot.current_step,
+            "began": snapshot.version[0],
+        }
+
+    def _steps(self, steps: Sequence[StepRecord]) -> dict[str, Any]:
+        return {
+            "organization_id": self._reporter.organization_id,
+            "execution_id": self._reporter.execution_id,
+            "steps": to_json([_step(step) for step in steps]),
+        }
+
+
+def _step(record: StepRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in StepRecord.__slots__}
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    where = f" (at {error['instance']})" if error.get("instance") else ""
+    detail = f": {error['detail']}" if error.get("detail") else ""
+    return f"{error.get('title', 'Failed')}{detail}{where}"
+
+
+#: A step that ended stays as it ended: a repeated report of it changes nothing.
+_WRITE_STEPS = """
+    INSERT INTO execution_steps
+        (organization_id, execution_id, occurrence, pointer, name, kind, action, visit, position, status,
+         started_at, completed_at, input, output, error)
+    SELECT :organization_id, :execution_id, s.occurrence, s.pointer, s.name, s.kind, s.action, s.visit,
+           s.position, s.status, to_timestamp(s.started / 1000.0), to_timestamp(s.completed / 1000.0),
+           s.input, s.output, s.error
+    FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s(
+        occurrence text, pointer text, name text, kind text, action text, visit integer, position bigint,
+        status text, started bigint, completed bigint, input jsonb, output jsonb, error jsonb)
+    ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
+    SET status = excluded.status, completed_at = excluded.completed_at, output = excluded.output,
+        error = excluded.error, input = coalesce(excluded.input, execution_steps.input)
+    WHERE execution_steps.status IN ('running', 'waiting')
+"""
+
+_STEPS = text(_WRITE_STEPS)
+
+_REPORT = text(
+    f"""
+    WITH steps AS ({_WRITE_STEPS}),
+    arrived AS (
+        UPDATE outbox SET dispatched_at = now(), last_error = NULL
+        WHERE execution_id = :execution_id AND kind = 'start' AND dispatched_at IS NULL
+    ),
+    reported AS (
+        UPDATE workflow_executions
+        SET status = :status, mirror_version = CAST(:version AS bigint[]), temporal_run_id = :run_id,
+            progress = greatest(progress, :progress), current_step = :current_step,
+            waiting_on = CAST(:waiting_on AS jsonb),
+            started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0))
+        WHERE id = :execution_id AND completed_at IS NULL AND mirror_version < CAST(:version AS bigint[])
+        RETURNING status
+    )
+    SELECT coalesce((SELECT status FROM reported),
+                    (SELECT status FROM workflow_executions WHERE id = :execution_id))
+    """  # noqa: S608 - assembled from constants only
+)
+
+_LOG_ENTRIES = """
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'step', name, 'status', status, 'at', coalesce(completed_at, started_at)) ORDER BY position), '[]')
+     FROM (SELECT name, status, started_at, completed_at, position FROM execution_steps
+           WHERE execution_id = :execution_id ORDER BY position DESC LIMIT 100) AS latest)
+"""
+
+_LOG = text(f"UPDATE workflow_executions SET execution_log = {_LOG_ENTRIES} WHERE id = :execution_id")  # noqa: S608
+
+_FINISH = text(
+    f"""
+    WITH arrived AS (
+        UPDATE outbox SET dispatched_at = now(), last_error = NULL
+        WHERE execution_id = :execution_id AND kind = 'start' AND dispatched_at IS NULL
+    ),
+    inbox AS (
+        UPDATE tasks SET status = 'cancelled' WHERE execution_id = :execution_id AND status = 'open'
+    )
+    UPDATE workflow_executions
+    SET status = :status, mirror_version = CAST(:version AS bigint[]), temporal_run_id = :run_id,
+        progress = CASE WHEN CAST(:status AS text) = 'completed' THEN 100
+                        ELSE greatest(progress, least(CAST(:progress AS integer), 99)) END,
+        current_step = :current_step, waiting_on = NULL,
+        output = CAST(:output AS jsonb), error = CAST(:error AS jsonb), error_message = :message,
+        started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0)),
+        completed_at = now(), execution_log = {_LOG_ENTRIES}
+    WHERE id = :execution_id AND completed_at IS NULL
+    """  # noqa: S608 - assembled from constants only
+)

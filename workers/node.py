@@ -1,0 +1,136 @@
+"""One process of the product: API, worker and relay, together or apart.
+
+`python -m workers.node [--roles api,worker,relay]` reads `PERDURE_…` and serves until SIGTERM.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+
+import uvicorn
+
+from api.app import create_app
+from workers.settings import Settings, SettingsError
+from workers.wiring import Parts, wire
+from workers.worker import create_workers, run_workers
+
+log = logging.getLogger(__name__)
+
+
+class NodeRole(StrEnum):
+    API = "api"
+    WORKER = "worker"
+    RELAY = "relay"
+
+
+async def run_node(settings: Settings, roles: frozenset[NodeRole]) -> None:
+    """Serve until SIGTERM or SIGINT; a part that dies takes the process with it, and the supervisor restarts it."""
+    parts = wire(settings)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    tasks = [asyncio.create_task(stopping.wait(), name="stop")]
+    tasks += [
+        asyncio.create_task(_ROLES[role](parts, stopping), name=role) for role in NodeRole if role in roles
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        stopping.set()
+        await _wind_down(tasks)
+        await parts.close()
+
+
+async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        if task.get_name() != NodeRole.API:  # uvicorn ends by itself, after its last answers
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
+    settings = parts.settings
+    server = _Server(
+        uvicorn.Config(
+            create_app(parts.api, {"temporal": _temporal_probe(parts)}),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait((serving, asyncio.create_task(stopping.wait())), return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: a node has one."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+
+async def _work(parts: Parts, _: asyncio.Event) -> None:
+    client = await parts.connection.connect()
+    await run_workers(create_workers(client, parts.activities))
+
+
+async def _relay(parts: Parts, _: asyncio.Event) -> None:
+    await parts.connection.connect()
+    await parts.relay.run()
+
+
+_ROLES = {NodeRole.API: _serve, NodeRole.WORKER: _work, NodeRole.RELAY: _relay}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workers.node", description=__doc__)
+    parser.add_argument("--roles", default="api,worker,relay", help="comma list of api, worker, relay")
+    options = parser.parse_args(arguments)
+    try:
+        roles = frozenset(NodeRole(name.strip()) for name in options.roles.split(","))
+        settings = Settings.load()
+    except ValueError as error:
+        sys.stderr.write(f"--roles: {error}; choose from {', '.join(NodeRole)}\n")
+        return 2
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run_node(settings, roles))
+    return 0
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    try:
+        status = main()
+    except Exception:
+        log.exception("The node failed")
+        status = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A Temporal client can crash the interpreter while it exits (sdk-python#300); the status must survive.
+    os._exit(status)

@@ -1,0 +1,70 @@
+"""Delivers what the API could not: the guarantee behind the quick way."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
+
+from db.outbox import Outbox, OutboxEntry
+from db.session import Access, Database, Role
+from domain.errors import NotFound
+from workers.temporal.connection import TemporalUnavailable
+from workers.temporal.dispatcher import NotThere, TemporalDispatcher
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+BATCH = 100
+AT_ONCE = 10
+LEASE = timedelta(seconds=30)
+RETRY = timedelta(seconds=2)
+
+_SYSTEM = Access(Role.SYSTEM)
+
+
+class Relay:
+    def __init__(self, database: Database, dispatcher: TemporalDispatcher) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self) -> None:
+        """Poll until cancelled; a database that is away is asked again."""
+        while True:
+            try:
+                carried = await self.sweep()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("The relay could not read the outbox: %s", error)
+                carried = 0
+            if carried < BATCH:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def sweep(self) -> int:
+        """Carry one batch; returns how many entries were claimed."""
+        async with self._database.transaction(_SYSTEM) as connection:
+            entries = await Outbox(connection).claim(limit=BATCH, lease=LEASE)
+        outcomes = await asyncio.gather(*(self._carry(entry) for entry in entries))
+        delivered = [entry.id for entry, error in zip(entries, outcomes, strict=True) if error is None]
+        failed = [(entry.id, error) for entry, error in zip(entries, outcomes, strict=True) if error]
+        if entries:
+            async with self._database.transaction(_SYSTEM) as connection:
+                outbox = Outbox(connection)
+                await outbox.dispatched(delivered)
+                for entry_id, error in failed:
+                    await outbox.failed(entry_id, error, RETRY)
+        return len(entries)
+
+    async def _carry(self, entry: OutboxEntry) -> str | None:
+        """None when Temporal has it; otherwise what went wrong."""
+        async with self._slots:
+            try:
+                await self._dispatcher.deliver(entry)
+            except NotThere:
+                # The start left before this entry was claimed, so the execution has closed: nothing to tell it.
+                log.info("%s came too late for %s", entry.kind, entry.workflow_id)
+            except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
+                log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, error)
+                return str(error) or type(error).__name__
+        return None

@@ -1,0 +1,162 @@
+"""Carries outbox entries to Temporal. Delivering twice is harmless; not delivering is what the relay is for."""
+
+import asyncio
+import logging
+from typing import Any, Final
+from uuid import UUID
+
+from temporalio.client import WorkflowFailureError
+from temporalio.common import (
+    Priority,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from db.outbox import Outbox, OutboxEntry
+from db.session import Access, Database, Role
+from domain.executions import OutboxKind
+from domain.ids import WorkflowId
+from domain.segments import ExecutionStart, Pinned
+from workers.temporal.closings import Closings
+from workers.temporal.connection import Connection, TemporalUnavailable
+from workers.versions import PinnedVersions
+from workflows.contracts import executions as contract
+
+log = logging.getLogger(__name__)
+
+ORGANIZATION: Final = SearchAttributeKey.for_keyword("OrganizationId")
+DEFINITION: Final = SearchAttributeKey.for_keyword("WorkflowDefinition")
+KIND: Final = SearchAttributeKey.for_keyword("ExecutionKind")
+TRIGGER: Final = SearchAttributeKey.for_keyword("TriggerType")
+
+#: An execution that closes in this process is announced; one elsewhere is asked for after this pause.
+ASK_AFTER = 0.5
+
+
+class NotThere(Exception):
+    """Temporal does not know this execution: it has closed, or its start has not arrived yet."""
+
+
+class TemporalDispatcher:
+    def __init__(
+        self, connection: Connection, database: Database, versions: PinnedVersions, closings: Closings
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._versions = versions
+        self._closings = closings
+
+    async def dispatch(self, entry: OutboxEntry) -> None:
+        """The quick way right after a commit; whatever goes wrong here, the relay repeats."""
+        try:
+            await self.deliver(entry)
+        except (RPCError, TemporalUnavailable, NotThere, TimeoutError) as error:
+            log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, error)
+            return
+        if entry.kind is not OutboxKind.START:  # a start is marked by the first report of its execution
+            async with self._database.transaction(Access(Role.WORKER, entry.organization_id)) as connection:
+                await Outbox(connection).dispatched([entry.id])
+
+    async def deliver(self, entry: OutboxEntry) -> None:
+        """Raises RPCError, TemporalUnavailable, NotThere."""
+        match entry.kind:
+            case OutboxKind.START:
+                await self._start(entry)
+            case OutboxKind.SIGNAL:
+                await self._signal(entry)
+            case OutboxKind.CANCEL:
+                await self.cancel(entry.workflow_id)
+
+    async def cancel(self, workflow_id: str) -> None:
+        try:
+            await self._connection.client.get_workflow_handle(workflow_id).cancel()
+        except RPCError as error:
+            raise _absent(error) from error
+
+    async def finished(self, workflow_id: str, timeout: float) -> bool:
+        """True when the execution closed in time; its row is terminal then."""
+        try:
+            async with asyncio.timeout(timeout):
+                try:
+                    async with asyncio.timeout(min(timeout, ASK_AFTER)):
+                        await self._closings.wait(workflow_id)
+                except TimeoutError:
+                    await self._closed_anywhere(workflow_id)
+        except (TimeoutError, RPCError, TemporalUnavailable):
+            return False
+        return True
+
+    async def _closed_anywhere(self, workflow_id: str) -> None:
+        here = asyncio.create_task(self._closings.wait(workflow_id))
+        there = asyncio.create_task(self._result(workflow_id))
+        try:
+            await asyncio.wait((here, there), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            here.cancel()
+            there.cancel()
+        if there.done() and not there.cancelled() and there.exception() is not None:
+            await here
+
+    async def _result(self, workflow_id: str) -> None:
+        try:
+            await self._connection.client.get_workflow_handle(workflow_id).result()
+        except WorkflowFailureError:
+            return
+
+    async def _start(self, entry: OutboxEntry) -> None:
+        payload = entry.payload
+        id = WorkflowId.parse(entry.workflow_id)
+        pinned = await self._versions.get(id.organization_id, UUID(payload["version_id"]))
+        try:
+            await self._connection.client.start_workflow(
+                contract.WORKFLOW,
+                _start_argument(entry, pinned),
+                id=entry.workflow_id,
+                task_queue=contract.WORKFLOW_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                request_eager_start=True,
+                priority=Priority(fairness_key=str(id.organization_id)),
+                search_attributes=_search_attributes(id, payload),
+            )
+        except WorkflowAlreadyStartedError:
+            log.debug("%s had been started before", entry.workflow_id)
+
+    async def _signal(self, entry: OutboxEntry) -> None:
+        handle = self._connection.client.get_workflow_handle(entry.workflow_id)
+        try:
+            await handle.signal(entry.payload["signal"], entry.payload["arguments"])
+        except RPCError as error:
+            raise _absent(error) from error
+
+
+def _absent(error: RPCError) -> Exception:
+    return NotThere(str(error)) if error.status is RPCStatusCode.NOT_FOUND else error
+
+
+def _start_argument(entry: OutboxEntry, pinned: Pinned) -> ExecutionStart:
+    payload = entry.payload
+    return ExecutionStart(
+        execution_id=str(entry.execution_id),
+        pinned=pinned,
+        input=payload["input"],
+        trigger=payload["trigger"],
+        started_by=payload.get("started_by"),
+    )
+
+
+def _search_attributes(id: WorkflowId, payload: dict[str, Any]) -> TypedSearchAttributes:
+    """Plaintext in Temporal: ids and kinds only, nothing personal."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(ORGANIZATION, str(id.organization_id)),
+            SearchAttributePair(DEFINITION, payload["workflow_id"]),
+            SearchAttributePair(KIND, id.kind),
+            SearchAttributePair(TRIGGER, payload["trigger"]["type"]),
+        ]
+    )
