@@ -196,7 +196,7 @@ class ExecutionActivities:
         program = PROGRAMS.get(sha256)
         if program is None:
             async with self._database.transaction(access) as connection:
-                row = await Versions(connection).by_id(UUID(version_id))
+                row = await Versions(connection).find(UUID(version_id))
             program = PROGRAMS.load(sha256, row["compiled"])
         return program
 

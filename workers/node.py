@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import uvicorn
+import uvloop
 
 from api.app import create_app
+from api.operations import Probe
 from workers.settings import Settings, SettingsError
+from workers.temporal.connection import TemporalUnavailable
 from workers.wiring import Parts, wire
 from workers.worker import create_workers, run_workers
 
@@ -76,6 +79,14 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     await serving
 
 
+def _temporal_probe(parts: Parts) -> Probe:
+    async def probe() -> None:
+        if not await parts.connection.client.service_client.check_health():
+            raise TemporalUnavailable("Temporal reports that it is not serving")
+
+    return probe
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: a node has one."""
 
@@ -112,15 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_node(settings, roles))
     return 0
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from temporalio.client import WorkflowFailureError
@@ -111,18 +111,18 @@ class TemporalDispatcher:
     async def _start(self, entry: OutboxEntry) -> None:
         payload = entry.payload
         id = WorkflowId.parse(entry.workflow_id)
-        pinned = await self._versions.get(id.organization_id, UUID(payload["version_id"]))
+        version = await self._versions.get(id.organization_id, UUID(payload["version_id"]))
         try:
             await self._connection.client.start_workflow(
                 contract.WORKFLOW,
-                _start_argument(entry, pinned),
+                _start_argument(entry, version.pinned),
                 id=entry.workflow_id,
                 task_queue=contract.WORKFLOW_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 request_eager_start=True,
                 priority=Priority(fairness_key=str(id.organization_id)),
-                search_attributes=_search_attributes(id, payload),
+                search_attributes=_search_attributes(id, version.workflow_id, payload["trigger"]["type"]),
             )
         except WorkflowAlreadyStartedError:
             log.debug("%s had been started before", entry.workflow_id)
@@ -150,13 +150,13 @@ def _start_argument(entry: OutboxEntry, pinned: Pinned) -> ExecutionStart:
     )
 
 
-def _search_attributes(id: WorkflowId, payload: dict[str, Any]) -> TypedSearchAttributes:
+def _search_attributes(id: WorkflowId, workflow_id: UUID, trigger: str) -> TypedSearchAttributes:
     """Plaintext in Temporal: ids and kinds only, nothing personal."""
     return TypedSearchAttributes(
         [
             SearchAttributePair(ORGANIZATION, str(id.organization_id)),
-            SearchAttributePair(DEFINITION, payload["workflow_id"]),
+            SearchAttributePair(DEFINITION, str(workflow_id)),
             SearchAttributePair(KIND, id.kind),
-            SearchAttributePair(TRIGGER, payload["trigger"]["type"]),
+            SearchAttributePair(TRIGGER, trigger),
         ]
     )
