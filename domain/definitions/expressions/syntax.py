@@ -1,0 +1,112 @@
+"""From source text to a syntax tree, with every way of exhausting the parser closed.
+
+The parser is the pinned purejq's. It recurses, and its own limit still needs most of Python's stack, so this
+subclass counts frames by weight and stops earlier; a flat chain of operators makes a deep tree without any
+recursion in the parser, so the finished tree is measured as well.
+"""
+
+from typing import Any
+
+from purejq.errors import JqParseError
+from purejq.lexer import lex
+from purejq.parser import Parser
+
+from .errors import ExpressionError
+
+MAX_SOURCE = 8_192
+MAX_TREE_DEPTH = 140
+_FRAMES = 520
+_TOO_DEEP = "It nests too deeply; bind parts of it to variables or split it into steps."
+
+Tree = tuple[Any, ...]
+
+
+class _CountingParser(Parser):  # type: ignore[misc]  # purejq declares py.typed but leaves its classes untyped
+    """The parser of purejq with a budget of stack frames."""
+
+    def __init__(self, tokens: list[Any], used: int = 0) -> None:
+        super().__init__(tokens)
+        self.used = used
+
+    def parse_pipe(self) -> Any:
+        return self._within(6, super().parse_pipe)
+
+    def parse_alt(self) -> Any:
+        return self._within(2, super().parse_alt)
+
+    def parse_unary(self, allow_as: bool = True) -> Any:
+        return self._within(3, super().parse_unary, allow_as)
+
+    def parse_primary(self) -> Any:
+        return self._within(10, super().parse_primary)
+
+    def parse_pattern(self) -> Any:
+        return self._within(3, super().parse_pattern)
+
+    def _within(self, frames: int, parse: Any, *arguments: Any) -> Any:
+        self.used += frames
+        if self.used > _FRAMES:
+            raise RecursionError
+        try:
+            return parse(*arguments)
+        finally:
+            self.used -= frames
+
+    def _str_node(self, parts: list[Any], fmt: str | None) -> Tree:
+        out: list[Any] = []
+        for part in parts:
+            if isinstance(part, str):
+                out.append(part)
+            else:
+                out.append(_CountingParser(part[1], self.used + 3).parse_program())
+        if fmt is None and all(isinstance(part, str) for part in out):
+            return ("const", "".join(out))
+        return ("str", fmt, out)
+
+
+def parse(source: str) -> Tree:
+    """Return the syntax tree of an expression; raises ExpressionError of kind syntax or forbidden."""
+    if len(source) > MAX_SOURCE:
+        raise ExpressionError(f"It is longer than {MAX_SOURCE} characters.", source[:200], "limit")
+    if not source.strip():
+        raise ExpressionError("It is empty; write . for the whole input.", source, "syntax")
+    try:
+        tokens = lex(source)
+        for kind, word, _ in tokens:
+            if kind == "KW" and word in ("import", "include"):
+                raise ExpressionError(
+                    f"`{word}` is not available: modules cannot be loaded.", source, "forbidden"
+                )
+        tree: Tree = _CountingParser(tokens).parse_program()
+    except JqParseError as problem:
+        raise ExpressionError(f"It is not valid jq: {_sentence(problem)}.", source, "syntax") from None
+    except RecursionError:
+        raise ExpressionError(_TOO_DEEP, source, "syntax") from None
+    except (ValueError, IndexError):
+        # purejq reads numbers with int(), which refuses thousands of digits, and looks one token ahead
+        # without asking whether there is one.
+        raise ExpressionError(
+            "It is not valid jq: it ends early or has a malformed number.", source, "syntax"
+        ) from None
+    if tree_depth(tree) > MAX_TREE_DEPTH:
+        raise ExpressionError(_TOO_DEEP, source, "syntax")
+    return tree
+
+
+def tree_depth(tree: Tree) -> int:
+    """Return the height of a tree, without recursion."""
+    deepest = 0
+    stack: list[tuple[Any, int]] = [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        if isinstance(node, tuple) and node and isinstance(node[0], str):
+            depth += 1
+            deepest = max(deepest, depth)
+        if isinstance(node, tuple | list):
+            stack.extend((part, depth) for part in node if isinstance(part, tuple | list))
+    return deepest
+
+
+def _sentence(problem: JqParseError) -> str:
+    text = str(problem).replace("None", "the end")
+    return text[0].lower() + text[1:200] if text else "it cannot be read"
