@@ -79,9 +79,7 @@ def iso(duration: timedelta) -> str:
         raise InvalidDuration("A duration cannot be negative.")
     minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    fraction = (
-        f".{duration.microseconds:06d}".rstrip("0") if duration.microseconds else ""
-    )
+    fraction = f".{duration.microseconds:06d}".rstrip("0") if duration.microseconds else ""
     time = "".join(
         (
             f"{hours}H" if hours else "",
@@ -101,26 +99,16 @@ def _from_object(value: Mapping[Any, Any]) -> timedelta:
     total = Decimal(0)
     for unit, amount in value.items():
         if unit not in _UNITS:
-            named = (
-                f"`{unit[:40]}`" if isinstance(unit, str) else "a key that is no text"
-            )
-            reason = (
-                " (their length depends on the calendar)"
-                if unit in ("months", "years")
-                else ""
-            )
-            raise InvalidDuration(
-                f"A duration has no {named}{reason}; its units are {', '.join(_UNITS)}."
-            )
-        if isinstance(amount, float) and amount.is_integer():
-            amount = int(amount)
-        if not isinstance(amount, int) or isinstance(amount, bool):
+            named = f"`{unit[:40]}`" if isinstance(unit, str) else "a key that is no text"
+            reason = " (their length depends on the calendar)" if unit in ("months", "years") else ""
+            raise InvalidDuration(f"A duration has no {named}{reason}; its units are {', '.join(_UNITS)}.")
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or amount % 1 != 0:
             raise InvalidDuration(f"`{unit}` must be a whole number.")
         if amount < 0:
             raise InvalidDuration(f"`{unit}` cannot be negative.")
         if amount > 10**15:
             raise _too_long()
-        total += _microseconds(Decimal(amount), _UNITS[unit])
+        total += _microseconds(Decimal(int(amount)), _UNITS[unit])
     return _bounded(total)
 
 
@@ -129,9 +117,7 @@ def _from_text(text: str) -> timedelta:
     if not text:
         raise InvalidDuration("The duration is empty; " + _HOW + ".")
     if len(text) > _TEXT_LIMIT:
-        raise InvalidDuration(
-            f"A duration has at most {_TEXT_LIMIT} characters; " + _HOW + "."
-        )
+        raise InvalidDuration(f"A duration has at most {_TEXT_LIMIT} characters; " + _HOW + ".")
     if text.startswith("-"):
         raise InvalidDuration("A duration cannot be negative.")
     return _from_iso(text) if text[0] == "P" else _from_light(text)
@@ -144,7 +130,7 @@ def _from_iso(text: str) -> timedelta:
     parts = match.groupdict()
     if parts["years"] or parts["months"]:
         raise InvalidDuration(
-            f"`{text}` counts years or months, whose length depends on the calendar; say weeks or days instead."
+            f"`{text}` counts years or months, whose length depends on the calendar; say weeks or days."
         )
     total = Decimal(0)
     for name, unit in (("weeks", timedelta(weeks=1)), *_UNITS.items()):
@@ -163,7 +149,7 @@ def _from_light(text: str) -> timedelta:
         singular = word.lower().removesuffix("s") if len(word) > 2 else word.lower()
         if singular in _CALENDAR:
             raise InvalidDuration(
-                f"`{text}` counts years or months, whose length depends on the calendar; say weeks or days instead."
+                f"`{text}` counts years or months, whose length depends on the calendar; say weeks or days."
             )
         if singular not in _WORDS:
             raise InvalidDuration(

@@ -1,4 +1,4 @@
-"""The vocabulary of definitions: which words exist, which this version runs, and which it refuses, with the reason.
+"""The vocabulary of definitions: which words exist, which this version runs, which it refuses and why.
 
 The words are those of the Open Workflow DSL 1.0.3; everything here is data that validation reads.
 """
@@ -19,12 +19,14 @@ MAX_POINTER_BYTES: Final = 900
 DOCUMENT_FIELDS: Final = frozenset(
     {"dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"}
 )
-ROOT_FIELDS: Final = frozenset({"document", "input", "output", "do", "evaluate", "use", "schedule", "timeout"})
+ROOT_FIELDS: Final = frozenset(
+    {"document", "input", "output", "do", "evaluate", "use", "schedule", "timeout"}
+)
 
 #: What every step may say besides its keyword.
 COMMON_FIELDS: Final = frozenset({"if", "input", "output", "export", "timeout", "then", "metadata"})
 
-#: Each keyword with the fields it brings along. `for` brings `do`, so `do` alone is a keyword only without it.
+#: Each keyword with the fields it brings along. `for` brings `do`, so `do` is a keyword only without it.
 KEYWORDS: Final[dict[str, frozenset[str]]] = {
     "call": frozenset({"call", "with"}),
     "do": frozenset({"do"}),
@@ -41,7 +43,7 @@ KEYWORDS: Final[dict[str, frozenset[str]]] = {
 }
 SUPPORTED: Final = frozenset({"call", "do", "for", "set", "switch", "wait"})
 
-#: Where keywords keep lists of steps; those of unsupported ones are checked too, so that nothing comes as a surprise.
+#: Where keywords keep lists of steps; those of unsupported ones are checked too.
 STEP_LISTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "do": (("do",),),
     "for": (("do",),),
@@ -64,8 +66,10 @@ REFUSED_PROCESSES: Final = {
 REFUSED_STDIO: Final = "it would start a program on the workers that all organizations share"
 REFUSED_FILE: Final = "it would read files of the workers that all organizations share"
 
-#: Names every expression can read, and where else they exist; the interpreter's `scopes` gives them their values.
+#: Names that expressions can read; the interpreter's `scopes` gives them their values.
 WORKFLOW_SCOPE: Final = frozenset({"context", "input", "workflow", "runtime", "steps"})
 STEP_SCOPE: Final = WORKFLOW_SCOPE | {"task"}
 OUTPUT_SCOPE: Final = frozenset({"output"})
-RESERVED_VARIABLES: Final = STEP_SCOPE | OUTPUT_SCOPE | {"secrets", "authorization", "error", "ENV", "__loc__"}
+RESERVED_VARIABLES: Final = (
+    STEP_SCOPE | OUTPUT_SCOPE | {"secrets", "authorization", "error", "ENV", "__loc__"}
+)

@@ -1,4 +1,4 @@
-"""Definitions as people keep them in files: JSON or YAML 1.2, read strictly and with the place of every value."""
+"""Definitions as people keep them in files: JSON or YAML 1.2, read strictly, with the place of each value."""
 
 import re
 
@@ -8,8 +8,8 @@ from domain.definitions.documents.yaml_text import yaml_events
 
 MAX_BYTES = 256 * 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# A bracket may also open YAML's flow style; quotes directly after it are how JSON looks, and JSON is read strictly.
-_MEANS_JSON = re.compile(r"\ufeff?[ \t\r\n]*(?:\{[ \t\r\n]*[\"}]|\[[ \t\r\n]*[\"{\[\]])")
+# A bracket may also open YAML's flow style; a quote directly behind brackets is how JSON looks.
+_MEANS_JSON = re.compile(r"\ufeff?[ \t\r\n]*[{\[][ \t\r\n{\[]*[\"}\]]")
 
 __all__ = ["MAX_BYTES", "Document", "Position", "Unreadable", "load"]
 

@@ -21,11 +21,11 @@ class Position(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One piece of a text: the beginning or end of a container, an object's key, or a scalar with its value."""
+    """One piece of a text: where a container begins or ends, an object's key, or a scalar."""
 
     kind: Literal["object", "array", "key", "scalar", "end"]
     at: Position
-    value: None | bool | int | float | str = None
+    value: bool | int | float | str | None = None
 
 
 class Unreadable(Invalid):
@@ -103,7 +103,8 @@ def build(events: Iterable[Event]) -> Document:
 
 def _take_key(parent: _Open, event: Event, positions: dict[str, Position]) -> None:
     key = event.value
-    assert isinstance(key, str) and isinstance(parent.container, dict)
+    assert isinstance(key, str)
+    assert isinstance(parent.container, dict)
     _checked(event)
     pointer = join(parent.pointer, key)
     if key in parent.container:
@@ -127,7 +128,7 @@ def _place(parent: _Open, value: Json) -> str:
     return join(parent.pointer, parent.key)
 
 
-def _checked(event: Event) -> None | bool | int | float | str:
+def _checked(event: Event) -> bool | int | float | str | None:
     value = event.value
     if isinstance(value, float) and not math.isfinite(value):
         raise Unreadable(

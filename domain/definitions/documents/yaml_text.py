@@ -18,7 +18,7 @@ from ruamel.yaml.reader import ReaderError
 
 from domain.definitions.documents.builder import Event, Position, Unreadable
 
-Scalar = None | bool | int | float | str
+Scalar = bool | int | float | str | None
 
 # https://yaml.org/spec/1.2.2/#1032-tag-resolution
 _NULL = re.compile(r"(?:null|Null|NULL|~|)")
@@ -33,7 +33,7 @@ _LONGEST_NUMBER: Final = 400
 
 
 def yaml_events(text: str) -> Iterator[Event]:
-    """Raises `Unreadable` for syntax errors and for what JSON cannot hold: aliases, tags, keys that are no text."""
+    """Raises `Unreadable` for syntax errors and for what JSON has not: aliases, tags, keys not text."""
     reader = YAML(typ="safe", pure=True)
     reader.version = (1, 2)
     try:

@@ -30,6 +30,7 @@ _WHOLE = frozenset(
         "unevaluatedProperties",
     }
 )
+_EXTRA = frozenset({"additionalProperties", "unevaluatedProperties"})
 _WORDS = {
     "string": "a text",
     "integer": "a whole number",
@@ -59,7 +60,12 @@ def check_arguments(
             continue
         if rule == "required" and not path and not complete:
             continue
-        _tell(report, join(pointer, *path), error, value, spec)
+        if rule in _EXTRA:
+            # What the configuration gives too much was told there.
+            unexpected = [name for name in error.kind.unexpected if path or name in given]
+            _tell_unknown(report, join(pointer, *path), unexpected, spec, top=not path)
+        else:
+            _tell(report, join(pointer, *path), error, value, spec)
     _check_durations(report, pointer, given, spec)
     _check_addresses(report, pointer, given, spec)
 
@@ -96,22 +102,24 @@ def is_open(value: Any) -> bool:
     return False
 
 
+def _tell_unknown(report: Report, pointer: str, names: list[str], spec: ActionSpec, *, top: bool) -> None:
+    known = sorted(_properties(spec)) if top else []
+    for name in names:
+        hint = report.did_you_mean(name, known) or (f"It takes {', '.join(known)}." if known else None)
+        report.add(
+            join(pointer, name), "unknown_argument", f"`{spec.name}` takes no `{shown(name)}` here.", hint
+        )
+
+
 def _tell(report: Report, pointer: str, error: Any, value: Any, spec: ActionSpec) -> None:
     rule = error.kind.name
-    known = [] if error.instance_path else list(_properties(spec))
     if rule == "required":
         name = error.kind.property
         message = f"`{spec.name}` needs `{name}` here."
         report.add(pointer, "missing_argument", message, f"Add `{name}`, for example as an expression.")
-    elif rule in ("additionalProperties", "unevaluatedProperties"):
-        for name in error.kind.unexpected:
-            hint = report.did_you_mean(name, known)
-            hint = hint or (f"It takes {', '.join(sorted(known))}." if known else None)
-            report.add(
-                join(pointer, name), "unknown_argument", f"`{spec.name}` takes no `{shown(name)}` here.", hint
-            )
     elif wanted := _types(error, rule):
-        message = f"`{spec.name}` takes {' or '.join(_WORDS.get(each, each) for each in wanted)} here, not {kind(value)}."
+        told = " or ".join(_WORDS.get(each, each) for each in wanted)
+        message = f"`{spec.name}` takes {told} here, not {kind(value)}."
         report.add(pointer, "wrong_argument_type", message, "Write the value or one expression `${ … }`.")
     elif rule == "enum":
         options = [quote(option) for option in error.kind.options[:20]]

@@ -69,7 +69,9 @@ class Expressions:
                     at,
                     "mixed_text",
                     "Here an expression must be the whole text; only `with` fills in parts of a text.",
-                    'Write one expression, for example ${ "Hello \\(.name)" }.',
+                    "Remove the space around it."
+                    if is_expression(text.strip())
+                    else 'Write one expression, for example ${ "Hello \\(.name)" }.',
                 )
 
     def _source(self, pointer: str, text: str, names: Names) -> None:

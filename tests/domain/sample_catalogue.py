@@ -1,0 +1,51 @@
+"""A catalogue with one action of each sort, for tests of validation and publishing."""
+
+from datetime import timedelta
+from typing import Any
+
+from domain.actions import ActionSpec, Catalogue, Effect, Lane
+
+TEXT = {"type": "string"}
+
+
+def spec(name: str, version: str = "1.0.0", *, effect: Effect = Effect.KEYED, **arguments: Any) -> ActionSpec:
+    """An action whose arguments are all required, but for those that end with an underscore."""
+    return ActionSpec(
+        name=name,
+        version=version,
+        title=name,
+        description="",
+        effect=effect,
+        lane=Lane.ACTIVITY,
+        timeout=timedelta(seconds=30),
+        input={
+            "type": "object",
+            "properties": {each.rstrip("_"): schema for each, schema in arguments.items()},
+            "required": [each for each in arguments if not each.endswith("_")],
+            "additionalProperties": False,
+        },
+        output={},
+    )
+
+
+CATALOGUE = Catalogue(
+    [
+        spec("email.send", to=TEXT, subject=TEXT, body_=TEXT),
+        spec("email.send", "1.2.0", to=TEXT, subject=TEXT, body_=TEXT),
+        spec(
+            "http.request",
+            method={"type": "string"},
+            endpoint={"anyOf": [TEXT, {"type": "object"}]},
+            headers_={"anyOf": [{"type": "object"}, {"type": "null"}]},
+            output_={"enum": ["content", "response", "raw"]},
+        ),
+        spec(
+            "approve",
+            title=TEXT,
+            assignees_={"type": "array", "items": TEXT},
+            due_={"anyOf": [TEXT, {"type": "object"}], "format": "duration"},
+        ),
+        spec("pay", effect=Effect.IRREVERSIBLE, amount={"type": "integer"}, idempotency_key_=TEXT),
+        spec("text.join", effect=Effect.PURE, parts={"type": "array", "items": TEXT, "minItems": 1}),
+    ]
+)
