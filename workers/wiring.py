@@ -8,7 +8,7 @@ from activities.actions.context import Services
 from activities.actions.registry import Registry, built_in
 from activities.executions import ExecutionActivities
 from activities.gateways.http_client import GuardedHttpClient
-from activities.gateways.smtp import SmtpMailer
+from activities.gateways.smtp import NoMailer, SmtpMailer
 from api.collaborators import Collaborators, Security
 from db.session import Database
 from domain.addresses import AddressPolicy
@@ -76,13 +76,20 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
 
 def _services(settings: Settings) -> Services:
     public = AddressPolicy.public()
-    demo = AddressPolicy.allowing([(target.host, target.port) for target in settings.http_allow])
+    demo = AddressPolicy.allowing(
+        (str(address), target.port)
+        for target in settings.http_allow
+        if target.network is not None
+        for address in target.network
+    )
 
     def policy(organization_id: UUID) -> AddressPolicy:
         return demo if organization_id == settings.demo_organization_id else public
 
     return Services(
         http=GuardedHttpClient(),
-        mail=SmtpMailer(settings.smtp_url, sender=settings.mail_from),
+        mail=NoMailer()
+        if settings.smtp_url is None
+        else SmtpMailer(settings.smtp_url, sender=settings.mail_from),
         http_policy=policy,
     )

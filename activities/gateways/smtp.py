@@ -113,3 +113,17 @@ def _temporary(detail: str) -> Fault:
 
 def _short(message: str) -> str:
     return " ".join(message.split())[:200]
+
+
+class NoMailer:
+    """A platform without a mail server: e-mail steps fail with the operator's mend instead of vanishing."""
+
+    sender = "nobody@localhost"
+
+    async def send(self, mail: Mail) -> Delivery:
+        raise Fault(
+            "configuration",
+            501,
+            "No mail server",
+            "this platform sends no e-mail; its operator sets PERDURE_SMTP_URL",
+        )

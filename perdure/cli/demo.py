@@ -1,0 +1,228 @@
+"""The demo: a client is taken on, through the public API alone, and the mirror is held against Temporal."""
+
+import asyncio
+import email
+import email.policy
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from rich.console import Console
+from temporalio.client import Client, WorkflowExecutionDescription
+
+from perdure.cli import demo_report
+from workers.devstack.stack import Stack
+
+DEFINITION = Path(__file__).resolve().parents[2] / "examples" / "client-onboarding.yaml"
+SAMPLE = {
+    "name": "Northwind Bakery Ltd",
+    "email": "owner@northwind-bakery.example",
+    "documents": ["Certificate of incorporation", "Proof of address", "Last tax return"],
+}
+ADMINISTRATOR = "ada@harbour-lane.example"
+PATIENCE_SECONDS = 60.0
+
+
+class DemoFailed(Exception):
+    """The product did not do what the demo shows; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The demo's sign-in, made on the first run and kept beside the stack's other secrets (mode 0600)."""
+
+    email: str
+    password: str
+    organization_id: str
+    api_key: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Account | None":
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    def write(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({name: getattr(self, name) for name in self.__slots__}, indent=2))
+
+
+async def run_demo(stack: Stack, *, console: Console) -> dict[str, Any]:
+    """Run the onboarding once and print what happened; the report says whether every execution completed."""
+    async with httpx2.AsyncClient(base_url=stack.urls["api"], timeout=30.0, trust_env=False) as http:
+        account = await _account(stack, http)
+        await stack.adopt_demo_organization(UUID(account.organization_id))
+        await _ready(http)
+        http.headers["Authorization"] = f"Bearer {account.api_key}"
+        workflow_id = await _published(http, f"{stack.urls['echo']}/records")
+        execution = await _onboard(http, workflow_id, console)
+        steps = (await _get(http, f"/v1/executions/{execution['id']}/steps"))["items"]
+    description = await _described(stack, execution["temporal_workflow_id"])
+    report = {
+        "completed": execution["status"] == "completed",
+        "executions": [execution],
+        "steps": steps,
+        "temporal": _facts(description),
+        "mail": _newest_mail(Path(stack.files["mail"])),
+        "login": {"url": stack.urls["login"], "email": account.email, "password": account.password},
+        "api_key": account.api_key,
+        "curl": _curl(stack.urls["api"], workflow_id, account.api_key),
+    }
+    demo_report.show(console, report, stack.urls)
+    return report
+
+
+async def _account(stack: Stack, http: httpx2.AsyncClient) -> Account:
+    path = stack.data_dir / "demo.json"
+    known = Account.read(path)
+    if known is not None:
+        return known
+    password = secrets.token_urlsafe(12)
+    registered = await _post(
+        http,
+        "/v1/auth/register",
+        {
+            "email": ADMINISTRATOR,
+            "password": password,
+            "name": "Ada Harbour",
+            "organization_name": "Harbour & Lane",
+        },
+    )
+    bearer = {"Authorization": f"Bearer {registered['access_token']}"}
+    key = await _post(http, "/v1/me/api-keys", {"name": "demo"}, bearer)
+    account = Account(ADMINISTRATOR, password, registered["organization_id"], key["key"])
+    account.write(path)
+    return account
+
+
+async def _ready(http: httpx2.AsyncClient) -> None:
+    """The node was restarted when it adopted the organization."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < ends:
+        try:
+            if (await http.get("/readyz")).status_code == httpx2.codes.OK:
+                return
+        except httpx2.TransportError:
+            pass  # not listening yet
+        await asyncio.sleep(0.1)
+    raise DemoFailed("the node did not become ready; see logs/node.log in the data directory")
+
+
+async def _published(http: httpx2.AsyncClient, partner: str) -> str:
+    """Create the workflow once; publish it again only where it changed (the partner's port may have)."""
+    body = {
+        "name": "Client onboarding",
+        "category": "client_onboarding",
+        "definition": DEFINITION.read_text(),
+        "variables": {"partner": {"schema": {"type": "string"}, "default": partner}},
+    }
+    found = (await _get(http, "/v1/workflows?q=Client onboarding"))["items"]
+    if found:
+        workflow_id: str = found[0]["id"]
+        current = await http.get(f"/v1/workflows/{workflow_id}")
+        answer = await http.patch(
+            f"/v1/workflows/{workflow_id}", json=body, headers={"If-Match": current.headers["ETag"]}
+        )
+        _check(answer)
+    else:
+        workflow_id = (await _post(http, "/v1/workflows", body))["id"]
+    await _post(http, f"/v1/workflows/{workflow_id}/publish", {})
+    return workflow_id
+
+
+async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console) -> dict[str, Any]:
+    started = await _post(
+        http,
+        f"/v1/workflows/{workflow_id}/executions",
+        {"input": SAMPLE},
+        {"Idempotency-Key": secrets.token_hex(8)},
+    )
+    path = started["links"]["self"]
+    waiting = await _until(http, path, {"waiting"})
+    console.print(f"The execution waits for a person: [bold]{waiting['waiting_on']['title']}[/]")
+    task_id = waiting["waiting_on"]["task_id"]
+    await _post(
+        http,
+        f"/v1/tasks/{task_id}/decision",
+        {"outcome": "approved", "comment": "Checked against the register."},
+    )
+    return await _until(http, path, {"completed", "failed", "cancelled", "terminated", "timed_out"})
+
+
+async def _until(http: httpx2.AsyncClient, path: str, statuses: set[str]) -> dict[str, Any]:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        execution = await _get(http, path)
+        if execution["status"] in statuses:
+            return execution
+        if execution["status"] in ("failed", "cancelled", "terminated", "timed_out"):
+            raise DemoFailed(f"the execution ended {execution['status']}: {execution['error_message']}")
+        if time.monotonic() > ends:
+            raise DemoFailed(f"the execution is still {execution['status']} after {PATIENCE_SECONDS:g} s")
+        await asyncio.sleep(0.05)
+
+
+async def _described(stack: Stack, workflow_id: str) -> WorkflowExecutionDescription:
+    client = await Client.connect(stack.urls["temporal"])
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        description = await client.get_workflow_handle(workflow_id).describe()
+        if description.close_time is not None or time.monotonic() > ends:
+            return description
+        await asyncio.sleep(0.05)  # the row is committed first, the execution closes right after
+
+
+def _facts(description: WorkflowExecutionDescription) -> dict[str, Any]:
+    return {
+        "workflow_id": description.id,
+        "run_id": description.run_id,
+        "status": description.status.name if description.status else None,
+        "history_events": description.history_length,
+        "started_at": _text(description.start_time),
+        "completed_at": _text(description.close_time),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _newest_mail(folder: Path) -> dict[str, str] | None:
+    files = sorted((folder / "new").glob("*"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        return None
+    message = email.message_from_bytes(files[-1].read_bytes(), policy=email.policy.default)
+    body = message.get_body(("plain",))
+    shown = {name: str(message[name]) for name in ("From", "To", "Subject", "Message-ID")}
+    return {**shown, "text": "" if body is None else body.get_content()}
+
+
+def _curl(api: str, workflow_id: str, key: str) -> str:
+    body = json.dumps({"input": SAMPLE})
+    return (
+        f"curl -s {api}/v1/workflows/{workflow_id}/executions -H 'Authorization: Bearer {key}'"
+        f" -H 'Content-Type: application/json' -H \"Idempotency-Key: $(date +%s)\" -d '{body}'"
+    )
+
+
+async def _get(http: httpx2.AsyncClient, path: str) -> dict[str, Any]:
+    return _check(await http.get(path))
+
+
+async def _post(
+    http: httpx2.AsyncClient, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return _check(await http.post(path, json=body, headers=headers))
+
+
+def _check(answer: httpx2.Response) -> dict[str, Any]:
+    if answer.is_error:
+        raise DemoFailed(
+            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
+        )
+    parsed: dict[str, Any] = answer.json()
+    return parsed
