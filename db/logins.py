@@ -141,7 +141,7 @@ class Identities:
         statement = text("SELECT app.register(:user, :organization)").bindparams(
             bindparam("user", type_=JSONB), bindparam("organization", type_=JSONB)
         )
-        with refusing({"uq_users_email_lower": EmailTaken(), "uq_users_username_lower": EmailTaken()}):
+        with refusing({"uq_users_email_lower": EmailTaken, "uq_users_username_lower": EmailTaken}):
             await self._tx.execute(statement, {"user": user, "organization": organization})
 
     async def renew_password(self, user_id: UUID, old: str, new: str) -> bool:

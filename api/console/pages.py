@@ -39,6 +39,10 @@ SHAPES = {
     ExecutionStatus.TIMED_OUT: "⌛",
     ExecutionStatus.TERMINATED: "■",
 }
+ICON = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c63"/>
+<path d="M11 25V8h6a5.5 5.5 0 0 1 0 11h-6" fill="none" stroke="#fff" stroke-width="3.4"/></svg>
+"""
 _BEFORE_LOGIN = "perdure_form"
 
 
@@ -216,7 +220,5 @@ async def stylesheet() -> FileResponse:
 
 
 @router.get("/static/icon.svg")
-async def icon() -> FileResponse:
-    return FileResponse(
-        HERE / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"}
-    )
+async def icon() -> Response:
+    return Response(ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
