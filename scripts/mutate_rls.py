@@ -1,0 +1,149 @@
+"""Break the tenants' isolation in every way one statement can, and demand that the isolation test notices.
+
+`python scripts/mutate_rls.py` starts a throw-away PostgreSQL, migrates it, and per policy and table drops the
+policy, widens it, opens its check, lets the owner in, switches row security off. A mutation that leaves the
+test green is a hole in the test: exit 1.
+"""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.engine import create_engine
+from db.session import Role
+from tests.db.isolation import World, findings, owner, settle
+from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER, copy_database
+from workers.devstack.postgres import DATABASE, Postgres
+from workers.migrate import upgrade
+
+CLONE = "mutants"
+POLICIES = text(
+    "SELECT tablename, policyname, cmd, qual, with_check, array_to_string(roles, ', ') AS roles "
+    "FROM pg_policies WHERE schemaname = 'public' ORDER BY tablename, policyname"
+)
+FORCED = text(
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relforcerowsecurity "
+    "AND NOT relispartition ORDER BY relname"
+)
+MAY_ENTER = text("SELECT pg_get_functiondef('app.may_enter'::regproc)")
+LETS_EVERYBODY_IN = (
+    "CREATE OR REPLACE FUNCTION app.may_enter(organization uuid, member uuid) RETURNS boolean "
+    "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$ SELECT true $$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    name: str
+    table: str
+    breaks: str
+    mends: tuple[str, ...]
+
+
+async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
+    found = []
+    async with admin.connect() as connection:
+        for policy in (await connection.execute(POLICIES)).mappings():
+            table, name = policy["tablename"], policy["policyname"]
+            create = f"CREATE POLICY {name} ON {table} FOR {policy['cmd']} TO {policy['roles']} "
+            create += f"USING ({policy['qual']})"
+            if policy["with_check"]:
+                create += f" WITH CHECK ({policy['with_check']})"
+            drop = f"DROP POLICY {name} ON {table}"
+            mend = (drop, create)
+            found.append(Mutation(f"drop {name} on {table}", table, drop, (create,)))
+            alter = f"ALTER POLICY {name} ON {table}"
+            if policy["qual"] == "true":
+                roles = f"{policy['roles']}, app_api, app_worker"
+                found.append(Mutation(f"open {name} on {table} to all", table, f"{alter} TO {roles}", mend))
+                continue
+            check = " WITH CHECK (true)" if policy["with_check"] else ""
+            found.append(Mutation(f"widen {name} on {table}", table, f"{alter} USING (true){check}", mend))
+            if check and writable(world, table):
+                found.append(Mutation(f"open the check of {name} on {table}", table, f"{alter}{check}", mend))
+        for table in await connection.scalars(FORCED):
+            for word, breaks, mends in (("disable", "DISABLE", "ENABLE"), ("unforce", "NO FORCE", "FORCE")):
+                alter = f"ALTER TABLE {table} {{}} ROW LEVEL SECURITY"
+                found.append(
+                    Mutation(
+                        f"{word} row security of {table}", table, alter.format(breaks), (alter.format(mends),)
+                    )
+                )
+        whole = await connection.scalar(MAY_ENTER)
+        found.append(Mutation("let everybody enter", "organizations", LETS_EVERYBODY_IN, (str(whole),)))
+    return found
+
+
+def writable(world: World, table: str) -> bool:
+    """Whether a check on new rows can matter: without the privilege to write them it is never evaluated."""
+    return any(
+        "organization_id" in world.privileges[role, table, privilege]
+        for role in (Role.API, Role.WORKER)
+        for privilege in ("INSERT", "UPDATE")
+    )
+
+
+async def execute(admin: AsyncEngine, *statements: str) -> None:
+    async with admin.begin() as connection:
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+
+
+async def red(admin: AsyncEngine, app: AsyncEngine, world: World, mutation: Mutation) -> list[str]:
+    await execute(admin, mutation.breaks)
+    try:
+        return await findings(app, world, [mutation.table]) + await owner(admin, [mutation.table])
+    finally:
+        await execute(admin, *mutation.mends)
+
+
+async def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    server = Postgres(folder, durable=False)
+    await server.start()
+    try:
+        await asyncio.to_thread(upgrade, server.url(OWNER))
+        await copy_database(server.url(SUPERUSER, "postgres"), DATABASE, CLONE)
+        admin = create_engine(server.url(SUPERUSER, CLONE), pool_size=1)
+        app = create_engine(server.url(RUNTIME, CLONE), pool_size=1)
+        started = time.monotonic()
+        code = await judge(admin, app)
+        print(f"{time.monotonic() - started:.1f} s")
+        await admin.dispose()
+        await app.dispose()
+        return code
+    finally:
+        await server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def judge(admin: AsyncEngine, app: AsyncEngine) -> int:
+    world = await settle(admin)
+    if leaks := await findings(app, world) + await owner(admin):
+        print("red before anything was broken:", *leaks, sep="\n  ")
+        return 1
+    chosen = await mutations(admin, world)
+    survivors = []
+    for mutation in chosen:
+        leaks = await red(admin, app, world, mutation)
+        print(f"{'red  ' if leaks else 'GREEN'} {mutation.name}" + (f": {leaks[0]}" if leaks else ""))
+        if not leaks:
+            survivors.append(mutation)
+    if leaks := await findings(app, world) + await owner(admin):
+        print("not whole again after mending:", *leaks, sep="\n  ")
+        return 1
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations turned the isolation test red")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
