@@ -43,6 +43,7 @@ CATALOGUE = Catalogue(
             "approve",
             title=TEXT,
             assignees_={"type": "array", "items": TEXT},
+            form_={"type": "object", "format": "json-schema"},
             due_={"anyOf": [TEXT, {"type": "object"}], "format": "duration"},
         ),
         spec("pay", effect=Effect.IRREVERSIBLE, amount={"type": "integer"}, idempotency_key_=TEXT),

@@ -12,6 +12,7 @@ from domain.definitions import durations
 from domain.definitions.model import REFUSED_FILE
 from domain.definitions.pointers import join
 from domain.definitions.validation.calls import Resolved
+from domain.definitions.validation.data import check_schema
 from domain.definitions.validation.report import Report, kind, shown
 from domain.definitions.values import canonical, quote
 
@@ -66,7 +67,7 @@ def check_arguments(
             _tell_unknown(report, join(pointer, *path), unexpected, spec, top=not path)
         else:
             _tell(report, join(pointer, *path), error, value, spec)
-    _check_durations(report, pointer, given, spec)
+    _check_formats(report, pointer, given, spec)
     _check_addresses(report, pointer, given, spec)
 
 
@@ -148,15 +149,20 @@ def _types(error: Any, rule: str) -> list[str]:
     return wanted
 
 
-def _check_durations(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
+def _check_formats(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
+    """Arguments that their action's schema declares as `format: duration` or `format: json-schema`."""
     for name, schema in _properties(spec).items():
-        if isinstance(schema, dict) and schema.get("format") == "duration" and name in given:
-            value = given[name]
-            if isinstance(value, str | dict) and not is_open(value):
-                try:
-                    durations.parse(value)
-                except durations.InvalidDuration as refusal:
-                    report.add(join(pointer, name), "bad_duration", str(refusal))
+        form = schema.get("format") if isinstance(schema, Mapping) else None
+        value = given.get(name)
+        if value is None or is_open(value):
+            continue
+        if form == "duration" and isinstance(value, str | dict):
+            try:
+                durations.parse(value)
+            except durations.InvalidDuration as refusal:
+                report.add(join(pointer, name), "bad_duration", str(refusal))
+        elif form == "json-schema" and isinstance(value, dict):
+            check_schema(report, join(pointer, name), value)
 
 
 def _check_addresses(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:

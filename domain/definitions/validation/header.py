@@ -14,12 +14,17 @@ SEMVER: Final = re.compile(
     rf"(?:0|[1-9]\d{{0,8}})(?:\.(?:0|[1-9]\d{{0,8}})){{2}}(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?", re.ASCII
 )
 _DSL = re.compile(r"1\.0\.(?:0|[1-9]\d{0,3})", re.ASCII)
+_BESIDE: Final = frozenset({"triggers", "actions", "variables"})
 _LATER = ("use", "schedule", "timeout")
 
 
 def check_root(report: Report, definition: Mapping[str, Any]) -> None:
     """Fields beside `do`, `input` and `output`, whose contents others check."""
-    report.unknown_fields("", definition, ROOT_FIELDS, "A definition")
+    for part in _BESIDE & definition.keys():
+        message = f"`{part}` stand beside the definition of a workflow, not in it."
+        report.add(join("", part), "misplaced", message, f"Move `{part}` out of the definition.")
+    inside = {name: value for name, value in definition.items() if name not in _BESIDE}
+    report.unknown_fields("", inside, ROOT_FIELDS, "A definition")
     if "do" not in definition:
         report.add(
             "", "missing_field", "A definition needs its steps in `do`.", "Add `do` with a list of steps."
