@@ -1,0 +1,51 @@
+"""`make check`: format, lint, types, imports, security and migrations; every finding at once, not one at a time."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+PROJECT = ("activities", "api", "db", "domain", "migrations", "perdure", "workers", "workflows")
+
+
+def run(title: str, command: Sequence[str]) -> bool:
+    started = time.monotonic()
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], capture_output=True, text=True, check=False)
+    mark = "ok" if done.returncode == 0 else "FAILED"
+    print(f"{title:<12} {mark:<7} {time.monotonic() - started:5.1f} s", flush=True)
+    if done.returncode != 0:
+        print(done.stdout + done.stderr, flush=True)
+    return done.returncode == 0
+
+
+def lint_migrations() -> bool:
+    """squawk reads SQL files, so both directions of all migrations are written out first."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "upgrade.sql")
+        written = subprocess.run(
+            [sys.executable, "-m", "workers.migrate", "sql"], capture_output=True, text=True, check=False
+        )
+        if written.returncode != 0:
+            print(f"migrations   FAILED\n{written.stderr}", flush=True)
+            return False
+        file.write_text(written.stdout)
+        return run("migrations", ["squawk", "--config", ".squawk.toml", str(file)])
+
+
+def main() -> int:
+    passed = [
+        run("format", ["ruff", "format", "--check", "--quiet", "."]),
+        run("lint", ["ruff", "check", "--quiet", "."]),
+        run("types", ["mypy"]),
+        run("imports", ["lint-imports"]),
+        run("security", ["bandit", "-q", "-c", "pyproject.toml", "-r", *PROJECT]),
+        lint_migrations(),
+    ]
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
