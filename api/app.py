@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from api import (
+    actions,
     clients,
     contacts,
     errors,
@@ -16,8 +17,11 @@ from api import (
     openapi,
     operations,
     organizations,
+    publishing,
     reference,
     starting,
+    tasks,
+    workflows,
 )
 from api.bodies import Bodies
 from api.collaborators import Collaborators
@@ -30,10 +34,14 @@ ROUTERS = (
     operations.router,
     identity.router,
     organizations.router,
-    clients.router,
-    contacts.router,
+    workflows.router,
+    publishing.router,
+    actions.router,
     starting.router,
     executions.router,
+    tasks.router,
+    clients.router,
+    contacts.router,
     reference.router,
     pages.router,
 )

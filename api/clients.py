@@ -127,7 +127,7 @@ async def create_client(caller: Writer, once: Idempotent, body: NewClient) -> Re
 @router.get("/{id}", operation_id="clients_get", response_model=ClientView)
 async def get_client(caller: Reader, parts: Parts, id: UUID) -> Response:
     async with parts.database.transaction(caller.access) as tx:
-        return tagged(Answer[None](200, _show(await Clients(tx).get(id))))
+        return tagged(Answer(200, _show(await Clients(tx).get(id))))
 
 
 @router.patch("/{id}", operation_id="clients_change", response_model=ClientView)
@@ -137,7 +137,7 @@ async def change_client(
     """Changes the fields that are sent; If-Match makes a lost update a 412 instead."""
     values = body.model_dump(exclude_unset=True)
     async with parts.database.transaction(caller.access) as tx:
-        return tagged(Answer[None](200, _show(await Clients(tx).change(id, values, seen=moment_of(seen)))))
+        return tagged(Answer(200, _show(await Clients(tx).change(id, values, seen=moment_of(seen)))))
 
 
 @router.delete("/{id}", operation_id="clients_remove", status_code=204)

@@ -99,7 +99,7 @@ async def create_contact(caller: Writer, once: Idempotent, body: NewContact) -> 
 @router.get("/{id}", operation_id="contacts_get", response_model=ContactView)
 async def get_contact(caller: Reader, parts: Parts, id: UUID) -> Response:
     async with parts.database.transaction(caller.access) as tx:
-        return tagged(Answer[None](200, _show(await Contacts(tx).get(id))))
+        return tagged(Answer(200, _show(await Contacts(tx).get(id))))
 
 
 @router.patch("/{id}", operation_id="contacts_change", response_model=ContactView)
@@ -109,7 +109,7 @@ async def change_contact(
     """Changes the fields that are sent; If-Match makes a lost update a 412 instead."""
     values = body.model_dump(exclude_unset=True)
     async with parts.database.transaction(caller.access) as tx:
-        return tagged(Answer[None](200, _show(await Contacts(tx).change(id, values, seen=moment_of(seen)))))
+        return tagged(Answer(200, _show(await Contacts(tx).change(id, values, seen=moment_of(seen)))))
 
 
 @router.delete("/{id}", operation_id="contacts_remove", status_code=204)

@@ -55,6 +55,7 @@ class LogView(BaseModel):
 
 @router.get(PATH, operation_id="executions_list", response_model=ExecutionPage)
 async def list_executions(
+    *,
     caller: Reader,
     parts: Parts,
     paging: Paging,

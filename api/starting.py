@@ -119,6 +119,7 @@ _remembered = Remembered()
     responses={200: {"model": ExecutionView, "description": "It finished within the time of Prefer: wait."}},
 )
 async def start_execution(
+    *,
     caller: Starter,
     parts: Parts,
     once: Idempotent,

@@ -58,6 +58,7 @@ class TaskPage(BaseModel):
 
 @router.get("", operation_id="tasks_list", response_model=TaskPage)
 async def list_tasks(
+    *,
     caller: Reader,
     parts: Parts,
     paging: Paging,

@@ -89,6 +89,7 @@ class WorkflowPage(BaseModel):
 
 @router.get(PATH, operation_id="workflows_list", response_model=WorkflowPage)
 async def list_workflows(
+    *,
     caller: Reader,
     parts: Parts,
     paging: Paging,
@@ -120,7 +121,7 @@ async def create_workflow(caller: Writer, parts: Parts, once: Idempotent, body: 
 async def get_workflow(caller: Reader, parts: Parts, id: UUID) -> Response:
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).get(id)
-    return tagged(Answer[None](200, WorkflowView.model_validate(dict(row)).model_dump(mode="json")))
+    return tagged(Answer(200, WorkflowView.model_validate(dict(row)).model_dump(mode="json")))
 
 
 @router.put(PATH + "/{id}", operation_id="workflows_replace", response_model=WorkflowSaved)
@@ -145,7 +146,7 @@ async def _write(
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).change(id, values, revision=seen)
         require_open(row["status"])
-    return tagged(Answer[None](200, await _saved(parts, row)))
+    return tagged(Answer(200, await _saved(parts, row)))
 
 
 async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def require_repeat(
     """Accept a closed task only for the recorded decision over again, as who lost the answer sends it."""
     if status == TaskStatus.CANCELLED or recorded is None:
         raise TaskClosed("This task was cancelled because its execution ended; nothing is left to decide.")
-    again = decision.as_json(decider, datetime.min)
-    if any(again[part] != recorded[part] for part in ("outcome", "comment", "data", "decided_by")):
+    sent = [decision.outcome, decision.comment, decision.data, str(decider.user_id)]
+    if sent != [recorded[part] for part in ("outcome", "comment", "data", "decided_by")]:
         raise TaskClosed(
             f"This task was already {recorded['outcome']} at {recorded['decided_at']}"
             f" by user {recorded['decided_by']}; the first decision counts."
