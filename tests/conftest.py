@@ -25,6 +25,7 @@ from workers.migrate import upgrade
 
 T = TypeVar("T")
 DEFAULT_TIMEOUT = 120
+ROOMY = 3 * 1024**3
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,10 +63,18 @@ def aside(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
+def memory_folder() -> str | None:
+    """Return a RAM-backed folder when there is a roomy one: a fresh database takes 15 ms there, not 300."""
+    shared = Path("/dev/shm")
+    if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOMY:
+        return str(shared)
+    return None
+
+
 @pytest.fixture(scope="session")
 def stack_folder() -> Iterator[Path]:
     """A folder with a short path that PostgreSQL's user can be let into (pytest's own is closed to it)."""
-    folder = Path(tempfile.mkdtemp(prefix="perdure-"))
+    folder = Path(tempfile.mkdtemp(prefix="perdure-", dir=memory_folder()))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

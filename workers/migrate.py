@@ -6,6 +6,7 @@
 import argparse
 import io
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("revision", nargs="?", default="head")
     options = parser.parse_args()
     if options.direction == "sql":
-        print(sql(options.revision))
+        sys.stdout.write(sql(options.revision))
         return
     url = os.environ.get("PERDURE_DATABASE_DIRECT_URL")
     if not url:

@@ -20,10 +20,7 @@ class MasterKey:
 
 def parse_secret(value: Any) -> bytes:
     """Read base64 (standard or URL alphabet) of at least 32 bytes. Raises ValueError."""
-    if isinstance(value, bytes):
-        found = value
-    else:
-        found = _decode(str(value))
+    found = value if isinstance(value, bytes) else _decode(str(value))
     if len(found) < KEY_BYTES:
         raise ValueError(f"has {len(found)} bytes, {KEY_BYTES} are the least")
     return found

@@ -25,7 +25,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        from perdure.cli.app import app
+        from perdure.cli.app import app  # noqa: PLC0415  # an import that fails must end in our status too
 
         app(prog_name="perdure")
     except SystemExit as end:
@@ -35,7 +35,7 @@ def _run() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BaseException:  # the last place that can say anything
+    except BaseException:  # noqa: BLE001  # the last place that can say anything
         traceback.print_exc()
         return UNEXPECTED
     return 0

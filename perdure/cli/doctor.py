@@ -20,7 +20,7 @@ SIGNS = {
 def doctor(data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do; exit 0 when nothing failed."""
     with explained(as_json), Progress("Checking") as progress:
-        checks = asyncio.run(health.examine(data_dir, progress.say))
+        checks = asyncio.run(health.examine(data_dir.resolve(), progress.say))
     failed = any(check.verdict == "failed" for check in checks)
     if as_json:
         emit({"ok": not failed, "checks": [check.as_json() for check in checks]})

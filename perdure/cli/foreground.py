@@ -10,7 +10,7 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(Exception):  # noqa: N818  # not an error: the person asked
+class Interrupted(Exception):
     """A stop signal arrived; `number` says which."""
 
     def __init__(self, number: int) -> None:

@@ -51,7 +51,7 @@ def migrate(
 
 
 async def _migrate(direction: Direction, revision: str, data_dir: Path) -> None:
-    from workers.migrate import downgrade, upgrade
+    from workers.migrate import downgrade, upgrade  # noqa: PLC0415  # Alembic is slow to load
 
     work = upgrade if direction is Direction.UPGRADE else downgrade
     given = os.environ.get("PERDURE_DATABASE_DIRECT_URL") or os.environ.get("PERDURE_DATABASE_URL")
@@ -68,8 +68,8 @@ async def _migrate(direction: Direction, revision: str, data_dir: Path) -> None:
 
 
 async def _explain(work: Callable[[str, str], None], url: str, revision: str) -> None:
-    from alembic.util import CommandError
-    from sqlalchemy.exc import SQLAlchemyError
+    from alembic.util import CommandError  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     try:
         await asyncio.to_thread(work, url, revision)
@@ -84,7 +84,7 @@ async def _explain(work: Callable[[str, str], None], url: str, revision: str) ->
 
 
 def _print_sql(revision: str, as_json: bool) -> None:
-    from workers.migrate import newest, sql
+    from workers.migrate import newest, sql  # noqa: PLC0415
 
     up = sql(revision)
     down = sql(newest() or "head" if revision == "head" else revision, down=True)

@@ -21,4 +21,5 @@ def relay() -> None:
 
 def _become(role: str) -> None:
     # exec, so that signals and exit status are the node's own
-    os.execv(sys.executable, [sys.executable, "-m", "workers.node", "--roles", role])
+    command = [sys.executable, "-m", "workers.node", "--roles", role]
+    os.execv(command[0], command)  # noqa: S606  # no shell is wanted

@@ -76,7 +76,8 @@ async def _start(stack: Stack) -> None:
 
 async def _demo(stack: Stack) -> dict[str, Any]:
     """Run the demo; its report holds at least `completed`."""
-    from perdure.cli.demo import run_demo  # late: it loads clients that `status` and `down` do without
+    # late: it loads clients that `status` and `down` do without
+    from perdure.cli.demo import run_demo  # noqa: PLC0415
 
     report: dict[str, Any] = await run_demo(stack, console=err)
     return report

@@ -1,4 +1,4 @@
-"""Stacks for tests: in a folder PostgreSQL's user can be let into, always stopped, never the default ports."""
+"""Stacks for tests: in a folder PostgreSQL's user can be let into, always stopped."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -87,11 +86,3 @@ def supervised() -> Iterator[Callable[..., Supervisor]]:
             supervisor.stop()
         assert supervisor.process.stdout is not None
         supervisor.process.stdout.close()
-
-
-def eventually(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something is true; fail when it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"still not true after {seconds} s"
-        time.sleep(0.05)

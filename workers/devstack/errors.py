@@ -10,7 +10,7 @@ class StackError(Exception):
         self.mend = mend
 
 
-class AlreadyRunning(StackError):  # noqa: N818  # a fact, like the errors of the domain
+class AlreadyRunning(StackError):
     """Another supervisor holds the data directory."""
 
     def __init__(self, data_dir: str, pid: int) -> None:

@@ -36,7 +36,7 @@ CONFIGURATION = {
     "log_timezone": "UTC",
 }
 # A throw-away cluster (tests) may lose everything in a power cut, and starts databases much faster.
-THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "256MB"}
 
 
 class Postgres:
@@ -103,9 +103,7 @@ class Postgres:
                 self.cluster = accounts.private_place(self.home) / "cluster"
             if not accounts.can_reach(self.install / "bin", self.account):
                 version = binaries.version_of(self.install / "bin" / "postgres").split()[-1]
-                self.install = accounts.reachable_copy(
-                    self.install, accounts.STATE_ROOT / f"postgres-{version}"
-                )
+                self.install = binaries.open_postgres_install(self.install, version)
             accounts.own(self.cluster.parent, self.account)
         if not known:
             write_json(record, {"cluster": str(self.cluster)})
@@ -143,7 +141,7 @@ class Postgres:
         user = (
             {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if self.account else {}
         )
-        answer = subprocess.run(
+        answer = subprocess.run(  # noqa: S603  # a program of an installed wheel
             [str(self.install / "bin" / program), *arguments],
             cwd=self.cluster.parent,
             env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ.get("PATH", "/usr/bin:/bin")},

@@ -51,7 +51,7 @@ class Child:
         ]
         environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
         with open_log(log) as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  # programs of installed wheels and our own
                 wrapped,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -73,7 +73,7 @@ class Child:
 
     async def exited(self) -> int:
         """Wait for the end; return the exit status, negative for a signal."""
-        while (status := self.returncode) is None:
+        while (status := self.returncode) is None:  # noqa: ASYNC110  # polled: no loop owns the process
             await asyncio.sleep(POLL_SECONDS * 2)
         return status
 
