@@ -62,7 +62,6 @@ class VersionPage(BaseModel):
 class StatusView(BaseModel):
     id: UUID
     status: DefinitionStatus
-    version: int
     revision: int
 
 
@@ -155,7 +154,7 @@ async def _freeze(
     tx: AsyncConnection, workflow: RowMapping, published: Published, caller: Caller
 ) -> RowMapping:
     """The workflow's row is locked, so numbers have no gaps and no twins."""
-    number = workflow["version"] + 1
+    number = workflow["version"]
     version = await Versions(tx).insert(
         {
             "id": uuid4(),
@@ -170,7 +169,7 @@ async def _freeze(
     )
     status = lifecycle.published(workflow["status"])
     await Workflows(tx).change(
-        workflow["id"], {"version": number, "published_version_id": version["id"], "status": status}
+        workflow["id"], {"version": number + 1, "published_version_id": version["id"], "status": status}
     )
     return version
 

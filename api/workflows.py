@@ -59,7 +59,7 @@ class WorkflowSummary(BaseModel):
     category: str | None
     status: DefinitionStatus
     is_template: bool
-    version: int = Field(description="Number of the newest published version; 0 before the first.")
+    version: int = Field(description="The number that publishing will give to this draft.")
     revision: int = Field(description="Grows with every write; the ETag.")
     created_by: UUID
     created_at: datetime
