@@ -28,8 +28,9 @@ def index(run: Run, value: Any, key: Any) -> Any:
     if isinstance(key, str) and (value is None or isinstance(value, dict)):
         return None if value is None else value.get(key)
     if is_number(key) and (value is None or isinstance(value, list)):
-        place = _place(key, len(value)) if value else None
-        return value[place] if place is not None and 0 <= place < len(value) else None
+        items = value or []
+        place = _place(key, len(items))
+        return items[place] if place is not None and 0 <= place < len(items) else None
     if isinstance(value, list) and isinstance(key, list):
         return indices(run, value, key)
     raise Fault(f"Cannot index {type_name(value)} with {describe(key)}")
@@ -206,17 +207,21 @@ def _resolve(run: Run, root: Any, path: list[Any]) -> list[Any]:
     out: list[Any] = []
     for part in path:
         run.spend()
-        if isinstance(root, list) and is_number(part):
-            part = _place(part, len(root))
-        elif isinstance(root, list) and isinstance(part, dict):
-            low, high = bounds(part.get("start"), part.get("end"), len(root))
-            part = {"start": low, "end": high}
-        out.append(part)
+        out.append(_plain(root, part))
         try:
-            root = index(run, root, part)
+            root = index(run, root, out[-1])
         except Fault:
             root = None
     return out
+
+
+def _plain(root: Any, part: Any) -> Any:
+    if isinstance(root, list) and is_number(part):
+        return _place(part, len(root))
+    if isinstance(root, list) and isinstance(part, dict):
+        low, high = bounds(part.get("start"), part.get("end"), len(root))
+        return {"start": low, "end": high}
+    return part
 
 
 def _delete(run: Run, root: Any, path: list[Any]) -> Any:

@@ -52,10 +52,7 @@ def subtract(run: Run, left: Any, right: Any) -> Any:
 
 def _among(run: Run, item: Any, others: list[Any]) -> bool:
     run.spend()
-    for other in others:
-        if equal(run, item, other):
-            return True
-    return False
+    return any(equal(run, item, other) for other in others)
 
 
 def multiply(run: Run, left: Any, right: Any) -> Any:
@@ -91,8 +88,10 @@ def _merge(run: Run, left: dict[str, Any], right: dict[str, Any], depth: int) ->
     for name, value in right.items():
         run.spend()
         mine = out.get(name)
-        both = isinstance(mine, dict) and isinstance(value, dict)
-        out[name] = _merge(run, mine, value, depth + 1) if both else value
+        if isinstance(mine, dict) and isinstance(value, dict):
+            out[name] = _merge(run, mine, value, depth + 1)
+        else:
+            out[name] = value
     return out
 
 

@@ -118,11 +118,9 @@ def _array_matcher(parts: list[Matcher]) -> Matcher:
 
 
 def _object_matcher(pattern: Tree, scope: Scope, inside: Scope) -> Matcher:
-    from .compiler import compile_tree
-
     entries = [
         (
-            compile_tree(key, scope),
+            scope.compile(key),
             _matcher(part, scope, inside),
             inside.variables[also] if also is not None else None,
         )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .arithmetic import is_number
@@ -11,7 +11,7 @@ from .library import value
 from .meter import Run
 from .text import describe
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -55,7 +55,7 @@ def _joined(given: Any, name: str) -> datetime:
         raise Fault(f"{name} requires parsed datetime inputs")
     year, month, day, hour, minute, second = (int(part // 1) for part in given[:6])
     try:
-        first = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=timezone.utc)
+        first = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
         return first + timedelta(days=day - 1, hours=hour, minutes=minute, seconds=second)
     except (OverflowError, ValueError):
         raise Fault(f"{describe(given)} is not a moment between the years 1 and 9999") from None
@@ -141,16 +141,21 @@ def strftime(run: Run, given: Any, layout: Any) -> str:
 
 
 _NUMBERS = {
-    **{
-        "Y": ("year", 4),
-        "m": ("month", 2),
-        "d": ("day", 2),
-        "e": ("day", 2),
-        "H": ("hour", 2),
-        "k": ("hour", 2),
-    },
-    **{"I": ("hour", 2), "l": ("hour", 2), "M": ("minute", 2), "S": ("second", 2), "j": ("yearday", 3)},
-    **{"y": ("short", 2), "s": ("stamp", 12), "u": ("ignored", 1), "w": ("ignored", 1)},
+    "Y": ("year", 4),
+    "y": ("short", 2),
+    "m": ("month", 2),
+    "d": ("day", 2),
+    "e": ("day", 2),
+    "H": ("hour", 2),
+    "k": ("hour", 2),
+    "I": ("hour", 2),
+    "l": ("hour", 2),
+    "M": ("minute", 2),
+    "S": ("second", 2),
+    "j": ("yearday", 3),
+    "s": ("stamp", 12),
+    "u": ("ignored", 1),
+    "w": ("ignored", 1),
 }
 _ZONE = re.compile(r"Z|[+-][0-9]{2}:?[0-9]{2}")
 _ZONE_NAME = re.compile(r"[A-Za-z]{1,6}")
@@ -230,9 +235,9 @@ def _read_moment(read: dict[str, int], given: str) -> datetime:
         hour = hour % 12 + 12 * read["afternoon"]
     try:
         if "yearday" in read:
-            day = datetime(year, 1, 1, tzinfo=timezone.utc) + timedelta(days=read["yearday"] - 1)
+            day = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=read["yearday"] - 1)
         else:
-            day = datetime(year, read.get("month", 1), read.get("day", 1), tzinfo=timezone.utc)
+            day = datetime(year, read.get("month", 1), read.get("day", 1), tzinfo=UTC)
         moment = day.replace(hour=hour, minute=read.get("minute", 0))
         if read.get("second", 0) > 60:
             raise ValueError

@@ -1,4 +1,4 @@
-"""Library: functions that direct evaluation. The recursive ones of jq are loops here, so they may run long."""
+"""Library: functions that direct evaluation; those that recurse in jq are loops here, so they may run long."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from .errors import Fault
 from .library import fold, paths, stream, value
 from .meter import Env, Run
 from .nodes import Node, Stream, truthy
-from .paths import longer, members
+from .paths import Path, longer, members
 from .text import describe
 
 
@@ -85,8 +85,12 @@ def recurse_path(item: Any, env: Env) -> Iterator[Any]:
             continue
         yield found
         if isinstance(found[1], list | dict):
-            path = found[0]
-            stack.append((longer(path, part), inner) for part, inner in members(found[1]))
+            stack.append(_inside(*found))
+
+
+def _inside(path: Path, container: Any) -> Iterator[Any]:
+    for part, inner in members(container):
+        yield longer(path, part), inner
 
 
 @stream("recurse", 1)
@@ -130,8 +134,12 @@ def recurse_while(given: Any, env: Env, step: Node, condition: Node) -> Iterator
 
 @stream("repeat", 1)
 def repeat(given: Any, env: Env, step: Node) -> Iterator[Any]:
-    """Yield the input, its steps, their steps and so on without end."""
-    return _repeated(given, env, step.many)
+    """Yield the results for the input over and over again."""
+    while True:
+        env.run.spend(2)
+        for out in step.many(given, env):
+            env.run.spend()
+            yield out
 
 
 @stream("while", 2)
@@ -167,11 +175,10 @@ def until(given: Any, env: Env, condition: Node, update: Node) -> Iterator[Any]:
             env.run.spend()
             if truthy(holds):
                 yield found
+            elif update.one is not None:
+                stack.append(iter((update.one(found, env),)))
             else:
-                if update.one is not None:
-                    stack[-1] = iter((update.one(found, env),))
-                else:
-                    stack.append(update.many(found, env))
+                stack.append(update.many(found, env))
 
 
 @stream("range", 1)
@@ -209,17 +216,15 @@ def _count(run: Run, number: Any, last: Any, by: Any) -> Iterator[Any]:
         number += by
 
 
-def _taken(item: Any, value: Any, env: Env, count: Node, source: Stream, name: str) -> Iterator[Any]:
-    for most in count.many(value, env):
+def _taken(item: Any, counts: Iterator[Any], env: Env, source: Stream) -> Iterator[Any]:
+    for most in counts:
         if not is_number(most):
-            raise Fault(f"{name} count must be a number, not {describe(most)}")
+            raise Fault(f"limit count must be a number, not {describe(most)}")
         if most < 0:
-            raise Fault(f"{name} doesn't support negative count")
+            raise Fault("limit doesn't support negative count")
         if most > 0:
-            taken = 0
-            for out in source(item, env):
+            for taken, out in enumerate(source(item, env), start=1):
                 env.run.spend()
-                taken += 1
                 yield out
                 if taken >= most:
                     break
@@ -228,13 +233,13 @@ def _taken(item: Any, value: Any, env: Env, count: Node, source: Stream, name: s
 @stream("limit", 2)
 def limit(given: Any, env: Env, count: Node, source: Node) -> Iterator[Any]:
     """Yield at most so many results."""
-    return _taken(given, given, env, count, source.many, "limit")
+    return _taken(given, count.many(given, env), env, source.many)
 
 
 @paths("limit", 2)
 def limit_path(item: Any, env: Env, count: Node, source: Node) -> Iterator[Any]:
     """Yield at most so many items."""
-    return _taken(item, item[1], env, count, source.paths(), "limit")
+    return _taken(item, count.many(item[1], env), env, source.paths())
 
 
 @stream("skip", 2)
@@ -243,11 +248,9 @@ def skip(given: Any, env: Env, count: Node, source: Node) -> Iterator[Any]:
     for fewest in count.many(given, env):
         if not is_number(fewest) or fewest < 0:
             raise Fault("skip doesn't support negative count")
-        seen = 0
-        for out in source.many(given, env):
+        for seen, out in enumerate(source.many(given, env)):
             env.run.spend()
-            seen += 1
-            if seen > fewest:
+            if seen >= fewest:
                 yield out
 
 
@@ -268,12 +271,11 @@ def first_path(item: Any, env: Env, source: Node) -> Iterator[Any]:
 
 
 def _last(results: Iterator[Any], run: Run) -> Iterator[Any]:
-    nothing = object()
-    out = nothing
+    found: tuple[Any, ...] = ()
     for out in results:
         run.spend()
-    if out is not nothing:
-        yield out
+        found = (out,)
+    yield from found
 
 
 @stream("last", 1)
@@ -294,13 +296,11 @@ def nth(given: Any, env: Env, place: Node, source: Node) -> Iterator[Any]:
     for wanted in place.many(given, env):
         if not is_number(wanted) or wanted < 0:
             raise Fault("nth doesn't support negative indices")
-        seen = 0
-        for out in source.many(given, env):
+        for seen, out in enumerate(source.many(given, env)):
             env.run.spend()
             if seen >= wanted:
                 yield out
                 break
-            seen += 1
 
 
 @fold("isempty", 1)

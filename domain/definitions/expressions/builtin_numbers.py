@@ -36,7 +36,7 @@ def computed(calculate: Callable[[], Any]) -> Any:
     return math.nan if isinstance(result, complex) else normal_number(result)
 
 
-def _round(given: Any) -> int:
+def _round(given: float) -> int:
     return math.floor(given + 0.5) if given >= 0 else math.ceil(given - 0.5)
 
 

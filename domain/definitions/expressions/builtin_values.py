@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
 from typing import Any
 
 from ..values import normal_number
@@ -89,7 +88,7 @@ def _contains(run: Run, whole: Any, part: Any, depth: int) -> bool:
                 return False
         return True
     if isinstance(whole, list) and isinstance(part, list):
-        for item in part:
+        for item in part:  # noqa: SIM110  # a generator would need one more frame for every level
             if not _any_contains(run, whole, item, depth):
                 return False
         return True
@@ -100,7 +99,7 @@ def _contains(run: Run, whole: Any, part: Any, depth: int) -> bool:
 
 
 def _any_contains(run: Run, whole: list[Any], part: Any, depth: int) -> bool:
-    for item in whole:
+    for item in whole:  # noqa: SIM110  # as above
         if _contains(run, item, part, depth + 1):
             return True
     return False
@@ -170,27 +169,20 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
-_BRACKETS = re.compile(r'"|[\[{]|[\]}]')
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 
 def _nesting(text: str) -> int:
     """Return an upper bound of how deeply brackets nest, so that the recursive reader is safe to call."""
-    depth = deepest = place = 0
-    while True:
-        found = _BRACKETS.search(text, place)
-        if found is None:
-            return deepest
-        place = found.end()
-        if found.group() == '"':
-            try:
-                _, place = scanstring(text, place, False)
-            except ValueError:
-                return deepest
-        elif found.group() in "[{":
+    depth = deepest = 0
+    for found in _MARKS.finditer(text):
+        mark = found.group()[0]
+        if mark in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        else:
+        elif mark in "]}":
             depth -= 1
+    return deepest
 
 
 @value("from_entries")

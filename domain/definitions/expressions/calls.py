@@ -15,8 +15,6 @@ FRAMES_OF_A_CALL = 4
 
 def compile_call(tree: Tree, scope: Scope) -> Node:
     """Return the node of a call; raises ExpressionError for unknown and forbidden functions."""
-    from .compiler import compile_tree
-
     _, name, argument_trees = tree
     arity = len(argument_trees)
     target = scope.function(name, arity)
@@ -27,9 +25,9 @@ def compile_call(tree: Tree, scope: Scope) -> Node:
         return Node(2, lambda _value, env: env.lookup(key))
     if target is None:
         _check_known(name, arity, scope)
-    arguments = [compile_tree(argument, scope) for argument in argument_trees]
+    arguments = [scope.compile(argument) for argument in argument_trees]
     if target is None and (name, arity) in prelude.SOURCES:
-        target = prelude.load(name, arity)
+        target = prelude.load(name, arity, scope.unit.compiler)
     if target is not None:
         return _function(target, arguments)
     return _builtin(name, arguments)

@@ -296,25 +296,22 @@ def _str(tree: Tree, scope: Scope) -> Node:
     _known_format(name, scope)
     parts = [part if isinstance(part, str) else compile_tree(part, scope) for part in tree[2]]
     inserted = [part for part in parts if isinstance(part, Node)]
-    height = max((part.height for part in inserted), default=0) + 2 + len(inserted)
+    height = max((part.height for part in inserted), default=0) + 2 + len(parts)
 
     def many(value: Any, env: Env, last: int = len(parts), after: str = "") -> Iterator[Any]:
         # Later parts vary slowest, as jq builds the text with + from the left.
-        while last and isinstance(parts[last - 1], str):
-            env.run.text(len(parts[last - 1]) + len(after))
-            after = parts[last - 1] + after
-            last -= 1
         if not last:
             yield after
             return
-        for found in parts[last - 1].many(value, env):
-            text = apply_format(env.run, name, found)
+        part = parts[last - 1]
+        for found in (part,) if isinstance(part, str) else part.many(value, env):
+            text: str = apply_format(env.run, "text" if isinstance(part, str) else name, found)
             env.run.text(len(text) + len(after))
             yield from many(value, env, last - 1, text + after)
 
     if any(part.one is None for part in inserted):
         return Node(height, None, many)
-    makers = [part if isinstance(part, str) else part.one for part in parts]
+    makers: list[Any] = [part if isinstance(part, str) else part.one for part in parts]
 
     def one(value: Any, env: Env) -> Any:
         run = env.run

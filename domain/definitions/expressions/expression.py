@@ -45,7 +45,7 @@ class Expression:
 
     def __init__(self, source: str) -> None:
         tree = parse(source)
-        unit = Unit(source)
+        unit = Unit(source, compile_tree)
         try:
             self._node: Node = compile_tree(tree, Scope(unit))
         except RecursionError:
@@ -73,7 +73,7 @@ class Expression:
         fuel = EXPRESSION_FUEL if left is None else min(left, EXPRESSION_FUEL)
         run = Run(fuel, scope)
         try:
-            result = self._result(value, Env({}, None, run, self._node.height))
+            result: Json = self._result(value, Env({}, None, run, self._node.height))
         except Spent:
             if fuel < EXPRESSION_FUEL:
                 raise FuelExhausted from None

@@ -237,18 +237,17 @@ def reducing(bindings: Stream, start: Stream, update: Stream) -> Stream:
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run
-        for state in start(item, env):
-            alive = True
+        for first in start(item, env):
+            state = [first]
             for values in bindings(item, env):
                 run.spend()
-                alive = False
-                for state in update(state, env.bind(values)):
+                results = update(state.pop(), env.bind(values))
+                for out in results:
                     run.spend()
-                    alive = True
-                if not alive:
+                    state = [out]
+                if not state:
                     break
-            if alive:
-                yield state
+            yield from state
 
     return many
 
@@ -258,17 +257,19 @@ def each(bindings: Stream, start: Stream, update: Stream, extract: Stream | None
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run
-        for state in start(item, env):
+        for first in start(item, env):
+            state = first
             for values in bindings(item, env):
                 run.spend()
                 inner = env.bind(values)
-                for state in update(state, inner):
+                for updated in update(state, inner):
                     run.spend()
+                    state = updated
                     if extract is None:
                         yield state
-                    else:
-                        for out in extract(state, inner):
-                            run.spend()
-                            yield out
+                        continue
+                    for out in extract(state, inner):
+                        run.spend()
+                        yield out
 
     return many

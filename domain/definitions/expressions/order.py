@@ -47,7 +47,7 @@ def compare(run: Run, left: Any, right: Any, depth: int = 0) -> int:
         return 1 if right != right or left > right else -1 if left < right else 0
     if kind == 4:
         run.spend(min(len(left), len(right)) >> 10)
-        return (left > right) - (left < right)
+        return 1 if left > right else -1 if left < right else 0
     if depth > MAX_VALUE_DEPTH:
         raise too_nested()
     if kind == 5:
@@ -98,7 +98,8 @@ def equal(run: Run, left: Any, right: Any, depth: int = 0) -> bool:
 
 def all_equal(run: Run, left: list[Any], right: list[Any], depth: int) -> bool:
     """Return whether two lists of one length are equal item by item."""
-    for one, two in zip(left, right, strict=True):
+    # A loop: a generator expression would need a second frame for every level.
+    for one, two in zip(left, right, strict=True):  # noqa: SIM110
         if not equal(run, one, two, depth + 1):
             return False
     return True

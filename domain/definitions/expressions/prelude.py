@@ -1,8 +1,6 @@
 """Functions written in jq itself; each is compiled when a program first calls it."""
 
-from functools import lru_cache
-
-from .scope import Function, Scope, Unit, function_parameters
+from .scope import Compiler, Function, Scope, Unit, function_parameters
 from .syntax import parse
 
 _TEXT = r"""
@@ -80,13 +78,16 @@ def _sources() -> dict[tuple[str, int], tuple[str, list[str], str]]:
 SOURCES = _sources()
 
 
-@lru_cache(maxsize=None)
-def load(name: str, arity: int) -> Function:
-    """Return a function of the prelude, compiled."""
-    from .compiler import compile_tree
+_loaded: dict[tuple[str, int], Function] = {}
 
-    name, parameters, body = SOURCES[(name, arity)]
-    function = Function(name, parameters, None)
-    scope = Scope(Unit(body))
-    function.body = compile_tree(parse(body), function_parameters(scope, function))
+
+def load(name: str, arity: int, compiler: Compiler) -> Function:
+    """Return a function of the prelude, compiled."""
+    function = _loaded.get((name, arity))
+    if function is None:
+        name, parameters, body = SOURCES[(name, arity)]
+        function = Function(name, parameters, None)
+        scope = Scope(Unit(body, compiler))
+        function.body = function_parameters(scope, function).compile(parse(body))
+        _loaded[(name, arity)] = function
     return function

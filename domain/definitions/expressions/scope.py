@@ -1,8 +1,8 @@
 """What names mean where, resolved while compiling."""
 
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import count
-from typing import Any
 
 from .errors import ExpressionError
 from .nodes import Node
@@ -16,11 +16,15 @@ def new_key() -> int:
     return next(_keys)
 
 
+Compiler = Callable[[Tree, "Scope"], Node]
+
+
 class Unit:
     """One program being compiled: its source for messages, and the outer variables it uses."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, compiler: "Compiler") -> None:
         self.source = source
+        self.compiler = compiler
         self.names: set[str] = set()
 
     def error(self, message: str) -> ExpressionError:
@@ -67,6 +71,10 @@ class Scope:
         self.functions: dict[tuple[str, int], Target] = {}
         self.labels: dict[str, int] = {}
 
+    def compile(self, tree: Tree) -> Node:
+        """Return a filter compiled where these names are visible."""
+        return self.unit.compiler(tree, self)
+
     def inner(self) -> "Scope":
         """Return a scope inside this one."""
         return Scope(self.unit, self)
@@ -108,7 +116,7 @@ class Scope:
         return names
 
 
-def suggestion(name: str, known: Any, prefix: str = "") -> str:
+def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return " Did you mean X?" for the closest known name, or nothing."""
     close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {prefix}{close[0]}?" if close else ""

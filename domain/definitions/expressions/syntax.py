@@ -18,15 +18,22 @@ MAX_TREE_DEPTH = 140
 _FRAMES = 520
 _TOO_DEEP = "It nests too deeply; bind parts of it to variables or split it into steps."
 
+_LOADING = frozenset({"import", "include"})
+
 Tree = tuple[Any, ...]
 
 
-class _CountingParser(Parser):  # type: ignore[misc]  # purejq declares py.typed but leaves its classes untyped
+class _CountingParser(Parser):
     """The parser of purejq with a budget of stack frames."""
 
     def __init__(self, tokens: list[Any], used: int = 0) -> None:
-        super().__init__(tokens)
+        super().__init__(tokens)  # type: ignore[no-untyped-call]  # purejq is not annotated
         self.used = used
+
+    def program(self) -> Tree:
+        """Return the tree of the whole text."""
+        tree: Tree = super().parse_program()  # type: ignore[no-untyped-call]  # purejq is not annotated
+        return tree
 
     def parse_pipe(self) -> Any:
         return self._within(6, super().parse_pipe)
@@ -58,10 +65,15 @@ class _CountingParser(Parser):  # type: ignore[misc]  # purejq declares py.typed
             if isinstance(part, str):
                 out.append(part)
             else:
-                out.append(_CountingParser(part[1], self.used + 3).parse_program())
+                out.append(_CountingParser(part[1], self.used + 3).program())
         if fmt is None and all(isinstance(part, str) for part in out):
             return ("const", "".join(out))
         return ("str", fmt, out)
+
+
+def _lex(source: str) -> list[Any]:
+    tokens: list[Any] = lex(source)  # type: ignore[no-untyped-call]  # purejq is not annotated
+    return tokens
 
 
 def parse(source: str) -> Tree:
@@ -70,15 +82,15 @@ def parse(source: str) -> Tree:
         raise ExpressionError(f"It is longer than {MAX_SOURCE} characters.", source[:200], "limit")
     if not source.strip():
         raise ExpressionError("It is empty; write . for the whole input.", source, "syntax")
+    tokens: list[Any] = []
     try:
-        tokens = lex(source)
-        for kind, word, _ in tokens:
-            if kind == "KW" and word in ("import", "include"):
-                raise ExpressionError(
-                    f"`{word}` is not available: modules cannot be loaded.", source, "forbidden"
-                )
-        tree: Tree = _CountingParser(tokens).parse_program()
+        tokens = _lex(source)
+        tree: Tree = _CountingParser(tokens).program()
     except JqParseError as problem:
+        loading = next((word for kind, word, _ in tokens if kind == "KW" and word in _LOADING), None)
+        if loading:
+            message = f"`{loading}` is not available: modules cannot be loaded."
+            raise ExpressionError(message, source, "forbidden") from None
         raise ExpressionError(f"It is not valid jq: {_sentence(problem)}.", source, "syntax") from None
     except RecursionError:
         raise ExpressionError(_TOO_DEEP, source, "syntax") from None

@@ -23,10 +23,8 @@ Rebuild = Callable[[Any, Change, Env], Any]
 
 def compile_assignment(tree: Tree, scope: Scope) -> Node:
     """Return the node of an assignment."""
-    from .compiler import compile_tree
-
     _, operator, left_tree, right_tree = tree
-    left, right = compile_tree(left_tree, scope), compile_tree(right_tree, scope)
+    left, right = scope.compile(left_tree), scope.compile(right_tree)
     height = max(left.height, right.height) + 6 + _rebuild_height(left_tree)
     apply = _applier(left, left_tree, scope)
     if operator == "|=":
@@ -131,9 +129,7 @@ def _plain_key(tree: Tree) -> bool:
 
 
 def _selecting(condition_tree: Tree, scope: Scope) -> Rebuild | None:
-    from .compiler import compile_tree
-
-    condition = compile_tree(condition_tree, scope).one
+    condition = scope.compile(condition_tree).one
     if condition is None:
         return None
     holds = condition
