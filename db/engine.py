@@ -17,10 +17,10 @@ SERVER_SETTINGS = {
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for `url`: postgres://, postgresql:// or postgresql+asyncpg://, with libpq's `sslmode` understood.
+    """An engine for a postgresql:// or postgresql+asyncpg:// URL, with libpq's `sslmode` understood.
 
-    `?pooler=transaction` says that PgBouncer (or Neon's pooler) stands in between in transaction mode: then no
-    prepared statement outlives its use and pooling is left to the pooler. Without it statements stay prepared.
+    `?pooler=transaction` says that PgBouncer (or Neon's pooler) stands in between in transaction mode: then
+    no prepared statement outlives its use, and pooling is the pooler's. Without it statements stay prepared.
     """
     address, pooled = translate(url)
     options: dict[str, Any] = {"json_serializer": to_json}
@@ -55,23 +55,17 @@ def translate(url: str) -> tuple[URL, bool]:
     """
     address = make_url(url)
     if address.drivername not in ("postgres", "postgresql", "postgresql+asyncpg"):
-        raise ValueError(
-            f"a database URL begins with postgresql://, not {address.drivername}://"
-        )
+        raise ValueError(f"a database URL begins with postgresql://, not {address.drivername}://")
     query = dict(address.query)
     pooler = query.pop("pooler", "none")
     if pooler not in ("none", "transaction"):
         raise ValueError(
             f"pooler={pooler} in the database URL is unknown; write pooler=transaction or leave it out"
         )
-    query.pop(
-        "channel_binding", None
-    )  # libpq's alone: asyncpg negotiates SCRAM without it
+    query.pop("channel_binding", None)  # libpq's alone: asyncpg negotiates SCRAM without it
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
-    return address.set(
-        drivername="postgresql+asyncpg", query=query
-    ), pooler == "transaction"
+    return address.set(drivername="postgresql+asyncpg", query=query), pooler == "transaction"
 
 
 def to_json(value: Any) -> str:

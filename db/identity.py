@@ -1,36 +1,35 @@
 """People, their logins and their API keys.
 
-A request that has not entered an organization yet cannot read these tables; it calls definer functions instead,
-all in schema `app`, each returning the least it can (EXECUTE for app_api only):
+A request that has not entered an organization yet cannot read these tables; it calls definer functions
+instead, all in schema `app`, each returning the least it can (EXECUTE for app_api only):
 
     app.register(new_user jsonb, new_organization jsonb) -> void
-        Inserts the user (id, username, email, password, first_name, last_name, phone …), the organization
-        (id, name, slug, …; created_by is the user) and an active membership as owner. Keys of the objects are the
-        columns' names; unknown ones are ignored. Unique violations name uq_users_email_lower,
-        uq_users_username_lower or uq_organizations_slug.
+        Inserts the user, the organization (created_by is the user) and an active membership as owner. Keys of
+        the objects are the columns' names (id, username, email, password, …; id, name, slug, …), unknown ones
+        are ignored. Unique violations name uq_users_email_lower, uq_users_username_lower,
+        uq_organizations_slug.
     app.login(email text) -> TABLE(user_id uuid, password text, is_active boolean, email_verified boolean,
-        default_organization_id uuid)                               zero or one row, by lower(email)
-    app.set_password(user_id uuid, old text, new text) -> boolean   rehash at login; compares the stored hash first
-    app.open_session(new_session jsonb) -> void                     id, user_id, family_id, refresh_sha256,
+        default_organization_id uuid)                       zero or one row, by lower(email)
+    app.set_password(user_id uuid, old text, new text) -> boolean
+        Rehash at login; nothing happens unless `old` is the stored hash.
+    app.open_session(new_session jsonb) -> void             id, user_id, family_id, refresh_sha256,
         csrf_sha256, active_organization_id, user_agent, ip_address, expires_at
     app.find_session(refresh_sha256 text) -> TABLE(id uuid, user_id uuid, family_id uuid, csrf_sha256 text,
         active_organization_id uuid, expires_at timestamptz, rotated_at timestamptz, revoked_at timestamptz,
-        user_is_active boolean)                                     read only
+        user_is_active boolean)
     app.rotate_session(refresh_sha256 text, new_session jsonb, moment timestamptz) -> text
         One atomic step: 'rotated' (the old row is marked, the new row of the same family and user inserted),
         'unknown', 'expired', 'inactive', or 'reused' (the whole family is now revoked).
     app.revoke_session_family(family_id uuid, moment timestamptz) -> integer    how many rows were revoked
-    app.session_is_live(session_id uuid, moment timestamptz) -> boolean         neither revoked nor expired
-    app.find_api_key(key_id text) -> TABLE(id uuid, organization_id uuid, user_id uuid, secret_sha256 text,
-        scopes text[], expires_at timestamptz, revoked_at timestamptz)
-    app.identify_session(session uuid, wanted uuid, moment timestamptz), app.identify_api_key(wanted text, moment)
-        What the user of a live session or key may do: role, override, scopes (columns in migration 0005, read by
-        `db/logins.py`); one call per request, so that a revocation counts at once.
+    app.identify_session(session uuid, wanted uuid, moment timestamptz),
+    app.identify_api_key(wanted text, moment timestamptz)
+        What the user of a live session or key may do: role, override, scopes (columns in migration 0005, read
+        by `db/logins.py`); one call per request, so that a revocation counts at once.
     app.my_organizations(user_id uuid) -> TABLE(organization_id uuid, name text, slug text, role_id uuid,
-        role text, status text)                                     active organizations only
+        role text, status text)                             active organizations only
 
-A user who has entered (Access(API, organization?, user)) reads and writes `users`, `sessions`, `api_keys` directly,
-under row level security.
+A user who has entered (Access(API, organization?, user)) reads and writes `users`, `sessions`, `api_keys`
+directly, under row level security.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +100,7 @@ class User(Base):
     kyc_status: Mapped[str] = mapped_column(server_default=KycStatus.PENDING)
     kyc_verified_at: Mapped[datetime | None]
     kyc_rejection_reason: Mapped[str | None]
-    #: The platform role, always a shipped one; what a member may do in an organization stands in its membership.
+    #: The platform role, always a shipped one; what a member may do stands in the membership.
     role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id"))
     default_organization_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("organizations.id", ondelete="SET NULL", use_alter=True)

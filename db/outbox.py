@@ -1,4 +1,4 @@
-"""The outbox: what must reach Temporal once its transaction has committed; and answers kept per Idempotency-Key."""
+"""The outbox, what must reach Temporal after its commit; and the answers kept per Idempotency-Key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who is asking becomes the role, organization and user of one transaction, and nothing of it outlives that."""
+"""Who is asking becomes role, organization and user of one transaction; nothing of it outlives that."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -39,9 +39,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._engine = create_engine(url, pool_size=pool_size)
 
-    def transaction(
-        self, access: Access
-    ) -> AbstractAsyncContextManager[AsyncConnection]:
+    def transaction(self, access: Access) -> AbstractAsyncContextManager[AsyncConnection]:
         """BEGIN, app.enter, then the caller's statements; COMMIT, or ROLLBACK when the block raises.
 
         Raises Forbidden when the user has no active membership in the organization.
@@ -59,7 +57,7 @@ class Database:
 
 
 async def enter(connection: AsyncConnection, access: Access) -> None:
-    """Make the connection's open transaction act as `access`; raises Forbidden without an active membership."""
+    """Make the open transaction act as `access`; raises Forbidden without an active membership."""
     try:
         await connection.exec_driver_sql(
             "SELECT app.enter($1, $2, $3)",
@@ -67,7 +65,5 @@ async def enter(connection: AsyncConnection, access: Access) -> None:
         )
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == NO_MEMBERSHIP:
-            raise Forbidden(
-                "You are not an active member of this organization."
-            ) from error
+            raise Forbidden("You are not an active member of this organization.") from error
         raise

@@ -36,8 +36,7 @@ from domain.tenants import (
 
 #: Ids of the roles every organization shares; the first migration writes these rows.
 SHIPPED_ROLES: dict[RoleName, UUID] = {
-    name: UUID(f"00000000-0000-7000-8000-{number:012d}")
-    for number, name in enumerate(RoleName, start=1)
+    name: UUID(f"00000000-0000-7000-8000-{number:012d}") for number, name in enumerate(RoleName, start=1)
 }
 
 
@@ -68,19 +67,15 @@ class Organization(Base):
     registration_number: Mapped[str | None]
     settings: Mapped[JsonObject]
     is_verified: Mapped[No]
-    verification_level: Mapped[str] = mapped_column(
-        server_default=VerificationLevel.BASIC
-    )
+    verification_level: Mapped[str] = mapped_column(server_default=VerificationLevel.BASIC)
     is_active: Mapped[Yes]
-    created_by: Mapped[UUID | None] = mapped_column(
-        ForeignKey("users.id", use_alter=True)
-    )
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", use_alter=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
 class Role(Base):
-    """A named set of permissions; without an organization it is one of the shipped roles that all can read."""
+    """A named set of permissions; one without an organization is shipped and readable by all."""
 
     __tablename__ = "roles"
     __table_args__ = (
@@ -94,9 +89,7 @@ class Role(Base):
     )
 
     id: Mapped[Id]
-    organization_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("organizations.id", ondelete="CASCADE")
-    )
+    organization_id: Mapped[UUID | None] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
     name: Mapped[str]
     description: Mapped[str | None]
     permissions: Mapped[Words]
@@ -156,9 +149,7 @@ class ActivityLog(Tenant, Base):
     __tablename__ = "activity_logs"
     __table_args__ = (
         one_of("actor_type", ActorType),
-        CheckConstraint(
-            "actor_type <> 'user' OR user_id IS NOT NULL", name="user_known"
-        ),
+        CheckConstraint("actor_type <> 'user' OR user_id IS NOT NULL", name="user_known"),
         Index(None, "organization_id", "resource", "resource_id", "created_at"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
@@ -179,9 +170,7 @@ class ActivityLog(Tenant, Base):
     action: Mapped[str]
     resource: Mapped[str]
     resource_id: Mapped[str | None]
-    log_metadata: Mapped[dict[str, Any]] = mapped_column(
-        "metadata", JSONB(), server_default=text("'{}'")
-    )
+    log_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB(), server_default=text("'{}'"))
     ip_address: Mapped[str | None]
     user_agent: Mapped[str | None]
 

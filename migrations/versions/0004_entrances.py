@@ -145,21 +145,6 @@ DEFINERS = {
         SELECT count(*)::integer FROM revoked
         """,
     ),
-    "app.session_is_live(session_id uuid, moment timestamptz) RETURNS boolean LANGUAGE sql STABLE": (
-        "app_api",
-        """
-        SELECT EXISTS (
-          SELECT FROM public.sessions WHERE id = session_id AND revoked_at IS NULL AND expires_at > moment)
-        """,
-    ),
-    "app.find_api_key(wanted text) RETURNS TABLE (id uuid, organization_id uuid, user_id uuid, secret_sha256 text, "
-    "scopes text[], expires_at timestamptz, revoked_at timestamptz) LANGUAGE sql STABLE": (
-        "app_api",
-        """
-        SELECT k.id, k.organization_id, k.user_id, k.secret_sha256, k.scopes, k.expires_at, k.revoked_at
-        FROM public.api_keys AS k WHERE k.key_id = wanted
-        """,
-    ),
     "app.my_organizations(member uuid) RETURNS TABLE (organization_id uuid, name text, slug text, role_id uuid, "
     "role text, status text) LANGUAGE sql STABLE": (
         "app_api",
