@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field
 from api.errors import MEDIA_TYPE
 
 
-class ErrorEntry(BaseModel):
+class ProblemEntry(BaseModel):
     pointer: str = Field(examples=["#/name", "query/limit"])
     detail: str
     suggestion: str | None
     code: str
 
 
-class ProblemView(BaseModel):
+class ProblemDetails(BaseModel):
     """RFC 9457."""
 
     type: str = Field(examples=["/docs#invalid"])
@@ -25,14 +25,14 @@ class ProblemView(BaseModel):
     detail: str
     code: str
     instance: str | None = None
-    errors: list[ErrorEntry] = []
+    errors: list[ProblemEntry] = []
 
 
 #: Said of every operation in the OpenAPI document; FastAPI's own shape of a 422 never leaves this house.
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {
         "description": description,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
     }
     for status, description in (
         ("4XX", "The request was refused; `errors` names each place and its mend."),
@@ -48,9 +48,9 @@ def document(app: FastAPI) -> dict[str, Any]:
         made = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        schema = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(schema.pop("$defs"))
-        schemas["ProblemView"] = schema
+        schemas["ProblemDetails"] = schema
         app.openapi_schema = made
     return app.openapi_schema

@@ -1,0 +1,127 @@
+"""Every operation that names a row by id, replayed with another tenant's credentials: one byte-identical 404.
+
+A new route with an id in its path fails here until it says, in SUBJECTS, which row it is about.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engine import create_engine
+from tests.api.conftest import Account, World
+from tests.factories.rows import row
+
+METHODS = ("get", "put", "post", "patch", "delete")
+SEEN = {"If-Match": '"1"'}
+DEFINITION = {"do": [{"note": {"set": {"a": 1}}}]}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose id the path takes, and a request that is fine but for that id."""
+
+    table: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    #: Columns of the row, and further parts of the path.
+    given: dict[str, Any] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)
+
+
+SUBJECTS = {
+    "identity_end_session": Subject("sessions"),
+    "identity_revoke_api_key": Subject("api_keys"),
+    "organizations_get": Subject("organizations"),
+    "organizations_update": Subject("organizations", {"name": "Other"}, SEEN),
+    "clients_get": Subject("clients"),
+    "clients_change": Subject("clients", {"name": "Other"}, SEEN),
+    "clients_remove": Subject("clients", None, SEEN),
+    "contacts_get": Subject("contacts"),
+    "contacts_change": Subject("contacts", {"first_name": "Other"}, SEEN),
+    "contacts_remove": Subject("contacts", None, SEEN),
+    "workflows_get": Subject("workflows"),
+    "workflows_replace": Subject("workflows", {"name": "Other", "definition": DEFINITION}, SEEN),
+    "workflows_change": Subject("workflows", {"name": "Other"}, SEEN),
+    "workflows_publish": Subject("workflows"),
+    "workflows_versions": Subject("workflows"),
+    "workflows_version": Subject("workflow_versions", path={"number": 1}, given={"number": 1}),
+    "workflows_pause": Subject("workflows"),
+    "workflows_resume": Subject("workflows"),
+    "workflows_archive": Subject("workflows"),
+    "executions_start": Subject("workflows", {"input": {}}),
+    "executions_get": Subject("workflow_executions"),
+    "executions_steps": Subject("workflow_executions"),
+    "executions_log": Subject("workflow_executions"),
+    "executions_cancel": Subject("workflow_executions", {"reason": "no more"}),
+    "tasks_get": Subject("tasks"),
+    "tasks_decide": Subject("tasks", {"outcome": "approved"}),
+}
+#: Whose rows are found through a parent's id.
+THROUGH = {"workflow_versions": "workflow_id"}
+OWNED = ("sessions", "api_keys")
+
+
+def operations(world: World) -> dict[str, tuple[str, str]]:
+    """Operation id → (method, path) of every operation with an id in its path."""
+    found = {}
+    for path, methods in world.app.openapi()["paths"].items():
+        for method in METHODS:
+            if method in methods and "{" in path:
+                found[methods[method]["operationId"]] = (method.upper(), path)
+    return found
+
+
+@pytest.fixture
+async def behind(admin_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection that no policy restricts."""
+    engine = create_engine(admin_url)
+    async with engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+    await engine.dispose()
+
+
+async def the_row(behind: AsyncConnection, subject: Subject, owner: Account) -> str:
+    if subject.table == "organizations":
+        return owner.organization_id
+    given = dict(subject.given)
+    if subject.table in OWNED:
+        given["user_id"] = owner.user_id
+    made = await row(behind, subject.table, owner.organization_id, **given)  # type: ignore[arg-type]
+    return str(made[THROUGH.get(subject.table, "id")])
+
+
+async def replay(who: Account, method: str, path: str, subject: Subject, id: str) -> httpx2.Response:
+    first, _, rest = path.partition("{")[2].partition("}")
+    address = path.replace("{" + first + "}", id).replace("{number}", str(subject.path.get("number", "")))
+    assert "{" not in address, rest
+    return await who.request(method, address, json=subject.body, headers=subject.headers)
+
+
+def test_every_operation_with_an_id_is_covered(world: World) -> None:
+    known = operations(world)
+    assert set(known) == set(SUBJECTS), "say in SUBJECTS which row a new route is about"
+
+
+@pytest.mark.parametrize("operation", sorted(SUBJECTS))
+async def test_a_foreign_id_answers_like_an_unknown_one(
+    world: World, behind: AsyncConnection, operation: str
+) -> None:
+    ada, mallory = await world.account("Ada & Co"), await world.account("Mallory Ltd")
+    method, path = operations(world)[operation]
+    subject = SUBJECTS[operation]
+    id = await the_row(behind, subject, ada)
+
+    foreign = await replay(mallory, method, path, subject, id)
+    unknown = await replay(mallory, method, path, subject, str(uuid4()))
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.content == unknown.content
+    assert foreign.headers.raw == unknown.headers.raw
+
+    mine = await replay(ada, method, path, subject, id)
+    assert mine.status_code != 404, "the request must reach the row when its owner sends it"
+    assert mine.status_code < 500
