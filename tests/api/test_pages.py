@@ -1,0 +1,153 @@
+"""The pages as a browser without scripts uses them."""
+
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from db.engine import create_engine
+from tests.api.conftest import PASSWORD, SECURITY, Account, World
+from tests.factories.rows import row
+
+
+def token(page: httpx2.Response) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+async def sign_in(browser: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
+    page = await browser.get("/login")
+    return await browser.post(
+        "/login", data={"email": email, "password": password, "csrf_token": token(page)}
+    )
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    async with world.browser() as client:
+        yield client
+
+
+async def test_signing_in_leads_home_and_signing_out_ends_it(
+    account: Account, browser: httpx2.AsyncClient
+) -> None:
+    assert (await browser.get("/")).headers["location"] == "/login"
+    answer = await sign_in(browser, account.email)
+    assert answer.status_code == 303 and answer.headers["location"] == "/"
+    cookie = next(
+        each for each in answer.headers.get_list("set-cookie") if each.startswith("perdure_session=")
+    )
+    assert {"httponly", "samesite=strict", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
+    home = await browser.get("/")
+    assert home.status_code == 200 and account.email in home.text and "Lindqvist Tax" in home.text
+    kept = dict(browser.cookies)
+    assert (await browser.post("/logout", data={"csrf_token": token(home)})).status_code == 303
+    browser.cookies.update(kept)  # a thief who kept the cookie gets nothing for it
+    assert (await browser.get("/")).headers["location"] == "/login"
+
+
+async def test_a_wrong_password_is_said_without_a_hint(account: Account, browser: httpx2.AsyncClient) -> None:
+    wrong = await sign_in(browser, account.email, "not it at all")
+    unknown = await sign_in(browser, "nobody@lind.example", "not it at all")
+    assert wrong.status_code == unknown.status_code == 401
+    assert 'role="alert"' in wrong.text
+    assert wrong.text.replace(account.email, "") == unknown.text.replace("nobody@lind.example", "")
+    assert "not it at all" not in wrong.text
+
+
+async def test_forms_of_other_sites_do_nothing(account: Account, browser: httpx2.AsyncClient) -> None:
+    form = {"email": account.email, "password": PASSWORD}
+    assert (await browser.post("/login", data=form)).status_code == 403
+    page = await browser.get("/login")
+    good = {**form, "csrf_token": token(page)}
+    foreign = await browser.post("/login", data=good, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    assert (await browser.post("/login", data={**good, "csrf_token": "x"})).status_code == 403
+    await sign_in(browser, account.email)
+    assert (await browser.post("/logout", data={})).status_code == 403
+    assert (await browser.get("/")).status_code == 200
+
+
+async def test_the_cookie_alone_writes_nothing_through_the_api(
+    account: Account, browser: httpx2.AsyncClient
+) -> None:
+    await sign_in(browser, account.email)
+    assert (await browser.get("/v1/me")).json()["email"] == account.email
+    assert (await browser.post("/v1/clients", json={"name": "N"})).status_code == 403
+    headers = {"X-CSRF-Token": token(await browser.get("/"))}
+    assert (await browser.post("/v1/clients", json={"name": "N"}, headers=headers)).status_code == 201
+
+
+async def test_a_session_cookie_is_no_refresh_token(
+    world: World, account: Account, browser: httpx2.AsyncClient
+) -> None:
+    await sign_in(browser, account.email)
+    body = {"refresh_token": browser.cookies["perdure_session"]}
+    assert (await world.http.post("/v1/auth/refresh", json=body)).status_code == 401
+    assert (await browser.get("/")).status_code == 200
+
+
+async def test_home_shows_executions_and_tasks_and_takes_decisions(
+    world: World, account: Account, browser: httpx2.AsyncClient, admin_url: str
+) -> None:
+    engine = create_engine(admin_url)
+    async with engine.begin() as tx:
+        organization = UUID(account.organization_id)
+        await row(tx, "workflow_executions", organization, status="waiting", progress=40)
+        task = await row(tx, "tasks", organization, title="<b>Approve</b> Nils", assignees=[])
+        await row(tx, "tasks", organization, title="For somebody else", assignees=["user:x@y.example"])
+        other = await row(tx, "tasks", title="Of another organization", assignees=[])
+    await engine.dispose()
+    await sign_in(browser, account.email)
+    home = await browser.get("/")
+    assert "⏳" in home.text and "waiting" in home.text and "40 %" in home.text
+    assert "&lt;b&gt;Approve&lt;/b&gt; Nils" in home.text and "<b>Approve" not in home.text
+    assert "For somebody else" not in home.text and "Of another organization" not in home.text
+
+    form = {"csrf_token": token(home), "outcome": "approved", "comment": "fine"}
+    assert (await browser.post(f"/tasks/{other['id']}/decision", data=form)).status_code == 404
+    assert (
+        await browser.post(f"/tasks/{task['id']}/decision", data={"outcome": "approved"})
+    ).status_code == 403
+    done = await browser.post(f"/tasks/{task['id']}/decision", data=form)
+    assert done.status_code == 200 and "recorded: approved" in done.text
+    assert [entry.payload["signal"] for entry in world.dispatcher.entries] == ["decide"]
+    decided = (await account.get(f"/v1/tasks/{task['id']}")).json()
+    assert decided["outcome"] == "approved" and decided["decision"]["comment"] == "fine"
+    again = await browser.post(f"/tasks/{task['id']}/decision", data={**form, "outcome": "rejected"})
+    assert again.status_code == 409 and 'role="alert"' in again.text
+
+
+async def test_pages_hold_no_script_and_no_inline_style(
+    account: Account, browser: httpx2.AsyncClient
+) -> None:
+    await sign_in(browser, account.email)
+    for path in ("/login", "/", "/docs"):
+        page = await browser.get(path)
+        assert "<script" not in page.text and "style=" not in page.text and " onclick" not in page.text
+        assert '<html lang="en">' in page.text and "<main" in page.text and "<h1>" in page.text
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "style-src 'self'" in policy and "script-src" not in policy
+    css = await browser.get("/static/console.css")
+    assert css.headers["content-type"].startswith("text/css") and "prefers-color-scheme: dark" in css.text
+    assert (await browser.get("/static/icon.svg")).headers["content-type"] == "image/svg+xml"
+
+
+async def test_over_tls_the_cookie_is_bound_to_the_host(world: World, account: Account) -> None:
+    from dataclasses import replace
+
+    from api.app import create_app
+
+    secure = replace(SECURITY, public_url="https://perdure.test")
+    app = create_app(replace(world.app.state.collaborators, security=secure))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url="https://perdure.test"
+    ) as browser:
+        answer = await sign_in(browser, account.email)
+        cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("__Host-"))
+        assert "Secure" in cookie and "Domain" not in cookie
+        assert "strict-transport-security" in answer.headers
+        assert (await browser.get("/")).status_code == 200
