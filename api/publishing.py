@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +27,7 @@ router = APIRouter(tags=["workflows"])
 Reader = Annotated[Caller, Depends(require(Permission.WORKFLOWS_READ))]
 Publisher = Annotated[Caller, Depends(require(Permission.WORKFLOWS_PUBLISH))]
 PATH = "/v1/workflows"
+Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 class Candidate(Body):
@@ -109,7 +110,7 @@ async def list_versions(caller: Reader, parts: Parts, paging: Paging, id: UUID) 
 
 
 @router.get(PATH + "/{id}/versions/{number}", operation_id="workflows_version", response_model=VersionView)
-async def get_version(caller: Reader, parts: Parts, id: UUID, number: int) -> Any:
+async def get_version(caller: Reader, parts: Parts, id: UUID, number: Number) -> Any:
     async with parts.database.transaction(caller.access) as tx:
         return dict(await Versions(tx).get(id, number))
 

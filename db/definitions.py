@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Index,
     RowMapping,
     UniqueConstraint,
     insert,
+    literal,
     select,
     text,
 )
@@ -195,7 +197,7 @@ class Workflows:
             self._tx,
             Workflow,
             id,
-            unchanged(Workflow.revision, revision),
+            unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger)),
             {**values, "revision": Workflow.revision + 1},
         )
 

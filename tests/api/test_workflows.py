@@ -80,6 +80,7 @@ async def test_a_lost_update_is_refused(house: House) -> None:
     created = await house.owner.post("/v1/workflows", {"name": "A", "definition": GREETING})
     path, tag = created.headers["location"], created.headers["etag"]
     assert (await house.owner.change(path, {"name": "B"}, None)).status_code == 428
+    assert (await house.owner.change(path, {"name": "B"}, '"999999999999999999"')).status_code == 412
     for method, body in (("PATCH", {"name": "B"}), ("PUT", {"name": "B", "definition": GREETING})):
         answers = await asyncio.gather(*(house.owner.change(path, body, tag, method) for _ in range(3)))
         assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
