@@ -19,7 +19,7 @@ SIGNS = {
 
 def doctor(data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do; exit 0 when nothing failed."""
-    with explained(as_json), Progress("Checking") as progress:
+    with explained(as_json), Progress("Checking", lines=False) as progress:
         checks = asyncio.run(health.examine(data_dir.resolve(), progress.say))
     failed = any(check.verdict == "failed" for check in checks)
     if as_json:

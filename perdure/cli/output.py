@@ -27,9 +27,10 @@ def emit(value: Any) -> None:
 
 
 class Progress:
-    """Says what is being done: a spinner on a terminal, plain lines elsewhere."""
+    """Says what is being done: a spinner on a terminal, plain lines elsewhere (unless `lines` is off)."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, lines: bool = True) -> None:
+        self._lines = lines
         self._status = err.status(title) if err.is_terminal else None
         self._title = title
 
@@ -45,8 +46,8 @@ class Progress:
     def say(self, text: str) -> None:
         if self._status is not None:
             self._status.update(f"{self._title}: {text}")
-        else:
-            err.print(text, markup=False)
+        elif self._lines:
+            err.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -60,5 +61,5 @@ def explained(as_json: bool) -> Iterator[None]:
             emit({"error": {"message": getattr(problem, "problem", str(problem)), "mend": mend}})
         else:
             err.print("[bold red]✗[/] ", end="")
-            err.print(str(problem), markup=False)
+            err.print(str(problem), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -10,6 +10,7 @@ from rich.table import Table
 from perdure.cli import foreground
 from perdure.cli.output import AsJson, DataDir, Progress, emit, err, explained, out
 from workers.devstack import control
+from workers.devstack.errors import StackError
 from workers.devstack.stack import DEFAULT_FOLDER, Stack
 
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of the API and console.")]
@@ -33,7 +34,7 @@ async def _serve(data_dir: Path, port: int | None, with_demo: bool, as_json: boo
     stack = Stack(data_dir, port=port)
     try:
         await _start(stack)
-        report = await _demo(stack) if with_demo else None
+        report = await _demo(stack, as_json) if with_demo else None
         if as_json:
             emit({"urls": stack.urls, "files": stack.files, "demo": report})
         else:
@@ -49,7 +50,7 @@ def demo(data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """Start everything, run the demo on its sample input, stop; exit 0 only if every execution completed."""
     with explained(as_json):
         try:
-            report = foreground.run(_demo_only(data_dir))
+            report = foreground.run(_demo_only(data_dir, as_json))
         except foreground.Interrupted as interrupted:
             raise typer.Exit(128 + interrupted.number) from None
     if as_json:
@@ -59,11 +60,11 @@ def demo(data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-async def _demo_only(data_dir: Path) -> dict[str, Any]:
+async def _demo_only(data_dir: Path, as_json: bool) -> dict[str, Any]:
     stack = Stack(data_dir)
     try:
         await _start(stack)
-        return await _demo(stack)
+        return await _demo(stack, as_json)
     finally:
         await stack.stop()
 
@@ -74,13 +75,15 @@ async def _start(stack: Stack) -> None:
         await stack.start()
 
 
-async def _demo(stack: Stack) -> dict[str, Any]:
+async def _demo(stack: Stack, as_json: bool) -> dict[str, Any]:
     """Run the demo; its report holds at least `completed`."""
     # late: it loads clients that `status` and `down` do without
-    from perdure.cli.demo import run_demo  # noqa: PLC0415
+    from perdure.cli.demo import DemoFailed, run_demo  # noqa: PLC0415
 
-    report: dict[str, Any] = await run_demo(stack, console=err)
-    return report
+    try:
+        return await run_demo(stack, console=err if as_json else out)
+    except DemoFailed as failure:
+        raise StackError(f"The demo failed: {failure}.", f"See {stack.files['logs']}.") from None
 
 
 def _show_addresses(stack: Stack) -> None:
