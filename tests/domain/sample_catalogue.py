@@ -6,6 +6,12 @@ from typing import Any
 from domain.actions import ActionSpec, Catalogue, Effect, Lane
 
 TEXT = {"type": "string"}
+ENDPOINT = {
+    "type": "object",
+    "properties": {"uri": TEXT},
+    "required": ["uri"],
+    "additionalProperties": False,
+}
 
 
 def spec(name: str, version: str = "1.0.0", *, effect: Effect = Effect.KEYED, **arguments: Any) -> ActionSpec:
@@ -35,8 +41,8 @@ CATALOGUE = Catalogue(
         spec(
             "http.request",
             method={"type": "string"},
-            endpoint={"anyOf": [TEXT, {"type": "object"}]},
-            headers_={"anyOf": [{"type": "object"}, {"type": "null"}]},
+            endpoint={"anyOf": [TEXT, ENDPOINT]},
+            headers_={"type": "object", "additionalProperties": TEXT},
             output_={"enum": ["content", "response", "raw"]},
         ),
         spec(

@@ -1,17 +1,25 @@
 import copy
 import json
+import os
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_catalogue import CATALOGUE, TEXT, spec
+from sample_definitions import JSON, PLACES, WHOLE, WORDS, replaced
 
 from domain.actions import Catalogue
 from domain.definitions.program import load_program
 from domain.definitions.publishing import Published, digest, dns_label, publish
 from domain.errors import Invalid
+
+CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
+SCHEMA = CTK.parent / "schema" / "open-workflow-1.0.3.json"
 
 DEFINITION: dict[str, Any] = {
     "do": [
@@ -137,3 +145,30 @@ def test_a_warning_does_not_hinder() -> None:
 @given(st.text())
 def test_every_name_becomes_a_dns_label(name: str) -> None:
     assert re.fullmatch("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", dns_label(name, "workflow"))
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(PLACES), JSON | st.dictionaries(st.sampled_from(WORDS), JSON, max_size=3))
+def test_what_is_published_can_be_run(place: tuple[Any, ...], new: Any) -> None:
+    try:
+        result = published(replaced(WHOLE, place, new))
+    except Invalid:
+        return
+    load_program(json.loads(json.dumps(result.compiled)))
+
+
+@pytest.mark.skipif(not SCHEMA.is_file(), reason="the JSON Schema of the DSL is not beside the project")
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(PLACES), JSON | st.dictionaries(st.sampled_from(WORDS), JSON, max_size=3))
+def test_what_is_published_satisfies_the_schema_of_the_dsl(place: tuple[Any, ...], new: Any) -> None:
+    try:
+        result = published(replaced(WHOLE, place, new))
+    except Invalid:
+        return
+    errors = [error.message for error in dsl_validator().iter_errors(result.document)]
+    assert not errors, (result.document, errors)
+
+
+@cache
+def dsl_validator() -> Any:
+    return jsonschema_rs.validator_for(json.loads(SCHEMA.read_text()))

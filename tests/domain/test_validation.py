@@ -1,4 +1,3 @@
-import copy
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_catalogue import CATALOGUE
+from sample_definitions import JSON, PLACES, SOUND, WHOLE, WORDS, replaced, steps
 
 from domain.definitions import documents
 from domain.definitions.validation import validate
@@ -26,46 +26,10 @@ def found(definition: Any, **parts: Any) -> set[tuple[str, str]]:
     return {(problem.pointer, problem.code) for problem in problems(definition, **parts)}
 
 
-def steps(text: str) -> dict[str, Any]:
-    """A definition from the YAML of its steps."""
-    return {"do": documents.load(text).value}
-
-
 def one(step: str) -> set[tuple[str, str]]:
     """What is wrong with a single step, given as YAML, with pointers below it."""
     definition = {"do": [{"it": documents.load(step).value}]}
     return {(pointer.removeprefix("/do/0/it"), code) for pointer, code in found(definition)}
-
-
-SOUND = """
-- collect:
-    if: .amount > 100
-    input: {schema: {document: {type: object}}, from: .body}
-    set: {amount: "${ .amount }", note: plain, deep: {list: [1, "${ $context.fee }"]}}
-    output: {as: "${ . }"}
-    export: {as: "$context + {amount: $output.amount}", schema: {format: json, document: {}}}
-    metadata: {owner: finance}
-- route:
-    switch:
-      - big: {when: .amount > 1000, then: approval}
-      - rest: {then: send}
-- approval:
-    call: approve:1.0.0@default
-    with: {title: "Approve ${ .amount } for ${ $input.name }", due: 3 days, assignees: ["role:finance"]}
-- each:
-    for: {each: line, in: .lines, at: number}
-    while: $number < 10
-    do:
-      - inner:
-          set: {line: "${ $line }", outer: "${ $steps.collect.amount }"}
-          then: exit
-- pause: {wait: {minutes: 5}}
-- until: {wait: "${ .delay }"}
-- send:
-    call: http
-    with: {method: post, endpoint: "https://example.org/{id}", headers: {X-Id: "${ $workflow.id }"}}
-    then: collect
-"""
 
 
 def test_a_sound_definition_has_no_problems() -> None:
@@ -543,77 +507,6 @@ def test_a_shared_value_does_not_unfold() -> None:
     assert [problem.code for problem in timed({"do": [{"a": {"set": {"x": value}}}]})] == [
         "definition_too_large"
     ]
-
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=12)
-    | st.sampled_from(
-        ["${ .x }", "${ $steps.a }", "end", "http", "email.send", "P1D", "$context", "file:///x"]
-    ),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-WORDS = sorted(
-    {
-        "do",
-        "for",
-        "while",
-        "set",
-        "switch",
-        "wait",
-        "call",
-        "with",
-        "fork",
-        "try",
-        "catch",
-        "run",
-        "if",
-        "input",
-        "output",
-    }
-    | {
-        "export",
-        "schema",
-        "document",
-        "from",
-        "as",
-        "then",
-        "when",
-        "in",
-        "each",
-        "at",
-        "timeout",
-        "metadata",
-        "use",
-    }
-)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    value = copy.copy(value)
-    value[path[0]] = replaced(value[path[0]], path[1:], new)
-    return value
-
-
-WHOLE = {
-    "document": {"dsl": "1.0.3", "namespace": "a", "name": "b", "version": "1.0.0"},
-    "input": {"schema": {"document": {"type": "object"}}},
-    **steps(SOUND),
-}
-PLACES = places(WHOLE)
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
