@@ -46,6 +46,7 @@ def _first_match(
     matchers: list[Matcher], blank: dict[int, Any], value: Any, env: Env
 ) -> Iterator[dict[int, Any]]:
     for place, match in enumerate(matchers):
+        env.run.spend(2)
         try:
             results = [{**blank, **bound} for bound in match(value, env)]
         except Fault:
@@ -71,6 +72,7 @@ def first_that_works(
     def many(item: Any, env: Env) -> Iterator[Any]:
         for found in source.many(value_of(item), env):
             for place, match in enumerate(matchers):
+                env.run.spend(4)
                 try:
                     results = []
                     for bound in match(found, env):

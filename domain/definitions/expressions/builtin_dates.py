@@ -20,8 +20,9 @@ _MONTHS = (
 
 
 @value("gmtime")
-def gmtime(_run: Run, given: Any) -> list[Any]:
+def gmtime(run: Run, given: Any) -> list[Any]:
     """Return seconds since 1970 as year, month from 0, day, hour, minute, second, weekday and day of year."""
+    run.spend(8)
     if not is_number(given):
         raise Fault("gmtime() requires a number")
     moment = _moment(given)
@@ -62,8 +63,9 @@ def _joined(given: Any, name: str) -> datetime:
 
 
 @value("mktime")
-def mktime(_run: Run, given: Any) -> int:
+def mktime(run: Run, given: Any) -> int:
     """Return a broken-down time as seconds since 1970."""
+    run.spend(8)
     if is_number(given):
         raise Fault("mktime requires array of 6 numbers")
     return (_joined(given, "mktime") - _EPOCH) // timedelta(seconds=1)

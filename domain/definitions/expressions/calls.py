@@ -64,7 +64,7 @@ def _parameter(key: int) -> Node:
 
 def _enter(key: int, env: Env) -> tuple[Closure, Env]:
     run = env.run
-    run.spend(2)
+    run.spend(3)
     closure: Closure = env.lookup(key)
     depth = checked(env.depth + closure.node.height + 2)
     return closure, Env(closure.env.bindings, closure.env.parent, run, depth)

@@ -237,6 +237,7 @@ def _alt(tree: Tree, scope: Scope) -> Node:
             try:
                 found = first_one(value, env)
             except Fault:
+                env.run.spend(nodes.FAULT_COST)
                 found = None
             return found if truthy(found) else second_one(value, env)
 

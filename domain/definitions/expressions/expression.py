@@ -133,7 +133,7 @@ class _Settled:
         if isinstance(value, list | dict):
             if depth >= MAX_RESULT_DEPTH:
                 raise TooBig(f"its result is nested deeper than {MAX_RESULT_DEPTH} levels")
-            self.run.spend(1 + (len(value) >> 1))
+            self.run.spend(1 + len(value))
             self.take(2 + 2 * len(value))
             if isinstance(value, list):
                 return [self.copy(item, depth + 1) for item in value]

@@ -11,10 +11,10 @@ from typing import Any
 from .errors import Spent, TooBig
 
 # About 100 ms and 200 ms at the dearest mix of operations; see docs/conformance.md for the measurement.
-EXPRESSION_FUEL = 100_000
-ACTIVATION_FUEL = 200_000
+EXPRESSION_FUEL = 80_000
+ACTIVATION_FUEL = 160_000
 
-MAX_FRAMES = 420
+MAX_FRAMES = 520
 MAX_VALUE_DEPTH = 100
 MAX_TEXT = 1_048_576
 MAX_ITEMS = 131_072

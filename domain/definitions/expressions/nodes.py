@@ -13,6 +13,9 @@ from ..values import quote
 from .errors import Break, Fault
 from .meter import Env
 
+# Describing a value for a message is the dearest thing a program can repeat, so catching it has a price.
+FAULT_COST = 8
+
 One = Callable[[Any, Env], Any]
 Stream = Callable[[Any, Env], Iterator[Any]]
 
@@ -138,7 +141,10 @@ def alternative(first: Stream, second: Stream, value_of: Callable[[Any], Any]) -
         while True:
             try:
                 out = next(results)
-            except (StopIteration, Fault):
+            except StopIteration:
+                break
+            except Fault:
+                run.spend(FAULT_COST)
                 break
             run.spend()
             if truthy(value_of(out)):
@@ -172,6 +178,7 @@ def attempt(body: Stream, handler: Stream | None) -> Stream:
                     break
                 run.spend()
                 yield out
+        run.spend(FAULT_COST)
         if handler is not None:
             for out in handler(problem.value, env):
                 run.spend()

@@ -48,6 +48,7 @@ def compare(run: Run, left: Any, right: Any, depth: int = 0) -> int:
     if kind == 4:
         run.spend(min(len(left), len(right)) >> 10)
         return 1 if left > right else -1 if left < right else 0
+    run.spend(2)
     if depth > MAX_VALUE_DEPTH:
         raise too_nested()
     if kind == 5:
@@ -86,6 +87,7 @@ def equal(run: Run, left: Any, right: Any, depth: int = 0) -> bool:
     if kind == 4:
         run.spend(len(left) >> 10)
         return bool(left == right)
+    run.spend(2)
     if depth > MAX_VALUE_DEPTH:
         raise too_nested()
     if kind == 5:

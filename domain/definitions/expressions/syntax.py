@@ -5,6 +5,7 @@ subclass counts frames by weight and stops earlier; a flat chain of operators ma
 recursion in the parser, so the finished tree is measured as well.
 """
 
+import re
 from typing import Any
 
 from purejq.errors import JqParseError
@@ -15,6 +16,7 @@ from .errors import ExpressionError
 
 MAX_SOURCE = 8_192
 MAX_TREE_DEPTH = 140
+MAX_NESTED_MARKS = 60
 _FRAMES = 520
 _TOO_DEEP = "It nests too deeply; bind parts of it to variables or split it into steps."
 
@@ -71,7 +73,34 @@ class _CountingParser(Parser):
         return ("str", fmt, out)
 
 
+_MARKS = re.compile(r'\\\(|\\.|["()]', re.DOTALL)
+
+
+def _texts_within_texts(source: str) -> int:
+    """Return how deeply interpolations nest; purejq reads each level again, so many are slow as well as deep."""
+    inside: list[str] = []
+    deepest = 0
+    for found in _MARKS.finditer(source):
+        mark = found.group()
+        in_text = bool(inside) and inside[-1] == '"'
+        if mark == '"':
+            if in_text:
+                inside.pop()
+            else:
+                inside.append(mark)
+        elif in_text and mark == "\\(":
+            inside.append(mark)
+            deepest = max(deepest, len(inside))
+        elif not in_text and mark == "(":
+            inside.append(mark)
+        elif not in_text and mark == ")" and inside:
+            inside.pop()
+    return deepest
+
+
 def _lex(source: str) -> list[Any]:
+    if _texts_within_texts(source) > MAX_NESTED_MARKS:
+        raise RecursionError
     tokens: list[Any] = lex(source)  # type: ignore[no-untyped-call]  # purejq is not annotated
     return tokens
 
