@@ -25,10 +25,11 @@ _TIMEOUT = timedelta(seconds=5)
 
 
 class ClientFields(Arguments):
-    """What is known about a client; a field that is not given is left as it is."""
+    """What is known about a client. Fields that were not given are never written; the factories, which appear
+    in no schema, only make them optional without allowing null."""
 
     company_name: Line | None = None
-    client_type: ClientType = ClientType.INDIVIDUAL
+    client_type: ClientType = Field(default_factory=lambda: ClientType.INDIVIDUAL)
     industry: Line | None = None
     client_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     email: Annotated[str, Field(max_length=320)] | None = None
@@ -41,12 +42,12 @@ class ClientFields(Arguments):
     country: Line | None = None
     registration_number: Line | None = None
     fiscal_year_end: Line | None = None
-    status: ClientStatus = ClientStatus.ACTIVE
+    status: ClientStatus = Field(default_factory=lambda: ClientStatus.ACTIVE)
     acquisition_source: Line | None = None
     referral_source: Line | None = None
     assigned_manager: UUID | None = None
-    communication_preferences: dict[str, JsonValue] = {}
-    service_preferences: dict[str, JsonValue] = {}
+    communication_preferences: dict[str, JsonValue] = Field(default_factory=dict)
+    service_preferences: dict[str, JsonValue] = Field(default_factory=dict)
     billing_address: dict[str, JsonValue] | None = None
     payment_terms: Line | None = None
 
@@ -67,7 +68,7 @@ class GetClient(Arguments):
 
 class UpdateClient(ClientFields):
     id: UUID
-    name: Name = ""
+    name: Name = Field(default_factory=str)
 
     @model_validator(mode="after")
     def _changes(self) -> "UpdateClient":

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, StrictBool, model_validator
 
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Arguments, action
-from activities.gateways.http_client import HttpRequest, HttpResponse
+from activities.gateways.http_client import HttpRequest, HttpResponse, NotSent
 from domain.actions import Effect, Lane
 from domain.definitions.faults import Fault
 from domain.definitions.values import MAX_BYTES
@@ -18,6 +18,7 @@ from domain.http import (
     METHODS,
     SAFE_METHODS,
     basic_credentials,
+    effect_of,
     excerpt,
     flatten_query,
     idempotency_header,
@@ -95,9 +96,7 @@ class HttpCall(Arguments):
 
 
 def _effect(arguments: HttpCall) -> Effect:
-    if arguments.method.upper() in SAFE_METHODS:
-        return Effect.IDEMPOTENT
-    return Effect.KEYED if arguments.idempotent else Effect.IRREVERSIBLE
+    return effect_of(arguments.method, idempotent=arguments.idempotent)
 
 
 @action(
@@ -114,9 +113,13 @@ async def request(context: ActionContext, arguments: HttpCall) -> Any:
     base64. Every method but GET, HEAD and OPTIONS carries an Idempotency-Key that stays the same when the
     step is repeated after a lost worker."""
     outbound = _outbound(arguments, context.effect_key)
-    response = await context.services.http.send(
-        outbound, context.services.http_policy(context.organization_id), follow_redirects=arguments.redirect
-    )
+    policy = context.services.http_policy(context.organization_id)
+    try:
+        response = await context.services.http.send(outbound, policy, follow_redirects=arguments.redirect)
+    except NotSent as fault:
+        # Nothing happened outside, which for an irreversible call is worth more than another attempt.
+        fault.transient = _effect(arguments) is not Effect.IRREVERSIBLE
+        raise
     if response.status >= 300:
         _fail(response)
     if arguments.output == "raw":

@@ -14,6 +14,10 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 MAX_PINNED = 3
 
 
+class NotSent(Fault):
+    """No connection came about: nothing of the request left the worker."""
+
+
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """Every address getaddrinfo knows, including its reading of odd spellings such as `0x7f.1`."""
     loop = asyncio.get_running_loop()
@@ -33,11 +37,12 @@ async def pin(host: str, port: int, policy: AddressPolicy, resolver: Resolver) -
         answers = list(dict.fromkeys(await resolver(host, port)))
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise Fault(
+            raise NotSent(
                 "communication",
                 503,
                 "Name look-up failed",
-                f"the name of {host!r} could not be looked up just now",
+                f"{host!r} could not be looked up just now",
+                transient=True,
             ) from None
         answers = []
     except (OSError, UnicodeError):

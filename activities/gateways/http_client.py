@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
-from activities.gateways.addresses import Resolver, pin, refused, system_resolver
+from activities.gateways.addresses import NotSent, Resolver, pin, refused, system_resolver
 from activities.gateways.bodies import read_body
 from domain.addresses import AddressPolicy
 from domain.definitions.faults import Fault
@@ -216,17 +216,17 @@ def _unreachable(url: httpx2.URL, port: int, error: Exception) -> Fault:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = f"the certificate of {url.host} is not trusted: {cause.verify_message}"
-            return Fault("communication", 502, "Connection not trusted", reason)
+            return NotSent("communication", 502, "Connection not trusted", reason)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx2.ConnectTimeout):
-        return Fault(
+        return NotSent(
             "communication",
             504,
             "No answer in time",
             f"{url.host} port {port} did not accept a connection",
             transient=True,
         )
-    return Fault(
+    return NotSent(
         "communication",
         502,
         "Host not reachable",

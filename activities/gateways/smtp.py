@@ -118,7 +118,7 @@ def _short(message: str) -> str:
 class NoMailer:
     """A platform without a mail server: e-mail steps fail with the operator's mend instead of vanishing."""
 
-    sender = "nobody@localhost"
+    sender = "nobody@perdure.invalid"
 
     async def send(self, mail: Mail) -> Delivery:
         raise Fault(

@@ -130,6 +130,8 @@ class Outgoing:
         return Delivery(mail.recipients)
 
 
+HTTP = GuardedHttpClient(limits=Limits(total=5))
+
 MakeContext = Callable[..., ActionContext]
 
 
@@ -149,7 +151,7 @@ def make_context() -> MakeContext:
         occurrence: str = "/do/0/step#1",
     ) -> ActionContext:
         services = Services(
-            http=http or GuardedHttpClient(limits=Limits(total=5)),
+            http=http or HTTP,
             mail=mail or Outgoing(),  # type: ignore[arg-type]  # a Mailer
             http_policy=lambda _: policy or AddressPolicy.public(),
         )

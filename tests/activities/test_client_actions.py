@@ -43,10 +43,10 @@ class Tenant:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = Database(database_url, pool_size=2)
-    yield opened
-    await opened.close()
+async def opened(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=2)
+    yield database
+    await database.close()
 
 
 async def tenant(admin_url: str, database: Database, make_context: Any) -> Tenant:
@@ -66,13 +66,13 @@ async def tenant(admin_url: str, database: Database, make_context: Any) -> Tenan
 
 
 @pytest.fixture
-async def ours(admin_url: str, database: Database, make_context: Any) -> Tenant:
-    return await tenant(admin_url, database, make_context)
+async def ours(admin_url: str, opened: Database, make_context: Any) -> Tenant:
+    return await tenant(admin_url, opened, make_context)
 
 
 @pytest.fixture
-async def theirs(admin_url: str, database: Database, make_context: Any) -> Tenant:
-    return await tenant(admin_url, database, make_context)
+async def theirs(admin_url: str, opened: Database, make_context: Any) -> Tenant:
+    return await tenant(admin_url, opened, make_context)
 
 
 async def count(admin_url: str) -> int:

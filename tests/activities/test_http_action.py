@@ -2,12 +2,15 @@
 
 import base64
 import json
+import socket
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from activities.actions.registry import built_in
+from domain.actions import Effect
 from domain.addresses import AddressPolicy
 from domain.definitions.faults import Fault
 
@@ -202,3 +205,49 @@ async def test_the_organizations_policy_decides(make_context: Any, serve: Serve,
         await built_in().run("http.request", "1.0.0", make_context(), arguments)
     assert caught.value.status == 403
     assert peer.connections == 0
+
+
+@pytest.mark.parametrize(("method", "retried"), [("GET", True), ("POST", False)])
+async def test_an_unreachable_service_is_tried_again_only_when_that_is_safe(
+    method: str, retried: bool, call: Calling, serve: Serve, response: Respond
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    peer = SimpleNamespace(host="127.0.0.1", port=port)
+    with pytest.raises(Fault, match="could not connect") as caught:
+        await call(peer, method=method)
+    assert caught.value.transient is retried
+    with pytest.raises(Fault, match="could not connect") as caught:
+        await call(peer, method=method, idempotent=True)
+    assert caught.value.transient is True
+
+
+async def test_a_connection_broken_after_the_request_is_transient_silence(
+    call: Calling, serve: Serve
+) -> None:
+    peer = await serve(b"")
+    with pytest.raises(Fault) as caught:
+        await call(peer, method="POST", body={})
+    assert caught.value.transient is True
+    assert len(peer.requests) == 1
+
+
+async def test_an_answer_is_never_transient(call: Calling, serve: Serve, response: Respond) -> None:
+    peer = await serve(response(b"", status="503 Service Unavailable"))
+    with pytest.raises(Fault) as caught:
+        await call(peer)
+    assert caught.value.transient is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "effect"),
+    [
+        ({"method": "get"}, Effect.IDEMPOTENT),
+        ({"method": "DELETE"}, Effect.IRREVERSIBLE),
+        ({"method": "POST"}, Effect.IRREVERSIBLE),
+        ({"method": "POST", "idempotent": True}, Effect.KEYED),
+    ],
+)
+def test_the_effect_depends_on_the_arguments(arguments: dict[str, Any], effect: Effect) -> None:
+    given = {"endpoint": "http://example.com/"} | arguments
+    assert built_in().effect("http.request", "1.0.0", given) is effect
