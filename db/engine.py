@@ -39,7 +39,8 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         address,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=False,
+        # Also bounds a gap of SQLAlchemy's pool: whoever waits is not told when opening a connection failed.
+        pool_timeout=10,
         connect_args={
             "server_settings": SERVER_SETTINGS,
             "prepared_statement_cache_size": 500,

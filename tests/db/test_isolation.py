@@ -1,28 +1,10 @@
 """No tenant reads or writes another's rows, on any table, by any operation, from any context."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.engine import create_engine
 from db.tables import metadata
 from tests.db.isolation import findings, owner, settle
 from tests.factories.rows import SAMPLES
-
-
-@pytest.fixture
-async def admin(admin_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(admin_url, pool_size=1)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def app(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url, pool_size=1)
-    yield engine
-    await engine.dispose()
 
 
 def test_every_table_has_rows_to_be_tested_with() -> None:

@@ -1,0 +1,138 @@
+"""The inbox in the database: registered once, decided once, closed with its execution."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from db.engine import create_engine
+from db.outbox import OutboxRow
+from db.session import Access, Database, Role
+from db.tasks import NewTask, TaskFilters, Tasks
+from domain.errors import Forbidden, Invalid, NotFound
+from domain.executions import OutboxKind, TaskOutcome, TaskStatus
+from domain.tasks import Decider, Decision, TaskClosed
+from tests.factories import rows
+
+APPROVED, REJECTED = Decision(TaskOutcome.APPROVED), Decision(TaskOutcome.REJECTED)
+
+
+class World:
+    """One organization with an execution; `worker` and `api` are its two kinds of access."""
+
+    def __init__(self, database: Database, execution: Any, owner: Any) -> None:
+        self.database = database
+        self.organization_id: UUID = execution["organization_id"]
+        self.execution = execution
+        self.decider = Decider(owner["id"], owner["email"], "owner")
+        self.worker = Access(Role.WORKER, self.organization_id)
+        self.api = Access(Role.API, self.organization_id, owner["id"])
+
+    def task(self, **given: Any) -> NewTask:
+        values = {
+            "id": uuid4(),
+            "occurrence": f"/do/0/ask#{uuid4().hex[:4]}",
+            "kind": "approve",
+            "title": "May we?",
+        }
+        return NewTask(
+            organization_id=self.organization_id, execution_id=self.execution["id"], **{**values, **given}
+        )
+
+    async def register(self, new: NewTask) -> bool:
+        async with self.database.transaction(self.worker) as tx:
+            return await Tasks(tx).register(new)
+
+    async def decide(self, id: UUID, decision: Decision, decider: Decider | None = None) -> Any:
+        async with self.database.transaction(self.api) as tx:
+            return await Tasks(tx).decide(id, decision, decider or self.decider, at=datetime.now(UTC))
+
+
+@pytest.fixture
+async def world(database_url: str, admin_url: str) -> AsyncIterator[World]:
+    admin, database = create_engine(admin_url), Database(database_url, pool_size=4)
+    try:
+        async with admin.begin() as connection:
+            acme = await rows.organization(connection)
+            execution = await rows.execution(connection, acme["id"])
+            owner = {"id": acme["created_by"], "email": "owner@example.test"}
+        yield World(database, execution, owner)
+    finally:
+        await database.close()
+        await admin.dispose()
+
+
+async def test_a_task_is_registered_once(world: World) -> None:
+    new = world.task(assignees=["Role:Reviewer"], form={"type": "object"})
+    assert [await world.register(new) for _ in range(2)] == [True, False]
+    async with world.database.transaction(world.api) as tx:
+        row = await Tasks(tx).get(new.id)
+    assert (row["assignees"], row["form"], row["status"]) == (["role:reviewer"], {"type": "object"}, "open")
+    await world.decide(new.id, APPROVED, Decider(world.decider.user_id, "x@example.test", "reviewer"))
+    assert await world.register(new) is False
+    async with world.database.transaction(world.api) as tx:
+        assert (await Tasks(tx).get(new.id))["status"] == "decided"
+
+
+async def test_a_decision_and_its_word_stand_together(world: World) -> None:
+    new = world.task()
+    await world.register(new)
+    with pytest.raises(RuntimeError):
+        async with world.database.transaction(world.api) as tx:
+            await Tasks(tx).decide(new.id, APPROVED, world.decider, at=datetime.now(UTC))
+            raise RuntimeError("the node dies before the commit")
+    async with world.database.transaction(world.api) as tx:
+        assert (await Tasks(tx).get(new.id))["status"] == "open"
+        assert (await tx.execute(select(OutboxRow.id))).all() == []
+    decided = await world.decide(new.id, APPROVED)
+    async with world.database.transaction(world.api) as tx:
+        [word] = (await tx.execute(select(*OutboxRow.__table__.c))).mappings().all()
+    assert (word["id"], word["kind"]) == (decided.entry.id, OutboxKind.SIGNAL)
+    assert word["workflow_id"] == world.execution["temporal_workflow_id"]
+
+
+async def test_the_first_of_two_decisions_wins(world: World) -> None:
+    new = world.task()
+    await world.register(new)
+    results = await asyncio.gather(
+        world.decide(new.id, APPROVED), world.decide(new.id, REJECTED), return_exceptions=True
+    )
+    [lost] = [result for result in results if isinstance(result, TaskClosed)]
+    [won] = [result for result in results if not isinstance(result, BaseException)]
+    assert won.task["outcome"] in lost.message
+    again = await world.decide(new.id, Decision(TaskOutcome(won.task["outcome"])))
+    assert (again.entry, again.task) == (None, won.task)
+
+
+async def test_refusals_leave_the_task_open(world: World) -> None:
+    new = world.task(assignees=["role:reviewer"], form={"type": "object", "required": ["a"]})
+    await world.register(new)
+    with pytest.raises(Forbidden, match="role:reviewer"):
+        await world.decide(new.id, APPROVED)
+    reviewer = Decider(world.decider.user_id, "r@example.test", "reviewer")
+    with pytest.raises(Invalid) as refused:
+        await world.decide(new.id, APPROVED, reviewer)
+    assert refused.value.problems[0].pointer.startswith("#/data")
+    with pytest.raises(NotFound):
+        await world.decide(uuid4(), APPROVED)
+    decided = await world.decide(new.id, Decision(TaskOutcome.APPROVED, None, {"a": 1}), reviewer)
+    assert decided.task["decision"]["data"] == {"a": 1}
+
+
+async def test_open_tasks_end_with_their_execution(world: World) -> None:
+    first, second = world.task(), world.task()
+    for new in (first, second):
+        await world.register(new)
+    await world.decide(first.id, REJECTED)
+    async with world.database.transaction(world.worker) as tx:
+        assert await Tasks(tx).cancel_open(world.execution["id"]) == 1
+        assert await Tasks(tx).cancel_open(world.execution["id"]) == 0
+    with pytest.raises(TaskClosed, match="execution ended"):
+        await world.decide(second.id, APPROVED)
+    async with world.database.transaction(world.api) as tx:
+        page = await Tasks(tx).page(TaskFilters(TaskStatus.CANCELLED), before=None, limit=10)
+    assert [row["id"] for row in page] == [second.id]
