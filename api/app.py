@@ -13,6 +13,7 @@ from api import (
     contacts,
     errors,
     executions,
+    expressions,
     identity,
     openapi,
     operations,
@@ -26,6 +27,7 @@ from api import (
 from api.bodies import Bodies
 from api.collaborators import Collaborators
 from api.console import pages
+from api.identification import Identification
 from api.operations import Probe, database_probe
 from api.protection import Protection
 from api.sessions import SignIn
@@ -37,6 +39,7 @@ ROUTERS = (
     workflows.router,
     publishing.router,
     actions.router,
+    expressions.router,
     starting.router,
     executions.router,
     tasks.router,
@@ -76,6 +79,7 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.collaborators = collaborators
+    app.state.identification = Identification(collaborators)
     app.state.sign_in = SignIn(collaborators)
     app.state.probes = {"database": database_probe(collaborators), **(probes or {})}
     for router in ROUTERS:

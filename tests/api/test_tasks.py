@@ -1,4 +1,4 @@
-"""Deciding tasks over HTTP: the first decision counts, by whom it concerns, and the execution is told once."""
+"""Deciding tasks over HTTP: the first decision counts, by whom it concerns, and is told once."""
 
 import asyncio
 from typing import Any

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,15 +15,16 @@ from tests.factories import rows
 
 
 class Desk:
-    def __init__(self, database: Database, organization_id: UUID, other_id: UUID, stranger: UUID) -> None:
+    def __init__(self, database: Database, ours: Any, other: Any) -> None:
         self.database = database
-        self.organization_id = organization_id
-        self.stranger = stranger
-        self.access = Access(Role.WORKER, organization_id)
-        self.elsewhere = Access(Role.WORKER, other_id)
+        self.organization_id: UUID = ours["id"]
+        self.stranger: UUID = other["created_by"]
+        self.access = Access(Role.API, ours["id"], ours["created_by"])
+        self.worker = Access(Role.WORKER, ours["id"])
+        self.elsewhere = Access(Role.API, other["id"], self.stranger)
 
     async def insert_once(self, id: UUID, **values: object) -> bool:
-        async with self.database.transaction(self.access) as tx:
+        async with self.database.transaction(self.worker) as tx:
             return await Clients(tx).insert_once(
                 id, {"organization_id": self.organization_id, "name": "Ada", **values}
             )
@@ -34,7 +36,7 @@ async def desk(database_url: str, admin_url: str) -> AsyncIterator[Desk]:
     try:
         async with admin.begin() as connection:
             acme, other = await rows.organization(connection), await rows.organization(connection)
-        yield Desk(database, acme["id"], other["id"], other["created_by"])
+        yield Desk(database, acme, other)
     finally:
         await database.close()
         await admin.dispose()

@@ -47,9 +47,19 @@ class World:
         async with self.database.transaction(self.worker) as tx:
             return await Tasks(tx).register(new)
 
-    async def decide(self, id: UUID, decision: Decision, decider: Decider | None = None) -> Any:
+    async def decide(
+        self,
+        id: UUID,
+        decision: Decision,
+        decider: Decider | None = None,
+        *,
+        dies_before_commit: bool = False,
+    ) -> Any:
         async with self.database.transaction(self.api) as tx:
-            return await Tasks(tx).decide(id, decision, decider or self.decider, at=datetime.now(UTC))
+            decided = await Tasks(tx).decide(id, decision, decider or self.decider, at=datetime.now(UTC))
+            if dies_before_commit:
+                raise RuntimeError
+            return decided
 
 
 @pytest.fixture
@@ -82,9 +92,7 @@ async def test_a_decision_and_its_word_stand_together(world: World) -> None:
     new = world.task()
     await world.register(new)
     with pytest.raises(RuntimeError):
-        async with world.database.transaction(world.api) as tx:
-            await Tasks(tx).decide(new.id, APPROVED, world.decider, at=datetime.now(UTC))
-            raise RuntimeError("the node dies before the commit")
+        await world.decide(new.id, APPROVED, dies_before_commit=True)
     async with world.database.transaction(world.api) as tx:
         assert (await Tasks(tx).get(new.id))["status"] == "open"
         assert (await tx.execute(select(OutboxRow.id))).all() == []
@@ -105,7 +113,7 @@ async def test_the_first_of_two_decisions_wins(world: World) -> None:
     [won] = [result for result in results if not isinstance(result, BaseException)]
     assert won.task["outcome"] in lost.message
     again = await world.decide(new.id, Decision(TaskOutcome(won.task["outcome"])))
-    assert (again.entry, again.task) == (None, won.task)
+    assert (again.entry, again.task["decision"]) == (None, won.task["decision"])
 
 
 async def test_refusals_leave_the_task_open(world: World) -> None:
