@@ -1,24 +1,21 @@
 """Who is calling, and what they may do: resolved from the database for every request, never from a cache."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from hmac import compare_digest
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 
+from api.caller import NOBODY, Caller
 from api.collaborators import Collaborators, Parts
-from api.tokens import KEY_PREFIX, AccessTokens, ApiKey, cookie_sha256, csrf_matches
-from db.identity import USED_GRAIN, ApiKeys
-from db.logins import Identities, KeyStanding, Standing
-from db.session import Access, Role
+from api.identification import Identification
+from api.tokens import KEY_PREFIX, csrf_matches
 from domain.errors import Forbidden, Unauthenticated
-from domain.permissions import Permission, decide, known, of_role
+from domain.permissions import Permission
 
-#: Calls the definer functions that need no organization yet.
-NOBODY = Access(Role.API)
+__all__ = ["NOBODY", "Anyone", "Caller", "Person", "authenticate", "require", "require_person"]
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _documented = HTTPBearer(
     auto_error=False,
@@ -32,36 +29,9 @@ def cookie_name(parts: Collaborators) -> str:
     return "__Host-perdure" if parts.security.is_https else "perdure_session"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A person or an API key, in one organization (none only for a user who is a member nowhere)."""
-
-    user_id: UUID
-    organization_id: UUID | None
-    permissions: frozenset[Permission]
-    actor: Literal["user", "api_key"]
-    role: str | None = None
-    session_id: UUID | None = None
-    api_key_id: UUID | None = None
-    access: Access = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "access", Access(Role.API, self.organization_id, self.user_id))
-
-    @property
-    def name(self) -> str:
-        """Who did it, for scopes and logs: `user:<id>` or `api_key:<id>`."""
-        return f"{self.actor}:{self.api_key_id or self.user_id}"
-
-    @property
-    def organization(self) -> UUID:
-        """The organization; raises Forbidden for a user who is a member nowhere."""
-        if self.organization_id is None:
-            raise Forbidden("You are not a member of any organization.")
-        return self.organization_id
-
-    def may(self, permission: Permission | str) -> bool:
-        return permission in self.permissions
+def identification_of(request: Request) -> Identification:
+    found: Identification = request.app.state.identification
+    return found
 
 
 async def authenticate(
@@ -73,6 +43,7 @@ async def authenticate(
     ] = None,
 ) -> Caller:
     """The caller of this request. Raises Unauthenticated, or Forbidden for an organization that is not theirs."""
+    identification = identification_of(request)
     wanted = _organization(x_organization_id)
     header = request.headers.get("authorization")
     if header is not None:
@@ -81,8 +52,8 @@ async def authenticate(
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         if token.startswith(KEY_PREFIX):
-            return await by_api_key(parts, token, wanted)
-        return await by_access_token(parts, token, wanted)
+            return await identification.by_api_key(token, wanted)
+        return await identification.by_access_token(token, wanted)
     cookie = request.cookies.get(cookie_name(parts))
     if cookie is None:
         raise Unauthenticated
@@ -90,75 +61,7 @@ async def authenticate(
         sent = request.headers.get("x-csrf-token", "")
         if not csrf_matches(parts.security.token_secret, cookie, sent):
             raise Forbidden("Send the page's CSRF token in X-CSRF-Token with this cookie.")
-    return await by_cookie(parts, cookie, wanted)
-
-
-async def by_api_key(parts: Collaborators, token: str, wanted: UUID | None) -> Caller:
-    key = ApiKey.parse(token)
-    async with parts.database.transaction(NOBODY) as tx:
-        found = await Identities(tx).api_key(key.key_id, parts.clock())
-    if found is None or not compare_digest(found.secret_sha256, key.secret_sha256):
-        raise Unauthenticated("This API key is unknown, revoked or expired.")
-    if wanted is not None and wanted != found.standing.organization_id:
-        raise Forbidden("This API key belongs to another organization.")
-    caller = _caller(found.standing, scopes=found.scopes, api_key_id=found.id)
-    await _note_use(parts, caller, found)
-    return caller
-
-
-async def _note_use(parts: Collaborators, caller: Caller, found: KeyStanding) -> None:
-    """Keeps `last_used_at` true to the minute, so that most requests cost no write."""
-    now = parts.clock()
-    if found.last_used_at is None or found.last_used_at < now - USED_GRAIN:
-        async with parts.database.transaction(caller.access) as tx:
-            await ApiKeys(tx, caller.user_id).used(found.id, now)
-
-
-async def by_access_token(parts: Collaborators, token: str, wanted: UUID | None) -> Caller:
-    now = parts.clock()
-    claims = AccessTokens(parts.security.token_secret, parts.security.public_url).read(token, now)
-    async with parts.database.transaction(NOBODY) as tx:
-        standing = await Identities(tx).session(claims.session_id, claims.user_id, wanted, now)
-    return _session_caller(standing, claims.session_id, wanted)
-
-
-async def by_cookie(parts: Collaborators, cookie: str, wanted: UUID | None = None) -> Caller:
-    now = parts.clock()
-    async with parts.database.transaction(NOBODY) as tx:
-        found = await Identities(tx).cookie(cookie_sha256(cookie), wanted, now)
-    if found is None:
-        raise Unauthenticated("Your session has ended; sign in again.")
-    return _session_caller(found.standing, found.session_id, wanted)
-
-
-def _session_caller(standing: Standing | None, session_id: UUID, wanted: UUID | None) -> Caller:
-    if standing is None:
-        raise Unauthenticated("Your session has ended; sign in again.")
-    if wanted is not None and standing.organization_id != wanted:
-        raise Forbidden("You are not an active member of this organization.")
-    return _caller(standing, session_id=session_id)
-
-
-def _caller(
-    standing: Standing,
-    *,
-    scopes: list[str] | None = None,
-    session_id: UUID | None = None,
-    api_key_id: UUID | None = None,
-) -> Caller:
-    permissions: frozenset[Permission] = frozenset()
-    if standing.organization_id is not None and standing.role is not None:
-        base = known(standing.role_permissions) if standing.own_role else of_role(standing.role)
-        permissions = decide(base, standing.permissions_override, scopes)
-    return Caller(
-        user_id=standing.user_id,
-        organization_id=standing.organization_id,
-        permissions=permissions,
-        actor="user" if api_key_id is None else "api_key",
-        role=standing.role,
-        session_id=session_id,
-        api_key_id=api_key_id,
-    )
+    return await identification.by_cookie(cookie, wanted)
 
 
 def _organization(header: str | None) -> UUID | None:

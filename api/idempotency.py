@@ -12,12 +12,14 @@ Refused and failed requests leave nothing behind, so they may be repeated with t
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller
@@ -45,7 +47,7 @@ class Answer(Generic[T]):
 
     def response(self) -> Response:
         headers = {**self.headers, "Idempotent-Replay": "true"} if self.replayed else dict(self.headers)
-        content = b"" if self.status == 204 else orjson.dumps(jsonable_encoder(self.body))
+        content = b"" if self.status == 204 else orjson.dumps(self.body, default=plain)
         return Response(content, self.status, headers, media_type="application/json")
 
 
@@ -70,7 +72,9 @@ class Once:
                 return Answer(kept.status, kept.body, replayed=True)
             answer = await work(tx)
             body = answer.body if answer.kept is None else answer.kept
-            await keys.keep(self._key, KeptAnswer(answer.status, jsonable_encoder(body)))
+            await keys.keep(
+                self._key, KeptAnswer(answer.status, orjson.loads(orjson.dumps(body, default=plain)))
+            )
             return answer
 
     def _scope(self, caller: Caller) -> str:
@@ -99,6 +103,17 @@ def _once(
         message = "An Idempotency-Key has 1 to 255 visible ASCII characters."
         raise Invalid(problems=[Problem("header/idempotency-key", message, "Send a fresh UUID.")])
     return Once(parts, request, idempotency_key)
+
+
+def plain(value: Any) -> Any:
+    """What orjson does not write by itself: models, mappings of rows, exact numbers."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Decimal | UUID):  # asyncpg reads UUIDs as a class of its own
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be answered as JSON")
 
 
 def _usable(key: str) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from api.auth import Caller, by_cookie, cookie_name
+from api.auth import Caller, cookie_name, identification_of
 from api.collaborators import Collaborators, Parts
 from api.console.templates import HERE, render
 from api.errors import status_of
@@ -173,7 +173,7 @@ async def _signed_in(request: Request, parts: Collaborators) -> tuple[str, Calle
     cookie = request.cookies.get(cookie_name(parts))
     if cookie is None:
         raise Unauthenticated
-    return cookie, await by_cookie(parts, cookie)
+    return cookie, await identification_of(request).by_cookie(cookie)
 
 
 async def _form(request: Request) -> dict[str, str]:
