@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.devstack.conftest import Supervisor
-from workers.devstack.errors import AlreadyRunning
+from workers.devstack.errors import AlreadyRunning, StackError
 from workers.devstack.identity import identify
 from workers.devstack.ledger import Ledger
 from workers.devstack.postgres import Postgres
@@ -66,11 +66,11 @@ async def test_a_killed_small_part_returns(data_dir: Path, name: str) -> None:
 
 
 async def test_a_part_that_is_not_ready_stops_the_start_and_says_why(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path,
 ) -> None:
     blocked = data_dir / "echo"
     blocked.write_text("a file where the folder should be")
-    with pytest.raises(Exception, match="echo ended with status") as problem:
+    with pytest.raises(StackError, match="echo ended with status") as problem:
         async with Stack(data_dir, parts=["mail", "echo"]):
             pass
     assert "logs/echo.log" in str(problem.value)

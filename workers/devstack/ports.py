@@ -1,9 +1,11 @@
 """Which loopback ports the parts listen on."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import psutil
+
+from workers.devstack.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 
@@ -45,6 +47,20 @@ def choose(name: str, previous: int | None, taken: Iterable[int]) -> int:
     while (port := any_free()) in used:
         pass
     return port
+
+
+def choose_all(previous: Mapping[str, int], requested: Mapping[str, int | None]) -> dict[str, int]:
+    """Choose a port for every server; one a person asked for is taken or refused, never replaced."""
+    chosen: dict[str, int] = {}
+    for name in DEFAULTS:
+        wish = requested.get(name)
+        if wish is not None and not is_free(wish):
+            raise StackError(
+                f"Port {wish} is taken by another program.",
+                "Choose another --port, or leave it out and a free one is found.",
+            )
+        chosen[name] = wish or choose(name, previous.get(name), chosen.values())
+    return chosen
 
 
 def answers(port: int) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
@@ -111,7 +112,7 @@ class Postgres:
     def _open_path(self) -> bool:
         """Let the account pass through the stack's own folders; tell whether it then can enter."""
         for folder in (self.home, self.home.parent):
-            folder.chmod(0o711)
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o011)
         self.cluster = self.home / "server" / "cluster"
         return accounts.can_reach(self.home, self.account)
 

@@ -11,10 +11,10 @@ from workers.devstack import ports, secrets, state, surroundings
 from workers.devstack.control import end_orphans
 from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER
 from workers.devstack.errors import StackError
+from workers.devstack.migrating import migrate as migrate_database
 from workers.devstack.part import Part
 from workers.devstack.postgres import Postgres
-from workers.devstack.processes import Child
-from workers.devstack.programs import EchoService, Mail, Node, program
+from workers.devstack.programs import EchoService, Mail, Node
 from workers.devstack.supervisor import Supervisor
 from workers.devstack.temporal import Temporal
 
@@ -90,7 +90,7 @@ class Stack:
                 for name in ("temporal", "mail", "echo"):
                     if name in self.wanted:
                         group.create_task(self._start(name))
-        except* StackError as problems:
+        except BaseExceptionGroup as problems:
             raise problems.exceptions[0] from None  # one cause is enough: the others were cancelled
         if "node" in self.wanted:
             await self._start("node")
@@ -99,7 +99,7 @@ class Stack:
         await self._start("postgres")
         if self.migrate:
             self.report("migrating the database")
-            await self._migrate()
+            await migrate_database(self.owner_url, self.data_dir / "logs" / "migrate.log")
 
     async def _start(self, name: str) -> None:
         self.report(f"starting {name}")
@@ -121,21 +121,6 @@ class Stack:
             self.state.ports[port] = ports.choose(port, None, self.state.ports.values())
         return bool(lost)
 
-    async def _migrate(self) -> None:
-        """In a process of its own: SQLAlchemy and Alembic would stay in the supervisor's memory for ever."""
-        command = program(
-            "workers.migrate", "upgrade", environment={"PERDURE_DATABASE_DIRECT_URL": self.owner_url}
-        )
-        child = Child(command, self.data_dir / "logs" / "migrate.log")
-        try:
-            status = await child.exited()
-        finally:
-            await child.stop()
-        if status != 0:
-            raise StackError(
-                f"The database could not be migrated:\n{child.last_words()}", f"See {child.log}."
-            )
-
     async def stop(self) -> None:
         """Stop everything in order and release the data directory; repeatable."""
         if not self._lock.held:
@@ -150,18 +135,7 @@ class Stack:
             self._lock.release()
 
     def _choose_ports(self) -> None:
-        previous = self.state.ports
-        chosen: dict[str, int] = {}
-        for name in ports.DEFAULTS:
-            chosen[name] = ports.choose(name, previous.get(name), chosen.values())
-        if self._requested_port is not None:
-            if not ports.is_free(self._requested_port):
-                raise StackError(
-                    f"Port {self._requested_port} is taken by another program.",
-                    "Choose another --port, or leave it out and a free one is found.",
-                )
-            chosen["api"] = self._requested_port
-        self.state.ports = chosen
+        self.state.ports = ports.choose_all(self.state.ports, {"api": self._requested_port})
 
     def _part(self, name: str) -> Part:
         """Make a part for the ports chosen now."""
