@@ -1,10 +1,12 @@
-"""What travels between an execution's workflow and its activities. Plain data; Temporal stores it in history."""
+"""What travels between an execution's workflow and its activities. Plain data; Temporal stores it in history.
+
+JSON is `Any` here: pydantic cannot build a schema for the recursive alias.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from domain.definitions.commands import StepRecord
-from domain.definitions.expressions import Json
 from domain.executions import ExecutionStatus
 
 
@@ -99,7 +101,7 @@ class Waiting:
     step: str
     until: int | None
     #: Of a task: the arguments of `approve`.
-    arguments: Json
+    arguments: Any
     records: list[StepRecord]
 
 

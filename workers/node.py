@@ -25,6 +25,9 @@ from workers.worker import create_workers, run_workers
 log = logging.getLogger(__name__)
 
 
+WIND_DOWN_SECONDS = 15.0
+
+
 class NodeRole(StrEnum):
     API = "api"
     WORKER = "worker"
@@ -56,7 +59,8 @@ async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
     for task in tasks:
         if task.get_name() != NodeRole.API:  # uvicorn ends by itself, after its last answers
             task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    # A segment that keeps trying to reach a lost database must not hold the process: it repeats elsewhere.
+    await asyncio.wait(tasks, timeout=WIND_DOWN_SECONDS)
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:

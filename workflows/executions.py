@@ -79,10 +79,8 @@ class ExecutionWorkflow:
         if ending.status is ExecutionStatus.CANCELLED:
             raise CancelledError("Cancelled on request")
         if ending.status is ExecutionStatus.FAILED:
-            error = ending.error or {}
-            raise ApplicationError(
-                error.get("title", "Failed"), error, type=error.get("type"), non_retryable=True
-            )
+            fault = Fault.from_json(ending.error or {})
+            raise ApplicationError(fault.title, fault.as_json(), type=fault.type, non_retryable=True)
 
     @workflow.signal(name=contract.DECIDE)
     def decide(self, decision: dict[str, Any]) -> None:
@@ -209,8 +207,7 @@ class ExecutionWorkflow:
                 command=None if command is None else command_as_json(command),
                 records=self._flush(),
             ),
-            activity_id=None if command is None else command.occurrence,
-            **contract.SEGMENT,
+            **contract.segment_config("continue" if command is None else command.occurrence),
         )
 
     async def _perform(self, command: CallAction) -> Event:
@@ -226,8 +223,7 @@ class ExecutionWorkflow:
                     records=self._flush(),
                 ),
                 result_type=Performed,
-                activity_id=command.occurrence,
-                **contract.perform_config(timedelta(milliseconds=command.timeout_ms)),
+                **contract.perform_config(command.occurrence, timedelta(milliseconds=command.timeout_ms)),
             )
         except ActivityError as error:
             if isinstance(error.cause, CancelledError):
@@ -274,8 +270,7 @@ class ExecutionWorkflow:
                 waiting.arguments,
                 self._flush(),
             ),
-            activity_id=waiting.occurrence,
-            **contract.RECORD,
+            **contract.record_config(waiting.occurrence),
         )
 
     async def _finish(self, finish: Finish) -> None:
@@ -284,8 +279,7 @@ class ExecutionWorkflow:
         committing = workflow.start_local_activity(
             contract.finish_execution,
             Ending(finish.status, finish.output, finish.error, self._flush()),
-            activity_id="finish",
-            **contract.RECORD,
+            **contract.record_config("finish"),
         )
         while not committing.done():
             try:
@@ -362,7 +356,7 @@ class ExecutionWorkflow:
         """Write records on their own when there are more than may ride along with the next activity."""
         while self.start.mirror and len(self.records) > ride:
             await workflow.execute_local_activity(
-                contract.record_steps, self._flush(), activity_id="record", **contract.RECORD
+                contract.record_steps, self._flush(), **contract.record_config("record")
             )
 
 

@@ -98,9 +98,9 @@ class StepRecord:
     status: StepStatus
     started: int
     completed: int | None = None
-    input: Json = None
-    output: Json = None
-    error: dict[str, Json] | None = None
+    input: Any = None
+    output: Any = None
+    error: dict[str, Any] | None = None
 
 
 _COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, Yield, Finish)}

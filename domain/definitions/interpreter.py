@@ -37,7 +37,7 @@ from domain.definitions.expressions import (
     Meter,
 )
 from domain.definitions.faults import Fault
-from domain.definitions.program import ENGINE, Block, Call, Do, For, Program, Set, Step, Switch, Wait
+from domain.definitions.program import ENGINE, ROOT, Block, Call, Do, For, Program, Set, Step, Switch, Wait
 from domain.definitions.shaping import Shaped, checked, evaluate, refuse_problems, shape
 from domain.definitions.state import Frame, State, Todo
 from domain.definitions.values import measure
@@ -173,7 +173,7 @@ class _Walk:
         value = raw if flow.input_from is None else evaluate(flow.input_from, raw, scope, self.meter)
 
         def commit() -> None:
-            root = self.state.add_frame(parent=None, kind="block", pointer=Program.ROOT, value=value)
+            root = self.state.add_frame(parent=None, kind="block", pointer=ROOT, value=value)
             self.state.todo.append(Todo("enter", root.id))
 
         return commit

@@ -20,6 +20,8 @@ from domain.definitions.expressions import (
 )
 from domain.definitions.schemas import Schema, compile_schema
 
+#: Where the first block of every document stands.
+ROOT: Final = "/do"
 #: The semantics a new execution is started with; fixed in its state for life.
 ENGINE: Final = 1
 
@@ -127,8 +129,6 @@ class Program:
     #: Steps whose latest output some expression reads through `$steps`; only these are kept.
     remembered: frozenset[str]
 
-    ROOT: Final = "/do"
-
 
 class Programs:
     """Programs by the hash of their compiled form; bounded, so that many tenants cannot fill the memory."""
@@ -160,7 +160,7 @@ def load_program(compiled: Mapping[str, Any]) -> Program:
     """Compile what publishing stored; it was validated then, so an error here is a fault of ours."""
     document = compiled["document"]
     loader = _Loader({name: _pinned(call) for name, call in compiled["calls"].items()})
-    loader.block(Program.ROOT, document["do"])
+    loader.block(ROOT, document["do"])
     return Program(
         flow=_flow(document),
         document=document,

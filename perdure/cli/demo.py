@@ -26,6 +26,11 @@ SAMPLE = {
     "documents": ["Certificate of incorporation", "Proof of address", "Last tax return"],
 }
 ADMINISTRATOR = "ada@harbour-lane.example"
+SCOPES = [
+    *("workflows:read", "workflows:write", "workflows:publish"),
+    *("executions:read", "executions:start", "executions:cancel"),
+    *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
+]
 PATIENCE_SECONDS = 60.0
 
 
@@ -93,8 +98,8 @@ async def _account(stack: Stack, http: httpx2.AsyncClient) -> Account:
         },
     )
     bearer = {"Authorization": f"Bearer {registered['access_token']}"}
-    key = await _post(http, "/v1/me/api-keys", {"name": "demo"}, bearer)
-    account = Account(ADMINISTRATOR, password, registered["organization_id"], key["key"])
+    key = await _post(http, "/v1/me/api-keys", {"name": "demo", "scopes": SCOPES}, bearer)
+    account = Account(ADMINISTRATOR, password, registered["organization"]["id"], key["key"])
     account.write(path)
     return account
 

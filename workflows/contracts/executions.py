@@ -20,26 +20,35 @@ _UNTIL_IT_WORKS = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5), maximum_attempts=0
 )
 
-SEGMENT: Final = LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=120),
-    retry_policy=_UNTIL_IT_WORKS,
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
 
-#: Short transactions of the mirror.
-RECORD: Final = LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=30),
-    retry_policy=_UNTIL_IT_WORKS,
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
+def segment_config(name: str) -> LocalActivityConfig:
+    """A segment ends by itself after about a second, unless a single step computes for longer."""
+    return _local(name, timedelta(seconds=120))
+
+
+def record_config(name: str) -> LocalActivityConfig:
+    """Short transactions of the mirror."""
+    return _local(name, timedelta(seconds=30))
+
+
+def _local(name: str, timeout: timedelta) -> LocalActivityConfig:
+    """`name` becomes the activity id, by which operators read an execution in the Temporal UI."""
+    return LocalActivityConfig(
+        activity_id=name,
+        start_to_close_timeout=timeout,
+        retry_policy=_UNTIL_IT_WORKS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
 
 #: Added to an action's own timeout for its two transactions.
 MARGIN: Final = timedelta(seconds=20)
 
 
-def perform_config(timeout: timedelta) -> ActivityConfig:
+def perform_config(name: str, timeout: timedelta) -> ActivityConfig:
     """An action runs under its own timeout; the heartbeat notices a lost worker long before that."""
     return ActivityConfig(
+        activity_id=name,
         task_queue=ACTIVITY_QUEUE,
         start_to_close_timeout=timeout + MARGIN,
         heartbeat_timeout=timedelta(seconds=10),

@@ -1,0 +1,125 @@
+"""Executions end to end: the outcome, the mirror beside it, and what it costs in Temporal's history."""
+
+import asyncio
+import time
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+
+from tests.workflows.conftest import Engine
+
+TEMPLATES = [
+    {f"line {number}": {"call": "data.template", "with": {"text": "{{ n }}", "values": {"n": number}}}}
+    for number in range(1, 6)
+]
+
+
+async def test_steps_run_and_the_row_tells_their_outcome(engine: Engine) -> None:
+    row = await engine.run(
+        [
+            {"double": {"set": {"n": "${ .n * 2 }"}}},
+            {"say": {"call": "data.template", "with": {"text": "{{ n }} it is", "values": {"n": "${ .n }"}}}},
+        ],
+        {"n": 21},
+    )
+    assert row["status"] == "completed", dict(row)
+    assert row["output"] == {"text": "42 it is"}
+    assert row["progress"] == 100
+    assert row["started_at"] is not None and row["completed_at"] >= row["started_at"]
+    steps = await engine.steps(str(row["id"]))
+    assert [(step["name"], step["status"]) for step in steps] == [("double", "completed"), ("say", "completed")]
+    assert steps[1]["action"] == "data.template"
+    assert steps[1]["output"] == {"text": "42 it is"}
+    description = await engine.described(str(row["id"]))
+    assert description.status is WorkflowExecutionStatus.COMPLETED
+
+
+async def test_a_fault_fails_the_row_and_the_execution_alike(engine: Engine) -> None:
+    row = await engine.run([{"break it": {"set": {"n": "${ .name + 1 }"}}}], {"name": "a"})
+    assert row["status"] == "failed"
+    assert row["error"]["instance"] == "/do/0/break it"
+    assert "/do/0/break it" in row["error_message"]
+    steps = await engine.steps(str(row["id"]))
+    assert [step["status"] for step in steps] == ["failed"]
+    description = await engine.described(str(row["id"]))
+    assert description.status is WorkflowExecutionStatus.FAILED
+
+
+async def test_five_steps_cost_one_segment_and_one_event_for_the_mirror(engine: Engine) -> None:
+    row = await engine.run(TEMPLATES)
+    assert row["status"] == "completed"
+    events = await engine.events(str(row["id"]))
+    assert events.count("marker_recorded") == 2, events
+    assert events.count("activity_task_scheduled") == 0
+
+
+async def test_while_an_execution_waits_its_row_names_the_step(engine: Engine) -> None:
+    workflow_id = await engine.publish([{"pause a while": {"wait": {"seconds": 2}}}])
+    began = time.monotonic()
+    started = await engine.start(workflow_id)
+    row = await engine.waiting(started["id"])
+    assert time.monotonic() - began < 1.5
+    assert row["waiting_on"]["step"] == "pause a while"
+    assert row["waiting_on"]["kind"] == "timer"
+    assert (await engine.ended(started["id"]))["status"] == "completed"
+
+
+async def test_a_person_decides_and_the_execution_goes_on(engine: Engine) -> None:
+    workflow_id = await engine.publish(
+        [
+            {"ask": {"call": "approve", "with": {"title": "Go on with ${ .name }?"}}},
+            {"report": {"set": {"by": "${ .decided_by }", "yes": "${ .approved }"}}},
+        ]
+    )
+    started = await engine.start(workflow_id, {"name": "this"})
+    row = await engine.waiting(started["id"])
+    assert row["waiting_on"]["title"] == "Go on with this?"
+    task_id = row["waiting_on"]["task_id"]
+    await engine.post(f"/v1/tasks/{task_id}/decision", {"outcome": "approved"})
+    row = await engine.ended(started["id"])
+    assert row["status"] == "completed", dict(row)
+    assert row["output"]["yes"] is True
+
+
+async def test_cancelling_a_waiting_execution_cancels_it_everywhere(engine: Engine) -> None:
+    workflow_id = await engine.publish([{"ask": {"call": "approve", "with": {"title": "Go on?"}}}])
+    started = await engine.start(workflow_id)
+    row = await engine.waiting(started["id"])
+    await engine.post(f"/v1/executions/{started['id']}/cancel", {"reason": "not needed"})
+    row = await engine.ended(started["id"])
+    assert row["status"] == "cancelled"
+    assert (await engine.described(started["id"])).status is WorkflowExecutionStatus.CANCELED
+    tasks = (await engine.get(f"/v1/tasks?execution={started['id']}"))["items"]
+    assert [task["status"] for task in tasks] == ["cancelled"]
+    steps = await engine.steps(started["id"])
+    assert [step["status"] for step in steps] == ["cancelled"]
+
+
+async def test_a_loop_runs_its_steps_in_one_segment(engine: Engine) -> None:
+    body: list[dict[str, Any]] = [
+        {"greet": {"call": "data.template", "with": {"text": "{{ n }}", "values": {"n": "${ $item }"}}}}
+    ]
+    row = await engine.run([{"each": {"for": {"in": ".names"}, "do": body}}], {"names": ["a", "b", "c"]})
+    assert row["status"] == "completed", dict(row)
+    assert row["output"] == {"text": "c"}
+    steps = await engine.steps(str(row["id"]))
+    assert [step["occurrence"] for step in steps][1:] == [f"/do/0/each/do/0/greet#{n}" for n in (1, 2, 3)]
+    events = await engine.events(str(row["id"]))
+    assert events.count("marker_recorded") == 2
+
+
+async def test_eighty_costly_expressions_complete(engine: Engine) -> None:
+    """Each takes 50–100 ms: together four times what one activation may compute."""
+    costly = "${ [range(9000)] | map(. * 2) | add }"
+    do = [{f"compute {n}": {"set": {"sum": costly}}} for n in range(40)]
+    do.append({"and forty at once": {"set": {f"sum {n}": costly for n in range(40)}}})
+    row = await engine.ended((await engine.start(await engine.publish(do)))["id"], seconds=90)
+    assert row["status"] == "completed", dict(row)
+    assert row["output"]["sum 0"] == 80991000
+
+
+async def test_many_executions_at_once_all_end(engine: Engine) -> None:
+    workflow_id = await engine.publish(TEMPLATES)
+    started = await asyncio.gather(*(engine.start(workflow_id) for _ in range(30)))
+    rows = await asyncio.gather(*(engine.ended(execution["id"]) for execution in started))
+    assert {row["status"] for row in rows} == {"completed"}
