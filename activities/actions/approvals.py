@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from domain.definitions.schemas import compile_schema
+from domain.definitions.schemas import SchemaRefused, compile_schema
 from pydantic import AfterValidator, Field, JsonValue
 
 from activities.actions.context import ActionContext
@@ -13,7 +13,6 @@ from activities.actions.declaration import Arguments, Result, action
 from domain.actions import Effect, Lane
 from domain.definitions import durations
 from domain.email import Mailbox
-from domain.errors import Invalid
 from domain.executions import TaskOutcome
 
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,63}")
@@ -31,11 +30,8 @@ def _assignee(text: str) -> str:
 def _form(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         compile_schema(schema)
-    except Invalid as refusal:
-        reasons = [f"{problem.pointer} {problem.message}" for problem in refusal.problems[:3]]
-        raise ValueError(
-            "the form is not a usable JSON Schema: " + "; ".join(reasons or [refusal.message])
-        ) from None
+    except SchemaRefused as refusal:
+        raise ValueError(f"the form is not a usable JSON Schema: {refusal}") from None
     return schema
 
 

@@ -10,7 +10,8 @@ from pydantic import Field, JsonValue, StrictBool, model_validator
 
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Arguments, action
-from activities.gateways.http_client import HttpRequest, HttpResponse, NotSent
+from activities.gateways.addresses import NotSent
+from activities.gateways.http_client import HttpRequest, HttpResponse
 from domain.actions import Effect, Lane
 from domain.definitions.faults import Fault
 from domain.definitions.values import MAX_BYTES

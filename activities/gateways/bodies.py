@@ -45,15 +45,12 @@ def _inflate(inflate: "zlib._Decompress", chunk: bytes, body: bytearray, limit: 
     if inflate.eof:
         raise _broken("its compressed body goes on after its end")
     try:
-        while not inflate.eof:
-            piece = inflate.decompress(chunk, _PIECE)
-            body += piece
+        while chunk and not inflate.eof:
+            # What zlib still holds when all input is taken comes with the trailer, a later input.
+            body += inflate.decompress(chunk, _PIECE)
             if len(body) > limit:
                 raise _too_large(limit)
             chunk = inflate.unconsumed_tail
-            # A full piece may leave output inside zlib although all input is taken.
-            if not chunk and len(piece) < _PIECE:
-                return
     except zlib.error:
         raise _broken("its compressed body is damaged") from None
 
