@@ -262,6 +262,15 @@ def test_what_is_not_there_yet_differs_from_what_is_refused(
         ("{call: text.join, with: {parts: []}}", {("/with/parts", "bad_argument")}),
         ("{call: http, with: {method: get, endpoint: 3}}", {("/with/endpoint", "wrong_argument_type")}),
         ("{call: http, with: {method: get, endpoint: {uri: '${ .x }'}}}", set()),
+        ("{call: http, with: {method: get, endpoint: '${ .x }'}}", set()),
+        (
+            "{call: http, with: {method: get, endpoint: {uri: 3}}}",
+            {("/with/endpoint/uri", "wrong_argument_type")},
+        ),
+        (
+            "{call: http, with: {method: get, endpoint: {url: '${ .x }'}}}",
+            {("/with/endpoint", "missing_argument"), ("/with/endpoint/url", "unknown_argument")},
+        ),
         ("{call: http, with: {method: get, endpoint: '{base}/x'}}", set()),
         ("{call: http, with: {method: get, endpoint: 'ftp://x'}}", {("/with/endpoint", "bad_address")}),
         (
@@ -459,6 +468,11 @@ def timed(definition: Any, **parts: Any) -> list[Problem]:
     return result
 
 
+SCHEMA = {
+    "schema": {"document": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"enum": [1]}}}}
+}
+
+
 def deep(depth: int) -> Any:
     value: Any = {}
     for _ in range(depth):
@@ -489,9 +503,25 @@ def deep(depth: int) -> Any:
         {"do": [{"a": {"set": {"x": float("nan")}}}]},
         {"do": [{"a": {"set": {"x": object()}}}]},
         {"do": [{"a": {"set": {"x": 10**400}}}]},
+        {
+            "do": [
+                {f"s{i}": {"set": {"x": 1}, **{part: SCHEMA for part in ("input", "output")}}}
+                for i in range(500)
+            ]
+        },
+        {
+            "do": [
+                {
+                    "a": {
+                        "set": {"x": 1},
+                        "input": {"schema": {"document": {"anyOf": [{"type": "x"}] * 9_000}}},
+                    }
+                }
+            ]
+        },
         {"do": [{"a": {"switch": [{f"c{i}": {"when": ".", "then": "a"}} for i in range(5_000)]}}]},
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_hostile_documents_end_soon_with_few_problems(definition: Any) -> None:
     result = timed(definition)

@@ -11,26 +11,20 @@ from domain.actions import ActionSpec, Effect
 from domain.definitions import durations
 from domain.definitions.model import REFUSED_FILE
 from domain.definitions.pointers import join
+from domain.definitions.schema_problems import sentence
 from domain.definitions.validation.calls import Resolved
+from domain.definitions.validation.certainty import (
+    is_certain,
+    is_open,
+    leaves,
+    path_of,
+    value_at,
+    wanted_types,
+)
 from domain.definitions.validation.data import check_schema
 from domain.definitions.validation.report import Report, kind, shown
 from domain.definitions.values import canonical, quote
 
-# Judged by looking at a value as a whole, so an expression anywhere inside leaves the answer open.
-_WHOLE = frozenset(
-    {
-        "anyOf",
-        "oneOf",
-        "not",
-        "allOf",
-        "if",
-        "contains",
-        "const",
-        "enum",
-        "uniqueItems",
-        "unevaluatedProperties",
-    }
-)
 _EXTRA = frozenset({"additionalProperties", "unevaluatedProperties"})
 _WORDS = {
     "string": "a text",
@@ -51,22 +45,18 @@ def check_arguments(
     """
     spec = resolved.spec
     merged = {**resolved.arguments, **given}
-    for error in _validator(spec).iter_errors(merged):
-        path = [part for part in error.instance_path if isinstance(part, str | int)]
-        if path and path[0] not in given:
-            continue
-        value = _at(merged, path)
-        rule = error.kind.name
-        if is_open(value) if rule in _WHOLE or not isinstance(value, dict | list) else False:
-            continue
-        if rule == "required" and not path and not complete:
-            continue
-        if rule in _EXTRA:
-            # What the configuration gives too much was told there.
-            unexpected = [name for name in error.kind.unexpected if path or name in given]
-            _tell_unknown(report, join(pointer, *path), unexpected, spec, top=not path)
-        else:
-            _tell(report, join(pointer, *path), error, value, spec)
+    for whole in _validator(spec).iter_errors(merged):
+        for error in leaves(whole) if is_certain(whole, merged) else ():
+            path = path_of(error)
+            if (path and path[0] not in given) or not is_certain(error, merged):
+                continue
+            rule = error.kind.name
+            if rule in _EXTRA:
+                # What the configuration gives too much was told there.
+                unexpected = [name for name in error.kind.unexpected if path or name in given]
+                _tell_unknown(report, join(pointer, *path), unexpected, spec, top=not path)
+            elif path or complete or rule != "required":
+                _tell(report, join(pointer, *path), error, value_at(merged, path), spec)
     _check_formats(report, pointer, given, spec)
     _check_addresses(report, pointer, given, spec)
 
@@ -88,21 +78,6 @@ def check_repeatable(report: Report, pointer: str, given: Mapping[str, Any], res
     )
 
 
-def is_open(value: Any) -> bool:
-    """Whether an expression stands anywhere in a value."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            if "${" in item:
-                return True
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-    return False
-
-
 def _tell_unknown(report: Report, pointer: str, names: list[str], spec: ActionSpec, *, top: bool) -> None:
     known = sorted(_properties(spec)) if top else []
     for name in names:
@@ -118,7 +93,7 @@ def _tell(report: Report, pointer: str, error: Any, value: Any, spec: ActionSpec
         name = error.kind.property
         message = f"`{spec.name}` needs `{name}` here."
         report.add(pointer, "missing_argument", message, f"Add `{name}`, for example as an expression.")
-    elif wanted := _types(error, rule):
+    elif wanted := wanted_types(error, rule):
         told = " or ".join(_WORDS.get(each, each) for each in wanted)
         message = f"`{spec.name}` takes {told} here, not {kind(value)}."
         report.add(pointer, "wrong_argument_type", message, "Write the value or one expression `${ … }`.")
@@ -131,22 +106,7 @@ def _tell(report: Report, pointer: str, error: Any, value: Any, spec: ActionSpec
         )
         report.add(pointer, "bad_argument", f"`{spec.name}` takes one of {', '.join(options)} here.", hint)
     else:
-        report.add(pointer, "bad_argument", f"`{spec.name}` cannot take this: {shown(error.message)}.")
-
-
-def _types(error: Any, rule: str) -> list[str]:
-    """The types a value may have, when its type is what is wrong."""
-    if rule == "type":
-        return list(error.kind.types)
-    if rule not in ("anyOf", "oneOf"):
-        return []
-    wanted: list[str] = []
-    for branch in error.kind.context:
-        at_this_place = [inner for inner in branch if len(inner.instance_path) <= len(error.instance_path)]
-        if not any(inner.kind.name == "type" for inner in at_this_place):
-            return []
-        wanted.extend(t for inner in at_this_place if inner.kind.name == "type" for t in inner.kind.types)
-    return wanted
+        report.add(pointer, "bad_argument", f"`{spec.name}` cannot take this: {sentence(error)[:200]}.")
 
 
 def _check_formats(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
@@ -199,10 +159,4 @@ def _validator(spec: ActionSpec) -> Any:
 @lru_cache(maxsize=256)
 def _compiled(name: str, version: str, schema: bytes) -> Any:
     # Schemas of actions come from developers, not from tenants: they need no guard against hostile ones.
-    return jsonschema_rs.validator_for(schema.decode())
-
-
-def _at(value: Any, path: list[str | int]) -> Any:
-    for part in path:
-        value = value[part]
-    return value
+    return jsonschema_rs.validator_for(schema.decode(), mask="the value")

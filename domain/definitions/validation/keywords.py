@@ -10,8 +10,9 @@ from domain.definitions import durations
 from domain.definitions.expressions import is_expression
 from domain.definitions.model import REFUSED_PROCESSES, RESERVED_VARIABLES
 from domain.definitions.pointers import join
-from domain.definitions.validation.arguments import check_arguments, check_repeatable, is_open
+from domain.definitions.validation.arguments import check_arguments, check_repeatable
 from domain.definitions.validation.calls import Calls
+from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
 from domain.definitions.validation.flow import check_cases, check_then
 from domain.definitions.validation.report import Report, kind, shown
