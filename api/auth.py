@@ -88,7 +88,7 @@ def require(*permissions: Permission | str) -> Callable[..., Coroutine[Any, Any,
     return allowed
 
 
-def require_person(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+async def require_person(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
     """A dependency for what only a signed-in person may do, never a key: their sessions and keys."""
     if caller.actor != "user":
         raise Forbidden("An API key cannot do this; sign in as a person.")

@@ -50,9 +50,10 @@ class Collaborators:
     clock: Callable[[], datetime]
 
 
-def collaborators(request: Request) -> Collaborators:
+async def collaborators(request: Request) -> Collaborators:
     found: Collaborators = request.app.state.collaborators
     return found
 
 
+# Dependencies are coroutines throughout the API: FastAPI sends a plain function to a thread, which costs more than it.
 Parts = Annotated[Collaborators, Depends(collaborators)]

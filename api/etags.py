@@ -12,7 +12,7 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def expected_revision(
+async def expected_revision(
     if_match: Annotated[
         str | None, Header(description='The ETag you last read, for example "3".', max_length=200)
     ] = None,

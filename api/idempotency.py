@@ -88,7 +88,7 @@ class Once:
         return digest.hexdigest()
 
 
-def _once(
+async def _once(
     request: Request,
     parts: Parts,
     idempotency_key: Annotated[

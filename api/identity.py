@@ -26,11 +26,11 @@ Password = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra
 LONGEST_KEY = timedelta(days=366)
 
 
-def sign_in(request: Request) -> SignIn:
+async def sign_in(request: Request) -> SignIn:
     return cast(SignIn, request.app.state.sign_in)
 
 
-def device(request: Request) -> Device:
+async def device(request: Request) -> Device:
     agent = request.headers.get("user-agent")
     return Device(request.client.host if request.client else "unknown", agent[:300] if agent else None)
 

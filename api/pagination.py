@@ -76,7 +76,7 @@ def _malformed() -> Invalid:
     return Invalid(problems=[Problem("query/cursor", message, mend)])
 
 
-def _paging(
+async def _paging(
     request: Request,
     parts: Parts,
     limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,28 @@ from db.outbox import IdempotencyKey
 from domain.errors import Conflict, IdempotencyKeyReused
 
 KEPT = timedelta(hours=24)
+
+# Made once: building a statement costs more than sending it, and these run with every keyed request.
+_PLACE = ("organization_id", "scope", "key")
+_COLUMNS = IdempotencyKey.__table__.c
+_AT = [_COLUMNS[name] == bindparam(f"at_{name}", type_=_COLUMNS[name].type) for name in _PLACE]
+_FRESH = insert(IdempotencyKey).values(
+    {
+        name: bindparam(name)
+        for name in (*_PLACE, "request_sha256", "response_status", "response_body", "created_at", "expires_at")
+    }
+)
+_CLAIM = _FRESH.on_conflict_do_update(
+    index_elements=_PLACE,
+    set_={column.name: column for column in _FRESH.excluded if column.name not in _PLACE},
+    where=_COLUMNS.expires_at <= bindparam("created_at"),
+).returning(_COLUMNS.key)
+_FIND = select(_COLUMNS.request_sha256, _COLUMNS.response_status, _COLUMNS.response_body).where(*_AT)
+_KEEP = (
+    update(IdempotencyKey)
+    .where(*_AT)
+    .values(response_status=bindparam("status"), response_body=bindparam("body"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +54,8 @@ class IdempotencyKeys:
     async def claim(self, key: str, request_sha256: str, now: datetime) -> KeptAnswer | None:
         """Takes the key for this transaction, or returns the answer it already has.
 
-        Waits for another transaction holding the same key: it commits and its answer is returned, or it fails and
-        this one takes over. Raises IdempotencyKeyReused for another request under the same key.
+        Waits for another transaction holding the same key: it commits and its answer is returned, or it fails
+        and this one takes over. Raises IdempotencyKeyReused for another request under the same key.
         """
         values = {
             "organization_id": self._organization_id,
@@ -45,18 +67,9 @@ class IdempotencyKeys:
             "created_at": now,
             "expires_at": now + KEPT,
         }
-        fresh = insert(IdempotencyKey).values(values)
-        renewed = {
-            name: fresh.excluded[name] for name in values if name not in ("organization_id", "scope", "key")
-        }
-        statement = fresh.on_conflict_do_update(
-            index_elements=["organization_id", "scope", "key"],
-            set_=renewed,
-            where=IdempotencyKey.expires_at <= now,
-        ).returning(IdempotencyKey.key)
-        if (await self._tx.execute(statement)).scalar_one_or_none() is not None:
+        if (await self._tx.execute(_CLAIM, values)).scalar_one_or_none() is not None:
             return None
-        row = (await self._tx.execute(select(IdempotencyKey.__table__).where(*self._at(key)))).one()
+        row = (await self._tx.execute(_FIND, self._at(key))).one()
         if row.request_sha256 != request_sha256:
             raise IdempotencyKeyReused
         if row.response_status is None:
@@ -65,12 +78,7 @@ class IdempotencyKeys:
 
     async def keep(self, key: str, answer: KeptAnswer) -> None:
         """Stores the answer beside the work."""
-        values = {"response_status": answer.status, "response_body": answer.body}
-        await self._tx.execute(update(IdempotencyKey).where(*self._at(key)).values(values))
+        await self._tx.execute(_KEEP, {**self._at(key), "status": answer.status, "body": answer.body})
 
-    def _at(self, key: str) -> tuple[Any, ...]:
-        return (
-            IdempotencyKey.organization_id == self._organization_id,
-            IdempotencyKey.scope == self._scope,
-            IdempotencyKey.key == key,
-        )
+    def _at(self, key: str) -> dict[str, Any]:
+        return {"at_organization_id": self._organization_id, "at_scope": self._scope, "at_key": key}
