@@ -25,6 +25,7 @@ from domain.definitions.schemas import Schema, compile_schema
 from domain.errors import Conflict, Invalid
 from domain.executions import ExecutionStatus, OutboxKind, TriggerType
 from domain.ids import WorkflowId
+from domain.payloads import misfits
 from domain.permissions import Permission
 
 router = APIRouter(tags=["executions"])
@@ -206,11 +207,11 @@ def _runnable(id: UUID, status: str, current: UUID | None) -> UUID:
 async def _check_input(version: Startable, value: Any) -> None:
     if version.input_schema is None:
         return
-    problems = await asyncio.to_thread(version.input_schema.problems, value)
+    problems = await asyncio.to_thread(misfits, version.input_schema, value, "input")
     if problems:
         raise Invalid(
             f"The input does not fit input.schema of version {version.number}; see `errors` for each place.",
-            problems=[replace(problem, pointer=f"#/input{problem.pointer}") for problem in problems],
+            problems=problems,
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from domain.errors import DomainError, NotFound, Stale
 
 #: The last row of the page before: when it was created, and its id.
 Before: TypeAlias = tuple[datetime, UUID]
+Columns = TypeVarTuple("Columns")
 
 
 def one(result: CursorResult[Any]) -> RowMapping:
@@ -43,11 +44,11 @@ async def many(tx: AsyncConnection, statement: Executable) -> Sequence[RowMappin
 
 
 def newest_first(
-    statement: Select[Any],
+    statement: Select[*Columns],
     created_at: InstrumentedAttribute[datetime],
     id: InstrumentedAttribute[UUID],
     before: Before | None,
-) -> Select[Any]:
+) -> Select[*Columns]:
     """Order by creation, newest first, and begin after the row `before`."""
     ordered = statement.order_by(created_at.desc(), id.desc())
     return ordered if before is None else ordered.where(tuple_(created_at, id) < before)

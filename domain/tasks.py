@@ -1,14 +1,15 @@
 """Deciding a task: who may, with what, and what the waiting execution is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.definitions.schemas import compile_schema
+from domain.definitions.schemas import SchemaRefused, compile_schema
 from domain.errors import Conflict, Forbidden, Invalid
 from domain.executions import TaskOutcome, TaskStatus
+from domain.payloads import misfits
 
 
 class TaskClosed(Conflict):
@@ -66,11 +67,18 @@ def require_form(form: Mapping[str, Any] | None, decision: Decision) -> None:
     """A rejection may leave the form empty; what is filled in has to fit in any case."""
     if form is None or (decision.outcome is TaskOutcome.REJECTED and decision.data is None):
         return
-    problems = compile_schema(form).problems(decision.data if decision.data is not None else {})
+    try:
+        schema = compile_schema(dict(form))
+    except SchemaRefused as refusal:
+        raise Conflict(
+            f"The form of this task cannot be used ({refusal}), so it can only be rejected without data; "
+            "then mend the definition."
+        ) from None
+    problems = misfits(schema, decision.data if decision.data is not None else {}, "data")
     if problems:
         raise Invalid(
             "What was filled in does not fit the form of this task.",
-            problems=[replace(problem, pointer=f"#/data{problem.pointer}") for problem in problems],
+            problems=problems,
         )
 
 
