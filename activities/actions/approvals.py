@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from domain.definitions.schemas import SchemaRefused, compile_schema
 from pydantic import AfterValidator, Field, JsonValue
 
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Arguments, Result, action
 from domain.actions import Effect, Lane
 from domain.definitions import durations
+from domain.definitions.schemas import SchemaRefused, compile_schema
 from domain.email import Mailbox
 from domain.executions import TaskOutcome
 

@@ -171,18 +171,19 @@ def _checked(request: HttpRequest) -> HttpRequest:
 
 
 def _parse(text: str) -> httpx2.URL:
+    """Read an endpoint; refusals never repeat it, its query may hold a secret."""
     if len(text) > MAX_URL:
         raise _invalid(f"the URL is longer than {MAX_URL} characters")
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise _invalid(f"{text[:120]!r} is not a URL: {error}") from None
+        raise _invalid(f"the endpoint is not a URL: {error}") from None
     if url.scheme not in ("http", "https"):
-        raise _invalid(f"{text[:120]!r} does not begin with http:// or https://")
+        raise _invalid("the URL does not begin with http:// or https://")
     if url.userinfo:
         raise _invalid("the URL holds a user name or password; use `authentication` of the endpoint instead")
     if not _HOST.fullmatch(_host(url)) or (url.port is not None and not 0 < url.port < 65_536):
-        raise _invalid(f"{text[:120]!r} does not name a host and port")
+        raise _invalid("the URL does not name a host, or its port is not between 1 and 65535")
     return url.copy_with(fragment=None)
 
 

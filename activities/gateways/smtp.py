@@ -1,6 +1,8 @@
 """The mail system over SMTP: one connection per message, its answers sorted into permanent and temporary."""
 
+import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -71,14 +73,20 @@ class SmtpMailer:
         )
         recipients = mail.recipients
         try:
-            async with client:
+            async with asyncio.timeout(self._timeout):
+                await client.connect()
                 refusals, _ = await client.send_message(
                     compose(mail), sender=mail.sender.address, recipients=list(recipients)
                 )
+            # The server has taken the message over: a goodbye that fails changes nothing.
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=1)
         except aiosmtplib.SMTPException as error:
             raise _fault(error) from None
-        except (OSError, ssl.SSLError):
-            raise _temporary("the mail server could not be reached") from None
+        except OSError:
+            raise _temporary("the mail server could not be reached or did not answer in time") from None
+        finally:
+            client.close()
         refused = tuple(
             Rejection(address, answer.code, _short(answer.message)) for address, answer in refusals.items()
         )

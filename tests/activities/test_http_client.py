@@ -516,3 +516,10 @@ async def test_https_never_falls_back_to_http(
     )
     assert "from https to an unprotected address" in (refusal.detail or "")
     assert plain.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://ann:s3cret@x/?k=s3cret", "http://s3cret:s3cret@x/", "http://a b/?k=s3cret"]
+)
+async def test_a_refused_url_is_not_repeated(url: str) -> None:
+    assert "s3cret" not in str(await fault(url, AddressPolicy.public()))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from activities.gateways.smtp import SmtpMailer, SmtpServer
+from activities.gateways.smtp import NoMailer, SmtpMailer, SmtpServer
 from domain.definitions.faults import Fault
 from domain.email import Mail, Mailbox, Rejection, message_id
 
@@ -160,6 +160,38 @@ async def test_a_silent_server_is_temporary_and_bounded() -> None:
     assert caught.value.status == 503
 
 
+async def test_the_whole_conversation_has_one_time_limit(sink: Sink) -> None:
+    class Slow(SMTP):
+        async def push(self, status: Any) -> None:
+            await asyncio.sleep(0.15)
+            await super().push(status)
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Slow(sink, loop=loop), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        started = loop.time()
+        with pytest.raises(Fault, match="in time") as caught:
+            await mailer(f"127.0.0.1:{port}", timeout=0.4).send(MAIL)
+        assert loop.time() - started < 1
+    assert (caught.value.status, caught.value.transient) == (503, True)
+
+
+async def test_a_goodbye_without_answer_does_not_undo_the_message(sink: Sink) -> None:
+    class Rude(SMTP):
+        async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802 (a name aiosmtpd looks up)
+            assert self.transport is not None
+            self.transport.abort()
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Rude(sink, loop=loop), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        delivery = await mailer(f"127.0.0.1:{port}").send(MAIL)
+    assert delivery.accepted == MAIL.recipients
+    assert len(sink.envelopes) == 1
+
+
 async def test_required_encryption_is_never_given_up(sink: Sink, server: str) -> None:
     with pytest.raises(Fault) as caught:
         await mailer(f"{server}?starttls=true").send(MAIL)
@@ -201,3 +233,9 @@ def test_a_wrong_url_says_how_to_write_it_without_its_password(url: str) -> None
     with pytest.raises(ValueError, match="SMTP URL") as caught:
         SmtpServer.parse(url)
     assert "hidden" not in str(caught.value)
+
+
+async def test_a_platform_without_mail_server_says_what_its_operator_sets() -> None:
+    with pytest.raises(Fault, match="PERDURE_SMTP_URL"):
+        await NoMailer().send(MAIL)
+    assert Mailbox.parse(NoMailer.sender).domain == "perdure.invalid"
