@@ -134,7 +134,7 @@ def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
     with contextlib.suppress(Unreadable):
         load(text)
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 8
 
 
 @settings(deadline=None)

@@ -147,7 +147,7 @@ def test_every_name_becomes_a_dns_label(name: str) -> None:
     assert re.fullmatch("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", dns_label(name, "workflow"))
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PLACES), JSON | st.dictionaries(st.sampled_from(WORDS), JSON, max_size=3))
 def test_what_is_published_can_be_run(place: tuple[Any, ...], new: Any) -> None:
     try:
@@ -158,7 +158,7 @@ def test_what_is_published_can_be_run(place: tuple[Any, ...], new: Any) -> None:
 
 
 @pytest.mark.skipif(not SCHEMA.is_file(), reason="the JSON Schema of the DSL is not beside the project")
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PLACES), JSON | st.dictionaries(st.sampled_from(WORDS), JSON, max_size=3))
 def test_what_is_published_satisfies_the_schema_of_the_dsl(place: tuple[Any, ...], new: Any) -> None:
     try:

@@ -503,12 +503,7 @@ def deep(depth: int) -> Any:
         {"do": [{"a": {"set": {"x": float("nan")}}}]},
         {"do": [{"a": {"set": {"x": object()}}}]},
         {"do": [{"a": {"set": {"x": 10**400}}}]},
-        {
-            "do": [
-                {f"s{i}": {"set": {"x": 1}, **{part: SCHEMA for part in ("input", "output")}}}
-                for i in range(500)
-            ]
-        },
+        {"do": [{f"s{i}": {"set": {"x": 1}, "input": SCHEMA, "output": SCHEMA}} for i in range(500)]},
         {
             "do": [
                 {

@@ -94,7 +94,8 @@ def _tell(report: Report, pointer: str, error: Any, value: Any, spec: ActionSpec
         message = f"`{spec.name}` needs `{name}` here."
         report.add(pointer, "missing_argument", message, f"Add `{name}`, for example as an expression.")
     elif wanted := wanted_types(error, rule):
-        told = " or ".join(_WORDS.get(each, each) for each in wanted)
+        words = [_WORDS.get(each, each) for each in dict.fromkeys(wanted)]
+        told = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
         message = f"`{spec.name}` takes {told} here, not {kind(value)}."
         report.add(pointer, "wrong_argument_type", message, "Write the value or one expression `${ … }`.")
     elif rule == "enum":
