@@ -338,7 +338,7 @@ def test_secrets_are_not_there_yet_and_errors_never() -> None:
 
 def test_steps_read_by_name_must_exist_and_be_clear() -> None:
     def about(expression: str, text: str = "{get: {set: {x: 1}}}, {get-pet: {set: {x: 1}}}") -> list[Problem]:
-        return problems({"do": [*documents.load(f"[{text}]").value, {"last": {"set": expression}}]})
+        return problems({"do": [*steps(f"[{text}]")["do"], {"last": {"set": expression}}]})
 
     assert about("$steps.get.x") == []
     assert about('$steps["get-pet"].x') == []
@@ -583,7 +583,7 @@ def test_the_conformance_kit_is_sound_but_for_what_is_not_there_yet() -> None:
 def test_a_hundred_steps_are_validated_quickly() -> None:
     """The target is 20 ms warm on a quiet machine; the bound leaves room for a busy one."""
     base: Any = documents.load(SOUND).value
-    definition = {"do": []}
+    definition: Any = {"do": []}
     for copy_number in range(12):
         for entry in base:
             [(name, body)] = entry.items()
