@@ -13,7 +13,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from workers.urls import sqlalchemy_url
 
@@ -47,11 +46,6 @@ def sql(revision: str = "head", *, down: bool = False) -> str:
     else:
         _alone(lambda: command.upgrade(config, revision, sql=True))
     return output.getvalue()
-
-
-def newest() -> str | None:
-    """Return the revision the code expects."""
-    return ScriptDirectory.from_config(configuration("postgresql://offline/offline")).get_current_head()
 
 
 def _alone(work: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from workers.devstack.databases import OWNER
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
 from workers.devstack.stack import DEFAULT_FOLDER, Stack
+from workers.revisions import newest
 
 
 class Direction(StrEnum):
@@ -84,10 +85,10 @@ async def _explain(work: Callable[[str, str], None], url: str, revision: str) ->
 
 
 def _print_sql(revision: str, as_json: bool) -> None:
-    from workers.migrate import newest, sql  # noqa: PLC0415
+    from workers.migrate import sql  # noqa: PLC0415
 
     up = sql(revision)
-    down = sql(newest() or "head" if revision == "head" else revision, down=True)
+    down = sql(revision if revision != "head" else newest() or "head", down=True)
     if as_json:
         emit({"upgrade": up, "downgrade": down})
     else:

@@ -11,6 +11,7 @@ from typing import Literal
 import asyncpg
 import psutil
 
+from workers import revisions
 from workers.devstack import accounts, binaries, control, ports
 from workers.devstack.databases import OWNER
 from workers.devstack.errors import StackError
@@ -142,17 +143,15 @@ async def _database(server: Postgres, data_dir: Path) -> list[Check]:
         return [Check("database", "failed", str(problem), f"Read {data_dir / 'logs' / 'postgres.log'}.")]
     try:
         version = await connection.fetchval("SHOW server_version")
-        table = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
-        present = await connection.fetchval("SELECT max(version_num) FROM alembic_version") if table else None
     finally:
         await connection.close()
-    return [Check("database", "ok", f"PostgreSQL {version}"), _migrations(present)]
+    return [
+        Check("database", "ok", f"PostgreSQL {version}"),
+        _migrations(await revisions.present(server.url(OWNER)), revisions.newest()),
+    ]
 
 
-def _migrations(present: str | None) -> Check:
-    from workers.migrate import newest  # noqa: PLC0415  # Alembic and SQLAlchemy cost a second and 60 MB
-
-    expected = newest()
+def _migrations(present: str | None, expected: str | None) -> Check:
     if present == expected:
         return Check("migrations", "ok", f"at {present}")
     return Check(
