@@ -3,22 +3,21 @@
 import json
 from base64 import b64encode
 from datetime import timedelta
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
-from pydantic import Field, JsonValue, StrictBool, model_validator
+from pydantic import JsonValue
 
 from activities.actions.context import ActionContext
-from activities.actions.declaration import Arguments, action
+from activities.actions.declaration import action
+from activities.actions.http_arguments import Endpoint, HttpCall
 from activities.gateways.addresses import NotSent
-from activities.gateways.http_client import HttpRequest, HttpResponse
+from activities.gateways.http_messages import HttpRequest, HttpResponse
 from domain.actions import Effect, Lane
 from domain.definitions.faults import Fault
 from domain.definitions.values import MAX_BYTES
 from domain.http import (
-    METHODS,
     SAFE_METHODS,
-    basic_credentials,
     effect_of,
     excerpt,
     flatten_query,
@@ -31,69 +30,6 @@ from domain.http import (
 from domain.uris import expand
 
 _FORM = "application/x-www-form-urlencoded"
-Scalar = str | int | float | bool
-
-
-class Basic(Arguments):
-    username: str
-    password: str
-
-
-class Bearer(Arguments):
-    token: str
-
-
-class Authentication(Arguments):
-    """Exactly one of the two."""
-
-    basic: Basic | None = None
-    bearer: Bearer | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Authentication":
-        if (self.basic is None) == (self.bearer is None):
-            raise ValueError("authentication needs either basic or bearer")
-        return self
-
-    def header(self) -> str:
-        if self.basic is not None:
-            return basic_credentials(self.basic.username, self.basic.password)
-        assert self.bearer is not None
-        return f"Bearer {self.bearer.token}"
-
-
-class Endpoint(Arguments):
-    uri: Annotated[str, Field(min_length=1, max_length=8192)]
-    authentication: Authentication | None = None
-
-
-class HttpCall(Arguments):
-    """Arguments of `call: http`; `{name}` in the endpoint takes a top-level field of the step's input."""
-
-    method: Annotated[str, Field(min_length=1, max_length=20, description="GET, POST, … in any case")]
-    endpoint: Annotated[str, Field(min_length=1, max_length=8192)] | Endpoint
-    headers: dict[str, Scalar] = {}
-    query: dict[str, JsonValue] = {}
-    body: JsonValue = None
-    output: Literal["content", "response", "raw"] = "content"
-    redirect: Annotated[
-        StrictBool, Field(description="Follow up to 3 redirects; otherwise 3xx is an error")
-    ] = False
-    idempotent: Annotated[
-        StrictBool,
-        Field(
-            description="The service honours Idempotency-Key, so a write may be repeated after a lost worker"
-        ),
-    ] = False
-    variables: Annotated[
-        dict[str, JsonValue], Field(description="Filled by the engine from the step's input for {name}")
-    ] = {}
-
-    @model_validator(mode="after")
-    def _known_method(self) -> "HttpCall":
-        if self.method.upper() not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}")
-        return self
 
 
 def _effect(arguments: HttpCall) -> Effect:

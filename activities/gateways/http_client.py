@@ -1,23 +1,27 @@
 """The one client for requests that tenants write: it decides where to connect before a byte leaves us."""
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpx2
 
-from activities.gateways.addresses import NotSent, Resolver, pin, refused, system_resolver
+from activities.gateways.addresses import NotSent, Resolver, pin, system_resolver
 from activities.gateways.bodies import read_body
+from activities.gateways.http_messages import (
+    HttpRequest,
+    HttpResponse,
+    checked,
+    defaults,
+    host_of,
+    next_hop,
+    parse,
+)
 from domain.addresses import AddressPolicy
 from domain.definitions.faults import Fault
-from domain.http import METHODS, Headers, after_redirect, check_headers
 
 MAX_REDIRECTS = 3
-MAX_URL = 8_192
-MAX_REQUEST_BODY = 1_048_576
-_HOST = re.compile(r"[0-9a-z_.:\-]{1,255}")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -30,29 +34,6 @@ class Limits:
     body: int = 5 * 1024 * 1024
     header_bytes: int = 65_536
     header_count: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    method: str
-    url: str
-    headers: Headers = ()
-    body: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """The final answer; `url` and `method` are those of the last hop, `body` is decoded."""
-
-    status: int
-    reason: str
-    headers: Headers
-    body: bytes
-    method: str
-    url: str
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key.lower() == name), None)
 
 
 class GuardedHttpClient:
@@ -77,7 +58,7 @@ class GuardedHttpClient:
         """
         try:
             async with asyncio.timeout(self._limits.total):
-                return await self._follow(_checked(request), policy, follow_redirects)
+                return await self._follow(checked(request), policy, follow_redirects)
         except TimeoutError:
             raise Fault(
                 "communication",
@@ -89,17 +70,17 @@ class GuardedHttpClient:
 
     async def _follow(self, request: HttpRequest, policy: AddressPolicy, redirects: bool) -> HttpResponse:
         for _ in range(MAX_REDIRECTS + 1):
-            url = _parse(request.url)
+            url = parse(request.url)
             response = await self._exchange(request, url, policy)
             location = response.header("location")
             if not redirects or response.status not in _REDIRECTS or location is None:
                 return response
-            request = _next_hop(request, url, response.status, location)
+            request = next_hop(request, url, response.status, location)
         raise Fault("communication", 502, "Too many redirects", f"a call may follow at most {MAX_REDIRECTS}")
 
     async def _exchange(self, request: HttpRequest, url: httpx2.URL, policy: AddressPolicy) -> HttpResponse:
         port = url.port or (443 if url.scheme == "https" else 80)
-        for address in await pin(_host(url), port, policy, self._resolver):
+        for address in await pin(host_of(url), port, policy, self._resolver):
             try:
                 return await self._at(address, request, url)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -118,12 +99,12 @@ class GuardedHttpClient:
                 ("Host", url.netloc.decode("ascii")),
                 ("Accept-Encoding", "gzip"),
                 ("Connection", "close"),
-                *_defaults(request.headers),
+                *defaults(request.headers),
                 *request.headers,
             ],
             content=request.body,
             extensions={
-                "sni_hostname": _host(url).rstrip("."),
+                "sni_hostname": host_of(url).rstrip("."),
                 "timeout": {"connect": self._limits.connect, "read": None, "write": None, "pool": None},
             },
         )
@@ -161,57 +142,6 @@ class GuardedHttpClient:
         )
 
 
-def _checked(request: HttpRequest) -> HttpRequest:
-    method = request.method.upper()
-    if method not in METHODS:
-        raise _invalid(f"the method {request.method[:20]!r} is not one of {', '.join(sorted(METHODS))}")
-    if request.body is not None and len(request.body) > MAX_REQUEST_BODY:
-        raise _invalid(f"the request body is larger than the limit of {MAX_REQUEST_BODY} bytes")
-    return replace(request, method=method, headers=check_headers(request.headers))
-
-
-def _parse(text: str) -> httpx2.URL:
-    """Read an endpoint; refusals never repeat it, its query may hold a secret."""
-    if len(text) > MAX_URL:
-        raise _invalid(f"the URL is longer than {MAX_URL} characters")
-    try:
-        url = httpx2.URL(text)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise _invalid(f"the endpoint is not a URL: {error}") from None
-    if url.scheme not in ("http", "https"):
-        raise _invalid("the URL does not begin with http:// or https://")
-    if url.userinfo:
-        raise _invalid("the URL holds a user name or password; use `authentication` of the endpoint instead")
-    if not _HOST.fullmatch(_host(url)) or (url.port is not None and not 0 < url.port < 65_536):
-        raise _invalid("the URL does not name a host, or its port is not between 1 and 65535")
-    return url.copy_with(fragment=None)
-
-
-def _host(url: httpx2.URL) -> str:
-    """The host as it goes over the wire; `url.host` would turn punycode back into Unicode."""
-    return url.raw_host.decode("ascii")
-
-
-def _next_hop(request: HttpRequest, url: httpx2.URL, status: int, location: str) -> HttpRequest:
-    try:
-        target = url.join(location)
-    except (httpx2.InvalidURL, ValueError):
-        raise Fault("communication", 502, "Unreadable redirect", "the Location header is not a URL") from None
-    if url.scheme == "https" and target.scheme != "https":
-        raise refused("the server redirects from https to an unprotected address")
-    same = (url.scheme, url.host, url.port) == (target.scheme, target.host, target.port)
-    method, headers, body = after_redirect(
-        status, request.method, request.headers, request.body, same_origin=same
-    )
-    return HttpRequest(method, str(target), headers, body)
-
-
-def _defaults(headers: Headers) -> list[tuple[str, str]]:
-    given = {name.lower() for name, _ in headers}
-    defaults = (("Accept", "*/*"), ("User-Agent", "Perdure"))
-    return [(name, value) for name, value in defaults if name.lower() not in given]
-
-
 def _unreachable(url: httpx2.URL, port: int, error: Exception) -> Fault:
     cause: BaseException | None = error
     while cause is not None:
@@ -240,7 +170,3 @@ def _broken(url: httpx2.URL, error: Exception) -> Fault:
     # The transport's own words may name the pinned address, so they are not repeated.
     kind = "does not speak proper HTTP" if isinstance(error, httpx2.ProtocolError) else "broke the connection"
     return Fault("communication", 502, "Connection failed", f"{url.host} {kind}", transient=True)
-
-
-def _invalid(detail: str) -> Fault:
-    return Fault("validation", 400, "Request refused", detail)

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from activities.gateways.http_client import GuardedHttpClient, HttpRequest, HttpResponse, Limits
+from activities.gateways.http_client import GuardedHttpClient, Limits
+from activities.gateways.http_messages import HttpRequest, HttpResponse
 from domain.addresses import AddressPolicy
 from domain.definitions.faults import Fault
 

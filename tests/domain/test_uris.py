@@ -3,7 +3,7 @@
 import pytest
 
 from domain.definitions.faults import Fault
-from domain.uris import expand
+from domain.uris import expand, names
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,8 @@ def test_a_composite_variable_is_an_expression_error(value: object) -> None:
 def test_malformed_braces_are_named(template: str) -> None:
     with pytest.raises(Fault, match="Malformed URI template"):
         expand(template, {"a": 1})
+
+
+def test_the_names_a_template_asks_for() -> None:
+    assert names("https://a.example/{pet}/{pet.id}/x") == {"pet", "pet.id"}
+    assert names("https://a.example/") == frozenset()
