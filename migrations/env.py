@@ -44,7 +44,7 @@ def online(connection: Connection) -> None:
 
 
 def offline() -> None:
-    context.configure(dialect_name="postgresql", literal_binds=True, **OPTIONS)
+    context.configure(url="postgresql+asyncpg://", literal_binds=True, **OPTIONS)
     for setting in SETTINGS:
         context.execute(setting)
     with context.begin_transaction():

@@ -142,7 +142,8 @@ async def test_policies_read_the_settings_once_per_statement(catalogue: AsyncCon
 async def test_only_the_listed_tables_are_open_to_the_system(catalogue: AsyncConnection) -> None:
     policies = await catalogue.execute(
         text(
-            "SELECT tablename, roles::text[] AS roles, qual, with_check FROM pg_policies WHERE schemaname = 'public'"
+            "SELECT tablename, roles::text[] AS roles, qual, with_check "
+            "FROM pg_policies WHERE schemaname = 'public'"
         )
     )
     opened = set()
@@ -215,7 +216,8 @@ async def test_what_no_role_may_do(catalogue: AsyncConnection, role: str) -> Non
     granted = (
         await catalogue.execute(
             text(
-                "SELECT table_name, privilege_type FROM information_schema.role_table_grants WHERE grantee = :role"
+                "SELECT table_name, privilege_type "
+                "FROM information_schema.role_table_grants WHERE grantee = :role"
             ),
             {"role": role},
         )

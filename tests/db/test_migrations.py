@@ -1,0 +1,168 @@
+"""Migrations: there, back and there again, with data; equal to the models; two at once; on older servers."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.clients import Client
+from db.engine import create_engine
+from db.tables import metadata
+from tests.db import isolation
+from tests.db.servers import installed, running
+from tests.factories import rows
+from workers import migrate
+from workers.devstack.databases import LOGINS, OWNER, RUNTIME, SUPERUSER
+
+ROOT = Path(__file__).resolve().parents[2]
+APP_ROLES = (
+    "SELECT count(*) FROM pg_roles WHERE rolname IN ('app_owner', 'app_api', 'app_worker', 'app_system')"
+)
+
+
+def address(url: str, login: str, database: str) -> str:
+    """The same server for another login and database."""
+    return make_url(url).set(username=login, database=database).render_as_string(hide_password=False)
+
+
+def newest() -> str | None:
+    return ScriptDirectory(str(ROOT / "migrations")).get_current_head()
+
+
+def compared(connection: Connection) -> list[object]:
+    def ours(name: str | None, kind: str, _: object) -> bool:
+        return kind != "table" or not str(name).startswith(("activity_logs_", "alembic_version"))
+
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": True, "include_name": ours}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def test_the_models_describe_exactly_what_the_migrations_make(admin: AsyncEngine) -> None:
+    async with admin.connect() as connection:
+        assert await connection.run_sync(compared) == []
+
+
+async def test_there_and_back_and_there_again_with_data(admin: AsyncEngine, owner_url: str) -> None:
+    async with admin.begin() as connection:
+        await rows.tenant(connection)
+        await rows.tenant(connection)
+    await admin.dispose()
+    migrate.downgrade(owner_url, "base")
+    async with admin.connect() as connection:
+        left = await connection.scalars(
+            text(
+                "SELECT relname FROM pg_class "
+                "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+                "UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'app' "
+                "UNION ALL SELECT 'default privileges' FROM pg_default_acl"
+            )
+        )
+        assert set(left) == {"alembic_version"}
+    await admin.dispose()
+    migrate.upgrade(owner_url)
+    async with admin.begin() as connection:
+        assert await connection.run_sync(compared) == []
+        await rows.tenant(connection)
+
+
+async def test_rows_survive_every_step_back_to_the_bare_tables(admin: AsyncEngine, owner_url: str) -> None:
+    async with admin.begin() as connection:
+        acme = await rows.tenant(connection)
+    await admin.dispose()
+    migrate.downgrade(owner_url, "0002")
+    migrate.upgrade(owner_url)
+    async with admin.connect() as connection:
+        kept = select(func.count()).select_from(Client).where(Client.organization_id == acme["id"])
+        assert await connection.scalar(kept) == 1
+
+
+async def test_the_sql_for_a_database_administrator_does_the_same(owner_url: str, admin: AsyncEngine) -> None:
+    await admin.dispose()
+    connection = await asyncpg.connect(owner_url)
+    await connection.execute(migrate.sql(down=True))
+    assert await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'app'") == 0
+    await connection.execute("DROP TABLE alembic_version")  # Alembic's own, which it leaves empty
+    await connection.execute(migrate.sql())
+    await connection.close()
+    async with admin.connect() as checked:
+        assert await checked.run_sync(compared) == []
+        assert await checked.scalar(text("SELECT version_num FROM alembic_version")) == newest()
+
+
+def test_squawk_finds_no_dangerous_statement() -> None:
+    """On the way up; the way back drops things, which is all it is for."""
+    linted = subprocess.run(
+        [str(Path(sys.executable).parent / "squawk"), "-c", "migrations/squawk.toml"],
+        input=migrate.sql(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.fixture(scope="module", params=installed(), ids=lambda install: f"postgresql-{install.name}")
+def older(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty cluster of another version, with our two logins and the databases `one` and `two`."""
+    with running(request.param) as url:
+        asyncio.run(prepare(url))
+        yield url
+
+
+async def upgrades(*urls: str) -> None:
+    """Several at once, each a process: Alembic keeps its context in a global of the module."""
+    running = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workers.migrate", "upgrade"),
+            cwd=ROOT,
+            env={"PERDURE_DATABASE_DIRECT_URL": url},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for url in urls
+    ]
+    for process in running:
+        _, complaints = await process.communicate()
+        assert process.returncode == 0, complaints.decode()
+
+
+async def prepare(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    for login, attributes in LOGINS.items():
+        await connection.execute(f"CREATE ROLE {login} {attributes}")
+    for database in ("one", "two"):
+        await connection.execute(f"CREATE DATABASE {database} OWNER {OWNER}")
+    await connection.close()
+
+
+async def test_an_older_server_isolates_too_and_two_databases_share_its_roles(older: str) -> None:
+    """Two databases of a fresh cluster migrate at the same moment: each needs roles the other is making."""
+    databases = {name: address(older, OWNER, name) for name in ("one", "two")}
+    # One of them twice: the second waits for the first and finds nothing to do.
+    await upgrades(databases["one"], databases["two"], databases["one"])
+
+    admin = create_engine(address(older, SUPERUSER, "one"), pool_size=1)
+    app = create_engine(address(older, RUNTIME, "one"), pool_size=1)
+    world = await isolation.settle(admin)
+    assert await isolation.findings(app, world) + await isolation.owner(admin) == []
+    await admin.dispose()
+    await app.dispose()
+
+    cluster = await asyncpg.connect(older)
+    await asyncio.to_thread(migrate.downgrade, databases["one"], "base")
+    assert await cluster.fetchval(APP_ROLES) == 4, "the other database still uses them"
+    await asyncio.to_thread(migrate.downgrade, databases["two"], "base")
+    assert await cluster.fetchval(APP_ROLES) == 0, "nobody uses them any more"
+    await cluster.close()
