@@ -52,9 +52,9 @@ ROUTERS = (
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.
 
-Send `Authorization: Bearer` with an access token or an API key. Errors are `application/problem+json` with a stable
-`code` and, for bad input, `errors[]` naming place and mend. Repeat a POST safely with `Idempotency-Key`. Follow
-`next_cursor` through lists. Send the `ETag` you read in `If-Match` when you change something.
+Send `Authorization: Bearer` with an access token or an API key. Errors are `application/problem+json` with
+a stable `code` and, for bad input, `errors[]` naming place and mend. Repeat a POST safely with `Idempotency-Key`.
+Follow `next_cursor` through lists. Send the `ETag` you read in `If-Match` when you change something.
 """
 
 

@@ -42,7 +42,7 @@ async def authenticate(
         str | None, Header(description="The organization to act in; your default one when absent.")
     ] = None,
 ) -> Caller:
-    """The caller of this request. Raises Unauthenticated, or Forbidden for an organization that is not theirs."""
+    """The caller of this request. Raises Unauthenticated, or Forbidden for a foreign organization."""
     identification = identification_of(request)
     wanted = _organization(x_organization_id)
     header = request.headers.get("authorization")
@@ -74,7 +74,7 @@ def _organization(header: str | None) -> UUID | None:
 
 
 def require(*permissions: Permission | str) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    """A dependency giving the caller when all `permissions` are held: `Annotated[Caller, Depends(require("…"))]`."""
+    """A dependency giving the caller if all `permissions` are held: `Annotated[Caller, Depends(require(…))]`."""
     needed = [Permission(permission) for permission in permissions]
 
     async def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:

@@ -16,7 +16,7 @@ PARSED = "perdure.json"
 
 
 class Bodies:
-    """ASGI middleware: reads the body once within the cap, refuses what no route could use, then replays it."""
+    """ASGI middleware: reads the body once within the cap, refuses what no route can use, replays."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -18,13 +18,13 @@ class Dispatcher(Protocol):
     async def dispatch(self, entry: OutboxEntry) -> None:
         """Called after commit; never raises for an unreachable engine."""
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:
+    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  it ends the wait, not the call
         """True when the execution closed within `timeout` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """`token_secret` signs tokens, cursors and CSRF tokens; `pepper` goes into password hashes. Each ≥ 32 bytes."""
+    """`token_secret` signs tokens, cursors and forms; `pepper` goes into password hashes. Each ≥ 32 bytes."""
 
     token_secret: bytes = field(repr=False)
     pepper: bytes = field(repr=False)
@@ -55,5 +55,5 @@ async def collaborators(request: Request) -> Collaborators:
     return found
 
 
-# Dependencies are coroutines throughout the API: FastAPI sends a plain function to a thread, which costs more than it.
+# Every dependency of the API is a coroutine: FastAPI sends a plain function to a thread, which costs more.
 Parts = Annotated[Collaborators, Depends(collaborators)]

@@ -1,27 +1,29 @@
 """Passwords nobody should use: our own selection of the words and habits people reach for first.
 
-A list of a few thousand literal passwords is mostly variations of the same words, so the word is refused together
-with its variations: capitals, look-alike digits, and digits or punctuation around it.
+A list of a few thousand literal passwords is mostly variations of the same words, so the word is refused
+together with its variations: capitals, look-alike digits, and digits or punctuation around it.
 """
 
 import re
 
 _WORDS = frozenset(
     """
-    password passwort passphrase passcode letmein welcome login signin admin administrator root toor guest user username
-    default master manager secret secrets access account changeme change temp temporary test tester testing testtest
-    demo example sample hello hellothere iloveyou loveyou lovely love babygirl baby princess sunshine dragon monkey
-    football baseball basketball hockey soccer cricket superman batman spiderman starwars pokemon minecraft freedom
-    whatever trustno trustnoone nothing computer internet google facebook instagram linkedin twitter microsoft windows
-    apple android samsung iphone summer winter spring autumn january february march april june july august september
-    october november december monday tuesday wednesday thursday friday saturday sunday michael jennifer jessica ashley
-    daniel charlie thomas robert william andrew matthew joshua jordan hunter ginger pepper cheese cookie chocolate
-    banana orange purple yellow silver golden shadow flower butterfly angel angels heaven jesus christ blessed ninja
-    killer mustang ferrari porsche mercedes harley corvette yamaha liverpool arsenal chelsea barcelona realmadrid
-    london berlin paris newyork america england canada india mumbai delhi bangalore company business office server
-    database system security network perdure workflow workflows qwerty qwertyuiop qwertz azerty asdfgh asdfghjkl zxcvbn
-    zxcvbnm qazwsx qazwsxedc qweasd qweasdzxc asdf qwer abcdef abcdefgh abcd abc aaaa xxxx
-    """.split()
+    password passwort passphrase passcode letmein welcome login signin admin administrator root toor guest
+    user username default master manager secret secrets access account changeme change temp temporary test
+    tester testing testtest demo example sample hello hellothere iloveyou loveyou lovely love babygirl baby
+    princess sunshine dragon monkey football baseball basketball hockey soccer cricket superman batman
+    spiderman starwars pokemon minecraft freedom whatever trustno trustnoone nothing computer internet
+    google facebook instagram linkedin twitter microsoft windows apple android samsung iphone summer winter
+    spring autumn january february march april june july august september october november december monday
+    tuesday wednesday thursday friday saturday sunday michael jennifer jessica ashley daniel charlie thomas
+    robert william andrew matthew joshua jordan hunter ginger pepper cheese cookie chocolate banana orange
+    purple yellow silver golden shadow flower butterfly angel angels heaven jesus christ blessed ninja
+    killer mustang ferrari porsche mercedes harley corvette yamaha liverpool arsenal chelsea barcelona
+    realmadrid london berlin paris newyork america england canada india mumbai delhi bangalore company
+    business office server database system security network perdure workflow workflows qwerty qwertyuiop
+    qwertz azerty asdfgh asdfghjkl zxcvbn zxcvbnm qazwsx qazwsxedc qweasd qweasdzxc asdf qwer abcdef
+    abcdefgh abcd abc aaaa xxxx
+    """.split()  # noqa: SIM905  a paragraph of words is easier to read and to extend
 )
 _LOOKALIKES = str.maketrans("01345789@$!", "oleastbgasi")
 _AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
@@ -34,7 +36,7 @@ _RUNS = (
 
 
 def is_common(password: str) -> bool:
-    """True for a listed word with its usual decorations, a repetition, a run along the alphabet or keyboard."""
+    """True for a listed word with its usual decorations, a repetition, a run along alphabet or keyboard."""
     plain = password.casefold()
     if len(set(plain)) <= 2 or _repeats(plain):
         return True

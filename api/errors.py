@@ -84,7 +84,7 @@ def status_of(error: DomainError) -> int:
 
 
 def respond(error: DomainError, *, instance: str | None = None, allow: str | None = None) -> Response:
-    """The answer for a domain error. `instance` is set only for faults of ours, where it finds the log entry."""
+    """The answer for a domain error; `instance` is set only for faults of ours, to find the log entry."""
     status = status_of(error)
     # One text for every id that is not yours: a message naming the id would tell foreign from unknown.
     detail = errors.NotFound().message if type(error) is errors.NotFound else error.message
@@ -162,7 +162,7 @@ async def _database(_: Request, error: Exception) -> Response:
     return unexpected(error)
 
 
-#: Shutting down or starting (57P0x), too many connections (53300), deadlock and serialisation (40…), lock timeout.
+#: Shutting down or starting (57P0x), too many connections (53300), deadlock, serialisation, lock timeout.
 _PASSING = ("57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03")
 
 

@@ -39,6 +39,6 @@ ExpectedRevision = Annotated[int, Depends(expected_revision)]
 
 
 def check(expected: int, actual: int) -> None:
-    """Raises `Stale` (412) when somebody else was faster; call it with the row locked or update `WHERE revision =`."""
+    """Raises `Stale` (412) when somebody was faster; for rows locked or updated `WHERE revision =`."""
     if expected != actual:
         raise Stale

@@ -60,7 +60,7 @@ class Once:
         self._key = key
 
     async def run(self, caller: Caller, work: Callable[[AsyncConnection], Awaitable[Answer[T]]]) -> Answer[T]:
-        """Runs `work` in one transaction of the caller and keeps its answer under the key, or replays the kept one."""
+        """Runs `work` in one transaction of the caller and keeps its answer, or replays the kept one."""
         async with self._parts.database.transaction(caller.access) as tx:
             if self._key is None:
                 return await work(tx)
@@ -94,8 +94,8 @@ async def _once(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="1 to 255 visible ASCII characters. Repeating the request with the same key within 24 hours "
-            "does nothing twice and replays the first answer with `Idempotent-Replay: true`."
+            description="1 to 255 visible ASCII characters. Repeating the request with the same key within "
+            "24 hours does nothing twice and replays the first answer with `Idempotent-Replay: true`."
         ),
     ] = None,
 ) -> Once:

@@ -1,4 +1,4 @@
-"""From a credential to a caller: one database lookup per request, shared only by requests that came before it."""
+"""From a credential to a caller: one lookup per request, shared only by requests that came before it."""
 
 from hmac import compare_digest
 from uuid import UUID
@@ -14,8 +14,10 @@ from domain.permissions import Permission, decide, known, of_role
 
 
 class Identification:
-    """Reads credentials for one application. Every method raises Unauthenticated, or Forbidden for an organization
-    that is not the caller's."""
+    """Reads credentials for one application.
+
+    Every method raises Unauthenticated, or Forbidden for an organization that is not the caller's.
+    """
 
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts

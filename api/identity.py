@@ -75,20 +75,20 @@ async def register(body: Register, entrance: Entrance, device: From) -> dict[str
 
 @router.post("/auth/login", operation_id="identity_login")
 async def login(body: Credentials, entrance: Entrance, device: From) -> dict[str, Any]:
-    """Sign in with e-mail address and password: a 10-minute access token and a refresh token that is used once."""
+    """Sign in with e-mail address and password: a 10-minute access token and a refresh token for one use."""
     found = await entrance.login(body.email, body.password, device)
     return await entrance.open_tokens(found.user_id, device)
 
 
 @router.post("/auth/refresh", operation_id="identity_refresh")
 async def refresh(body: RefreshToken, entrance: Entrance, device: From) -> dict[str, Any]:
-    """Trade the refresh token for a new pair. A token used twice ends every session that came from its login."""
+    """Trade the refresh token for a new pair. One used twice ends every session that came from its login."""
     return await entrance.refresh(body.refresh_token, device)
 
 
 @router.post("/auth/logout", status_code=204, operation_id="identity_logout")
 async def logout(body: RefreshToken, entrance: Entrance) -> Response:
-    """End the session of this refresh token; its access tokens stop working at once. Never tells unknown tokens."""
+    """End the session of this refresh token; its access tokens stop working at once."""
     await entrance.end(sha256(body.refresh_token))
     return Response(status_code=204)
 

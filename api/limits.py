@@ -1,4 +1,4 @@
-"""Brakes on guessing: buckets that empty with every attempt and refill with time, so nobody is locked out for ever.
+"""Brakes on guessing: buckets emptied by attempts and refilled by time; nobody is locked out for ever.
 
 Counted in this process's memory: a restart forgives, and n processes allow n times as much.
 """

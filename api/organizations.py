@@ -74,6 +74,7 @@ async def get_organization(
 
 @router.patch("/{organization_id}", operation_id="organizations_update")
 async def update_organization(
+    *,
     organization_id: UUID,
     body: OrganizationChange,
     revision: ExpectedRevision,

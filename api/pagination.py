@@ -1,6 +1,6 @@
 """Pages of a list, newest first: `?limit=1..200&cursor=`, answered as `{items, next_cursor}`.
 
-A route takes `paging: Paging`, fetches `paging.fetch` rows after `paging.before` and answers `paging.page(...)`.
+A route takes `paging: Paging`, fetches `paging.fetch` rows after `paging.before`, answers `paging.page(...)`.
 """
 
 import base64

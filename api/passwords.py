@@ -1,7 +1,7 @@
 """Passwords: what is accepted, and how one is kept and checked without stalling the event loop.
 
-Kept form: `v1$` + bcrypt(base64(HMAC-SHA256(pepper, password))). The digest keeps long passwords and NULs whole
-(bcrypt stops at 72 bytes), and without the pepper a stolen table cannot be attacked at all.
+Kept form: `v1$` + bcrypt(base64(HMAC-SHA256(pepper, password))). The digest keeps long passwords and NULs
+whole (bcrypt stops at 72 bytes), and without the pepper a stolen table cannot be attacked at all.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 SHORTEST, LONGEST = 8, 256
 VERSION = "v1$"
-#: More than this many people waiting for a hash are turned away: a flood of logins must not queue for minutes.
+#: More people than this waiting for a hash are turned away: a flood of logins must not queue for minutes.
 _QUEUE = 64
 
 

@@ -1,4 +1,4 @@
-"""`/docs`: every operation and every error code on one page of our own, readable without scripts or foreign hosts."""
+"""`/docs`: every operation and every error code on one page of our own, without scripts or foreign hosts."""
 
 from typing import Any
 

@@ -40,7 +40,7 @@ class Registration:
 
 
 class SignIn:
-    """The process of proving who one is; one per application, for it holds the brakes and the hashing threads."""
+    """Proving who one is; one per application, for it holds the brakes and the hashing threads."""
 
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts
@@ -55,9 +55,9 @@ class SignIn:
     async def register(self, wanted: Registration, device: Device) -> tuple[UUID, UUID]:
         """A new user with an organization of their own: (user, organization). Raises EmailTaken, Invalid.
 
-        Without verified e-mail the answer cannot be the same for a known address, since success signs in. What is
-        left is done: the text names no account, both ways cost the same hash, and refusals are rationed (five, then
-        one in ten minutes per network address), so that probing a list of addresses does not pay.
+        Without verified e-mail the answer cannot be the same for a known address: success signs in. What
+        is left is done: the text names no account, both ways cost the same hash, and refusals are rationed
+        (five, then one in ten minutes per network address), so that probing a list of addresses does not pay.
         """
         now = self._parts.clock()
         problems = check(wanted.password, email=wanted.email, pointer="#/password")
@@ -89,7 +89,7 @@ class SignIn:
         return user_id, organization_id
 
     async def login(self, email: str, password: str, device: Device) -> Login:
-        """The user behind the credentials. Raises Unauthenticated with one text for every reason, in equal time."""
+        """The user behind the credentials. Raises Unauthenticated, one text for all reasons, in equal time."""
         now, email = self._parts.clock(), email.lower()
         self._limits.before_login(email, device.address, now)
         async with self._parts.database.transaction(NOBODY) as tx:
@@ -118,7 +118,7 @@ class SignIn:
         return secret
 
     async def refresh(self, refresh_token: str, device: Device) -> dict[str, object]:
-        """Trades a refresh token for a new pair; one used twice was stolen from somebody, so its family ends."""
+        """Trades a refresh token for a new pair; one used twice was stolen, so its family ends."""
         now, secret, session_id = self._parts.clock(), new_secret(), uuid4()
         refused = Unauthenticated("The refresh token is not valid any more; sign in again.")
         async with self._parts.database.transaction(NOBODY) as tx:

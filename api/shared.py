@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 class SharedLookups(Generic[Value]):
-    """Nothing is remembered: a lookup that has begun is never joined, so no answer is older than the question."""
+    """A lookup that has begun is never joined and nothing is kept: no answer is older than its question."""
 
     def __init__(self) -> None:
         self._next: dict[Hashable, asyncio.Task[Value]] = {}

@@ -1,4 +1,4 @@
-"""JSON as strangers send it: everything the standard reader lets through and a database chokes on is named and refused."""
+"""JSON as strangers send it: what the usual reader lets through and a database chokes on is refused."""
 
 import json
 import math
@@ -26,8 +26,8 @@ class _Refused:
 def read(body: bytes) -> Any:
     """The value of a JSON document; raises `Invalid` naming each place and its mend.
 
-    Refused beyond the grammar: NaN and infinities, integers beyond 64 bits, numbers beyond a double, repeated keys,
-    NUL characters, lone surrogates, more than 64 levels.
+    Refused beyond the grammar: NaN and infinities, integers beyond 64 bits, numbers beyond a double, repeated
+    keys, NUL characters, lone surrogates, more than 64 levels.
     """
     try:
         text = body.decode("utf-8")

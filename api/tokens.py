@@ -1,4 +1,4 @@
-"""Secrets we hand out: access tokens, refresh tokens, session cookies, CSRF tokens and API keys; made and read here."""
+"""Secrets we hand out, made and read here: access and refresh tokens, cookies, CSRF tokens, API keys."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ class AccessTokens:
         return jwt.encode(payload, self._key, ALGORITHM, {"typ": TYPE, "kid": self._kid})
 
     def read(self, token: str, now: datetime) -> AccessClaims:
-        """Raises `Unauthenticated`; whether the session still stands is the database's word, not the token's."""
+        """Raises `Unauthenticated`; whether the session still stands is the database's word."""
         try:
             # Expiry is compared with the application's clock below: PyJWT would ask the machine's.
             decoded = jwt.decode_complete(
@@ -79,7 +79,7 @@ def sha256(text: str) -> str:
 
 
 def cookie_sha256(cookie: str) -> str:
-    """Cookies and refresh tokens are kept in one table; hashing them apart keeps one from serving as the other."""
+    """Cookies and refresh tokens share a table; hashing them apart keeps one from serving as the other."""
     return sha256("cookie:" + cookie)
 
 
@@ -115,7 +115,7 @@ class ApiKey:
 
     @classmethod
     def parse(cls, text: str) -> "ApiKey":
-        """Raises `Unauthenticated` for anything we never issued: the checksum spares the database mistyped keys."""
+        """Raises `Unauthenticated` for what we never issued: the checksum spares a look-up of mistyped keys."""
         body, crc = text[:-_CRC], text[-_CRC:]
         key_id, _, secret = body.removeprefix(KEY_PREFIX).partition("_")
         well_formed = len(text) == len(KEY_PREFIX) + _ID + 1 + _SECRET + _CRC and text.isascii()

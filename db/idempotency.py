@@ -18,15 +18,11 @@ KEPT = timedelta(hours=24)
 _PLACE = ("organization_id", "scope", "key")
 _COLUMNS = IdempotencyKey.__table__.c
 _AT = [_COLUMNS[name] == bindparam(f"at_{name}", type_=_COLUMNS[name].type) for name in _PLACE]
-_FRESH = insert(IdempotencyKey).values(
-    {
-        name: bindparam(name)
-        for name in (*_PLACE, "request_sha256", "response_status", "response_body", "created_at", "expires_at")
-    }
-)
+_REST = ("request_sha256", "response_status", "response_body", "created_at", "expires_at")
+_FRESH = insert(IdempotencyKey).values({name: bindparam(name) for name in (*_PLACE, *_REST)})
 _CLAIM = _FRESH.on_conflict_do_update(
     index_elements=_PLACE,
-    set_={column.name: column for column in _FRESH.excluded if column.name not in _PLACE},
+    set_={name: _FRESH.excluded[name] for name in _REST},
     where=_COLUMNS.expires_at <= bindparam("created_at"),
 ).returning(_COLUMNS.key)
 _FIND = select(_COLUMNS.request_sha256, _COLUMNS.response_status, _COLUMNS.response_body).where(*_AT)

@@ -161,7 +161,7 @@ class Users:
         self._tx = tx
 
     async def get(self, user_id: UUID) -> RowMapping:
-        columns = (User.id, User.email, User.first_name, User.last_name, User.default_organization_id, User.created_at)
+        columns = (User.id, User.email, User.first_name, User.last_name, User.created_at)
         return one(await self._tx.execute(select(*columns).where(User.id == user_id)))
 
 
@@ -184,11 +184,13 @@ class Sessions:
     async def page(self, before: Before | None, limit: int, now: datetime) -> Sequence[RowMapping]:
         columns = (Session.id, Session.family_id, Session.user_agent, Session.ip_address, Session.created_at,
                    Session.expires_at)  # fmt: skip
-        statement = newest_first(select(*columns).where(*self._live(now)), Session.created_at, Session.id, before)
+        live = select(*columns).where(*self._live(now))
+        statement = newest_first(live, Session.created_at, Session.id, before)
         return (await self._tx.execute(statement.limit(limit))).mappings().all()
 
     async def family_of(self, session_id: UUID) -> UUID:
-        statement = select(Session.family_id).where(Session.id == session_id, Session.user_id == self._user_id)
+        mine = (Session.id == session_id, Session.user_id == self._user_id)
+        statement = select(Session.family_id).where(*mine)
         return UUID(str(one(await self._tx.execute(statement))["family_id"]))
 
 

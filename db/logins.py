@@ -79,9 +79,6 @@ class NewSession:
         return {name: str(value) for name, value in values.items() if value is not None}
 
 
-_STANDING = "user_id, organization_id, role, own_role, role_permissions, permissions_override"
-
-
 class Identities:
     """Who somebody is, before any organization is entered: bound to a transaction of `Access(Role.API)`."""
 
@@ -91,7 +88,7 @@ class Identities:
     async def api_key(self, key_id: str, now: datetime) -> KeyStanding | None:
         """A live key of an active member, by its public id; the caller compares the secret."""
         row = await self._first(
-            f"SELECT id, secret_sha256, scopes, last_used_at, {_STANDING} FROM app.identify_api_key(:key_id, :now)",
+            "SELECT * FROM app.identify_api_key(:key_id, :now)",
             key_id=key_id,
             now=now,
         )
@@ -106,7 +103,7 @@ class Identities:
     ) -> Standing | None:
         """The standing of a live session's user in `organization_id`, or in their default organization."""
         row = await self._first(
-            f"SELECT {_STANDING} FROM app.identify_session(:session_id, :organization_id, :now)"
+            "SELECT * FROM app.identify_session(:session_id, :organization_id, :now)"
             " WHERE user_id = :user_id",
             session_id=session_id,
             user_id=user_id,
@@ -120,9 +117,8 @@ class Identities:
     ) -> SessionStanding | None:
         """The session whose cookie hashes to this, like `session`; a rotated refresh token is no cookie."""
         row = await self._first(
-            f"SELECT found.id AS session_id, standing.* FROM app.find_session(:sha256) AS found"
-            f" CROSS JOIN LATERAL (SELECT {_STANDING} FROM app.identify_session("
-            "found.id, :organization_id, :now)) AS standing"
+            "SELECT found.id AS session_id, standing.* FROM app.find_session(:sha256) AS found"
+            " CROSS JOIN LATERAL app.identify_session(found.id, :organization_id, :now) AS standing"
             " WHERE found.rotated_at IS NULL",
             sha256=secret_sha256,
             organization_id=organization_id,
@@ -162,7 +158,7 @@ class Identities:
         )
 
     async def rotate_session(self, refresh_sha256: str, session: NewSession, now: datetime) -> str:
-        """`rotated`, `unknown`, `expired`, `inactive`, or `reused`: then the whole family is revoked by now."""
+        """`rotated`, `unknown`, `expired`, `inactive`, or `reused`: then the whole family is revoked."""
         statement = text("SELECT app.rotate_session(:sha256, :session, :now)").bindparams(
             bindparam("session", type_=JSONB)
         )

@@ -59,7 +59,7 @@ _MEMBER = frozenset(
 #: What each shipped role may do before a membership's own override is applied.
 ROLES: Mapping[RoleName, frozenset[Permission]] = {
     RoleName.OWNER: ALL,
-    # Administrators do everything but replace the owner; that rule belongs to changing memberships, not to this table.
+    # All but replacing the owner; that rule belongs to changing memberships, not to this table.
     RoleName.ADMIN: ALL,
     RoleName.MANAGER: _MEMBER
     | {_P.WORKFLOWS_WRITE, _P.WORKFLOWS_PUBLISH, _P.EXECUTIONS_CANCEL, _P.AUDIT_READ},
@@ -117,7 +117,7 @@ def of_role(role: str) -> frozenset[Permission]:
 def decide(
     base: Iterable[Permission], override: Mapping[str, Any] | None = None, scopes: Iterable[str] | None = None
 ) -> frozenset[Permission]:
-    """What a member may do now: role + granted − denied, and for an API key only what its scopes name.
+    """What a member may do now: role plus granted, without denied, and for an API key only what its scopes name.
 
     `base` is `of_role(name)` of a shipped role, or `known(words)` of an organization's own.
     """

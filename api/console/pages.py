@@ -40,7 +40,8 @@ SHAPES = {
     ExecutionStatus.TERMINATED: "■",
 }
 ICON = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c63"/>
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="7" fill="#1d5c63"/>
 <path d="M11 25V8h6a5.5 5.5 0 0 1 0 11h-6" fill="none" stroke="#fff" stroke-width="3.4"/></svg>
 """
 _BEFORE_LOGIN = "perdure_form"
@@ -62,7 +63,7 @@ async def login(request: Request, parts: Parts, entrance: Entrance, device: From
     except (Forbidden, Unauthenticated, TooManyRequests) as refusal:
         return _login_page(request, parts, refusal, email)
     answer = RedirectResponse("/", 303)
-    _set_cookie(parts, answer, cookie_name(parts), cookie, int(SESSION_LIFETIME.total_seconds()))
+    _set_cookie(parts, answer, cookie_name(parts), cookie, seconds=int(SESSION_LIFETIME.total_seconds()))
     answer.delete_cookie(_BEFORE_LOGIN, path="/login")
     return answer
 
@@ -154,7 +155,7 @@ async def _home(
 def _login_page(
     request: Request, parts: Collaborators, refusal: DomainError | None = None, email: str = ""
 ) -> Response:
-    # The form token is bound to a cookie of its own: nobody else's site can sign a visitor in as somebody else.
+    # The form token is bound to a cookie of its own: no other site can sign a visitor in as somebody else.
     cookie = request.cookies.get(_BEFORE_LOGIN) or token_urlsafe(24)
     answer = render(
         "login.html",
@@ -163,7 +164,7 @@ def _login_page(
         problem=refusal.message if refusal is not None else "",
         email=email,
     )
-    _set_cookie(parts, answer, _BEFORE_LOGIN, cookie, 3600, path="/login")
+    _set_cookie(parts, answer, _BEFORE_LOGIN, cookie, seconds=3600, path="/login")
     if isinstance(refusal, TooManyRequests):
         answer.headers["Retry-After"] = str(refusal.retry_after)
     return answer
@@ -190,7 +191,7 @@ def _check_form(request: Request, parts: Collaborators, form: dict[str, str], co
 
 
 def _set_cookie(
-    parts: Collaborators, answer: Response, name: str, value: str, seconds: int, path: str = "/"
+    parts: Collaborators, answer: Response, name: str, value: str, *, seconds: int, path: str = "/"
 ) -> None:
     answer.set_cookie(
         name,

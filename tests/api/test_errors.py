@@ -16,8 +16,11 @@ def problem(answer: httpx2.Response, status: int, code: str) -> dict[str, object
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, object] = answer.json()
-    assert body["status"] == status and body["code"] == code and body["type"] == f"/docs#{code}"
-    assert body["title"] and body["detail"]
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["type"] == f"/docs#{code}"
+    assert body["title"]
+    assert body["detail"]
     return body
 
 
@@ -75,7 +78,8 @@ async def test_brackets_inside_text_are_not_depth(account: Account) -> None:
 
 async def test_whole_surrogate_pairs_are_welcome(account: Account) -> None:
     answer = await send(account, b'{"name": "\\ud83c\\udf31", "scopes": ["tasks:read"]}')
-    assert answer.status_code == 201 and answer.json()["name"] == "🌱"
+    assert answer.status_code == 201
+    assert answer.json()["name"] == "🌱"
 
 
 async def test_size_and_type_of_bodies(account: Account) -> None:
@@ -134,7 +138,8 @@ async def test_a_fault_of_ours_is_logged_under_the_id_it_answers_with(
     answer = await world.http.get("/v1/broken")
     body = problem(answer, 500, "unexpected")
     assert "secret of the house" not in answer.text
-    assert str(body["instance"]).startswith("urn:uuid:") and str(body["instance"]) in caplog.text
+    assert str(body["instance"]).startswith("urn:uuid:")
+    assert str(body["instance"]) in caplog.text
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -144,7 +149,8 @@ async def test_an_absent_database_is_a_503_that_says_when_to_return(account: Acc
     for path in ("/v1/lost", "/v1/gone"):
         answer = await world.http.get(path)
         problem(answer, 503, "unavailable")
-        assert int(answer.headers["retry-after"]) >= 1 and "5432" not in answer.text
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "5432" not in answer.text
 
 
 def _add(app: FastAPI, path: str, error: Exception) -> None:
@@ -165,7 +171,8 @@ async def test_a_stopped_database(account: Account, world: World) -> None:
     async with _client(app) as http:
         problem(await http.get("/v1/me", headers=account.headers), 503, "unavailable")
         ready = await http.get("/readyz")
-        assert ready.status_code == 503 and ready.json()["parts"]["database"].startswith("unavailable")
+        assert ready.status_code == 503
+        assert ready.json()["parts"]["database"].startswith("unavailable")
         assert (await http.get("/healthz")).json() == {"status": "ok"}
     await nowhere.close()
 
@@ -194,5 +201,8 @@ async def test_the_openapi_document_knows_our_errors_and_names_every_operation(w
 
 async def test_the_reference_page_loads_nothing_from_elsewhere(world: World) -> None:
     page = (await world.http.get("/docs")).text
-    assert "/v1/me/api-keys" in page and "idempotency_key_reused" in page
-    assert "http://" not in page and "https://" not in page and "<script" not in page
+    assert "/v1/me/api-keys" in page
+    assert "idempotency_key_reused" in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page

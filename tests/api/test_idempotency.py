@@ -22,7 +22,8 @@ async def test_a_repeat_is_answered_from_the_first(account: Account) -> None:
     first, second = await create(account, "k1"), await create(account, "k1")
     assert first.status_code == second.status_code == 201
     assert first.json() == second.json()
-    assert "idempotent-replay" not in first.headers and second.headers["idempotent-replay"] == "true"
+    assert "idempotent-replay" not in first.headers
+    assert second.headers["idempotent-replay"] == "true"
     assert await count(account) == 1
     assert (await create(account, "k2")).json()["id"] != first.json()["id"]
 
@@ -31,9 +32,11 @@ async def test_key_order_and_space_do_not_matter_but_values_do(account: Account)
     headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
     first = await account.post("/v1/clients", content=b'{"name":"N","city":"Oslo"}', headers=headers)
     same = await account.post("/v1/clients", content=b'{ "city": "Oslo", "name": "N" }', headers=headers)
-    assert same.json() == first.json() and first.status_code == 201
+    assert same.json() == first.json()
+    assert first.status_code == 201
     other = await create(account, "k", "M")
-    assert other.status_code == 409 and other.json()["code"] == "idempotency_key_reused"
+    assert other.status_code == 409
+    assert other.json()["code"] == "idempotency_key_reused"
     assert await count(account) == 1
 
 
@@ -53,7 +56,8 @@ async def test_a_refused_request_may_be_repeated_with_its_key(account: Account) 
     again = await account.post(
         "/v1/clients", json={**body, "client_number": "8"}, headers={"Idempotency-Key": "k"}
     )
-    assert again.status_code == 201 and "idempotent-replay" not in again.headers
+    assert again.status_code == 201
+    assert "idempotent-replay" not in again.headers
 
 
 async def test_keys_of_others_and_other_routes_are_other_keys(world: World, account: Account) -> None:
@@ -73,7 +77,8 @@ async def test_a_key_is_free_again_after_a_day(world: World, account: Account) -
     tokens = await world.http.post("/v1/auth/refresh", json={"refresh_token": account.refresh_token})
     headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
     second = await create(account, key, "Another", **headers)
-    assert second.status_code == 201 and second.json()["id"] != first.json()["id"]
+    assert second.status_code == 201
+    assert second.json()["id"] != first.json()["id"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "tab\there", "ünï"])

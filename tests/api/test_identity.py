@@ -17,7 +17,8 @@ async def test_registering_makes_an_owner_of_an_organization(world: World, accou
     me = (await account.get("/v1/me")).json()
     assert me["email"] == account.email
     assert me["organization_id"] == account.organization_id
-    assert me["role"] == "owner" and "organization:write" in me["permissions"]
+    assert me["role"] == "owner"
+    assert "organization:write" in me["permissions"]
     mine = (await account.get("/v1/organizations")).json()
     assert [(each["id"], each["role"]) for each in mine["items"]] == [(account.organization_id, "owner")]
 
@@ -25,7 +26,8 @@ async def test_registering_makes_an_owner_of_an_organization(world: World, accou
 async def test_nothing_is_kept_when_registration_is_refused(world: World, account: Account) -> None:
     body = {"email": account.email.upper(), "password": PASSWORD, "name": "X", "organization_name": "Y"}
     answer = await world.http.post("/v1/auth/register", json=body)
-    assert answer.status_code == 409 and answer.json()["code"] == "registration_refused"
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "registration_refused"
     assert account.email not in answer.text.lower()
     weak = {**body, "email": "new@lind.example", "password": "Password1!"}
     answer = await world.http.post("/v1/auth/register", json=weak)
@@ -41,7 +43,8 @@ async def test_login_says_the_same_for_a_wrong_password_and_an_unknown_address(
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.content == unknown.content
     right = await login(world, account.email.upper())
-    assert right.status_code == 200 and right.json()["token_type"] == "Bearer"
+    assert right.status_code == 200
+    assert right.json()["token_type"] == "Bearer"
 
 
 async def test_login_hashes_for_unknown_addresses_too(
@@ -67,7 +70,8 @@ async def test_guessing_is_slowed_and_forgiven_with_time(world: World, account: 
     for _ in range(8):
         assert (await login(world, account.email, "not the password")).status_code == 401
     stopped = await login(world, account.email)
-    assert stopped.status_code == 429 and 1 <= int(stopped.headers["retry-after"]) <= 60
+    assert stopped.status_code == 429
+    assert 1 <= int(stopped.headers["retry-after"]) <= 60
     world.clock.forward(seconds=61)
     assert (await login(world, account.email)).status_code == 200
 
@@ -77,7 +81,8 @@ async def test_an_access_token_lasts_ten_minutes(world: World, account: Account)
     assert (await account.get("/v1/me")).status_code == 200
     world.clock.forward(minutes=2)
     expired = await account.get("/v1/me")
-    assert expired.status_code == 401 and "expired" in expired.json()["detail"]
+    assert expired.status_code == 401
+    assert "expired" in expired.json()["detail"]
 
 
 async def test_a_refresh_token_works_once_and_its_reuse_ends_the_family(
@@ -114,7 +119,8 @@ async def test_logout_ends_access_at_once_and_tells_nothing(world: World, accoun
 async def test_a_session_can_be_ended_from_another(world: World, account: Account) -> None:
     other = (await login(world, account.email)).json()
     listed = (await account.get("/v1/me/sessions")).json()["items"]
-    assert len(listed) == 2 and sum(each["current"] for each in listed) == 1
+    assert len(listed) == 2
+    assert sum(each["current"] for each in listed) == 1
     foreign = next(each for each in listed if not each["current"])
     assert (await account.request("DELETE", f"/v1/me/sessions/{foreign['id']}")).status_code == 204
     headers = {"Authorization": f"Bearer {other['access_token']}"}
@@ -123,12 +129,14 @@ async def test_a_session_can_be_ended_from_another(world: World, account: Accoun
     stranger = await world.account()
     theirs = await stranger.request("DELETE", f"/v1/me/sessions/{listed[0]['id']}")
     unknown = await stranger.request("DELETE", f"/v1/me/sessions/{uuid4()}")
-    assert theirs.status_code == unknown.status_code == 404 and theirs.content == unknown.content
+    assert theirs.status_code == unknown.status_code == 404
+    assert theirs.content == unknown.content
 
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer x", "Basic bWFyYTp4", "Bearer a.b.c", "Bearer perdure_live_x", "Bearer " + "é" * 10,
+    ["", "Bearer", "Bearer x", "Basic bWFyYTp4", "Bearer a.b.c", "Bearer perdure_live_x",
+     "Bearer " + "é" * 10,
      "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.", "bearer perdure_live_" + "0" * 63],
 )  # fmt: skip
 async def test_anything_that_is_no_token_of_ours_is_a_401(world: World, header: str) -> None:
@@ -142,14 +150,18 @@ async def test_an_api_key_acts_within_its_scopes_until_revoked(world: World, acc
     created = await account.api_key("executions:read", "organization:read")
     key = {"Authorization": f"Bearer {created['key']}"}
     me = (await world.http.get("/v1/me", headers=key)).json()
-    assert me["actor"] == "api_key" and me["permissions"] == ["executions:read", "organization:read"]
+    assert me["actor"] == "api_key"
+    assert me["permissions"] == ["executions:read", "organization:read"]
     path = f"/v1/organizations/{account.organization_id}"
     assert (await world.http.get(path, headers=key)).status_code == 200
     refused = await world.http.patch(path, headers={**key, "If-Match": '"1"'}, json={"name": "Other"})
-    assert refused.status_code == 403 and "organization:write" in refused.json()["detail"]
+    assert refused.status_code == 403
+    assert "organization:write" in refused.json()["detail"]
     listed = (await account.get("/v1/me/api-keys")).json()["items"]
-    assert listed[0]["id"] == created["id"] and listed[0]["last_used_at"] is not None
-    assert "secret" not in str(listed) and created["key"] not in str(listed)
+    assert listed[0]["id"] == created["id"]
+    assert listed[0]["last_used_at"] is not None
+    assert "secret" not in str(listed)
+    assert created["key"] not in str(listed)
     assert (await account.request("DELETE", f"/v1/me/api-keys/{created['id']}")).status_code == 204
     assert (await world.http.get("/v1/me", headers=key)).status_code == 401
 
@@ -204,16 +216,19 @@ async def test_an_organization_is_changed_only_by_who_saw_it(world: World, accou
     tag = seen.headers["etag"]
     assert (await account.request("PATCH", path, json={"name": "New"})).status_code == 428
     changed = await account.request("PATCH", path, json={"name": "New"}, headers={"If-Match": tag})
-    assert changed.status_code == 200 and changed.json()["name"] == "New"
+    assert changed.status_code == 200
+    assert changed.json()["name"] == "New"
     assert changed.headers["etag"] != tag
     lost = await account.request("PATCH", path, json={"name": "Newer"}, headers={"If-Match": tag})
-    assert lost.status_code == 412 and lost.json()["code"] == "stale"
+    assert lost.status_code == 412
+    assert lost.json()["code"] == "stale"
     assert (await account.get(path)).json()["name"] == "New"
     for bad in ('"x"', "*", "3", '""', '"-1"'):
         answer = await account.request("PATCH", path, json={"name": "N"}, headers={"If-Match": bad})
         assert answer.status_code == 422, bad
     empty = await account.request("PATCH", path, json={"name": None}, headers={"If-Match": tag})
-    assert empty.status_code == 422 and empty.json()["errors"][0]["pointer"] == "#/name"
+    assert empty.status_code == 422
+    assert empty.json()["errors"][0]["pointer"] == "#/name"
 
 
 def _minutes(number: int):  # type: ignore[no-untyped-def]  # a timedelta, local to this file

@@ -36,13 +36,16 @@ async def test_signing_in_leads_home_and_signing_out_ends_it(
 ) -> None:
     assert (await browser.get("/")).headers["location"] == "/login"
     answer = await sign_in(browser, account.email)
-    assert answer.status_code == 303 and answer.headers["location"] == "/"
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
     cookie = next(
         each for each in answer.headers.get_list("set-cookie") if each.startswith("perdure_session=")
     )
     assert {"httponly", "samesite=strict", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
     home = await browser.get("/")
-    assert home.status_code == 200 and account.email in home.text and "Lindqvist Tax" in home.text
+    assert home.status_code == 200
+    assert account.email in home.text
+    assert "Lindqvist Tax" in home.text
     kept = dict(browser.cookies)
     assert (await browser.post("/logout", data={"csrf_token": token(home)})).status_code == 303
     browser.cookies.update(kept)  # a thief who kept the cookie gets nothing for it
@@ -103,9 +106,13 @@ async def test_home_shows_executions_and_tasks_and_takes_decisions(
     await engine.dispose()
     await sign_in(browser, account.email)
     home = await browser.get("/")
-    assert "⏳" in home.text and "waiting" in home.text and "40 %" in home.text
-    assert "&lt;b&gt;Approve&lt;/b&gt; Nils" in home.text and "<b>Approve" not in home.text
-    assert "For somebody else" not in home.text and "Of another organization" not in home.text
+    assert "⏳" in home.text
+    assert "waiting" in home.text
+    assert "40 %" in home.text
+    assert "&lt;b&gt;Approve&lt;/b&gt; Nils" in home.text
+    assert "<b>Approve" not in home.text
+    assert "For somebody else" not in home.text
+    assert "Of another organization" not in home.text
 
     form = {"csrf_token": token(home), "outcome": "approved", "comment": "fine"}
     assert (await browser.post(f"/tasks/{other['id']}/decision", data=form)).status_code == 404
@@ -113,12 +120,15 @@ async def test_home_shows_executions_and_tasks_and_takes_decisions(
         await browser.post(f"/tasks/{task['id']}/decision", data={"outcome": "approved"})
     ).status_code == 403
     done = await browser.post(f"/tasks/{task['id']}/decision", data=form)
-    assert done.status_code == 200 and "recorded: approved" in done.text
+    assert done.status_code == 200
+    assert "recorded: approved" in done.text
     assert [entry.payload["signal"] for entry in world.dispatcher.entries] == ["decide"]
     decided = (await account.get(f"/v1/tasks/{task['id']}")).json()
-    assert decided["outcome"] == "approved" and decided["decision"]["comment"] == "fine"
+    assert decided["outcome"] == "approved"
+    assert decided["decision"]["comment"] == "fine"
     again = await browser.post(f"/tasks/{task['id']}/decision", data={**form, "outcome": "rejected"})
-    assert again.status_code == 409 and 'role="alert"' in again.text
+    assert again.status_code == 409
+    assert 'role="alert"' in again.text
 
 
 async def test_pages_hold_no_script_and_no_inline_style(
@@ -127,12 +137,19 @@ async def test_pages_hold_no_script_and_no_inline_style(
     await sign_in(browser, account.email)
     for path in ("/login", "/", "/docs"):
         page = await browser.get(path)
-        assert "<script" not in page.text and "style=" not in page.text and " onclick" not in page.text
-        assert '<html lang="en">' in page.text and "<main" in page.text and "<h1>" in page.text
+        assert "<script" not in page.text
+        assert "style=" not in page.text
+        assert " onclick" not in page.text
+        assert '<html lang="en">' in page.text
+        assert "<main" in page.text
+        assert "<h1>" in page.text
         policy = page.headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "style-src 'self'" in policy and "script-src" not in policy
+        assert "default-src 'none'" in policy
+        assert "style-src 'self'" in policy
+        assert "script-src" not in policy
     css = await browser.get("/static/console.css")
-    assert css.headers["content-type"].startswith("text/css") and "prefers-color-scheme: dark" in css.text
+    assert css.headers["content-type"].startswith("text/css")
+    assert "prefers-color-scheme: dark" in css.text
     assert (await browser.get("/static/icon.svg")).headers["content-type"] == "image/svg+xml"
 
 
@@ -148,6 +165,7 @@ async def test_over_tls_the_cookie_is_bound_to_the_host(world: World, account: A
     ) as browser:
         answer = await sign_in(browser, account.email)
         cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("__Host-"))
-        assert "Secure" in cookie and "Domain" not in cookie
+        assert "Secure" in cookie
+        assert "Domain" not in cookie
         assert "strict-transport-security" in answer.headers
         assert (await browser.get("/")).status_code == 200

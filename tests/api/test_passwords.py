@@ -10,8 +10,9 @@ passwords = Passwords(b"a pepper of thirty-two bytes.....", cost=4)
 
 @pytest.mark.parametrize(
     "password",
-    ["password", "Password1!", "P@ssw0rd123", "12345678", "qwertyuiop", "aaaaaaaa", "abcabcabc", "welcome2026", "20262026",
-     "letmein!!", "11112222", "asdfghjkl", "87654321"],
+    ["password", "Password1!", "P@ssw0rd123", "12345678", "qwertyuiop", "aaaaaaaa", "abcabcabc",
+     "welcome2026",
+     "20262026", "letmein!!", "11112222", "asdfghjkl", "87654321"],
 )  # fmt: skip
 def test_common_passwords_are_refused(password: str) -> None:
     assert is_common(password)
@@ -19,7 +20,7 @@ def test_common_passwords_are_refused(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["tidal ferns at dusk", "x7Gq-rmW2-kk", "дом у дороги", "correct horse battery"]
+    "password", ["tidal ferns at dusk", "x7Gq-rmW2-kk", "здесь был дом", "correct horse battery"]
 )
 def test_other_passwords_are_accepted(password: str) -> None:
     assert check(password, email="a@b.example", pointer="#/password") == []
@@ -36,7 +37,8 @@ def test_bounds_and_the_address_itself() -> None:
 async def test_a_password_is_kept_whole_beyond_bcrypts_72_bytes() -> None:
     long = "x" * 80
     stored = await passwords.hash(long)
-    assert stored.startswith("v1$$2b$04$") and long not in stored
+    assert stored.startswith("v1$$2b$04$")
+    assert long not in stored
     assert await passwords.verify(long, stored)
     assert not await passwords.verify(long + "y", stored)
     assert not await passwords.verify("x" * 79 + "y", stored)

@@ -7,18 +7,18 @@ from api.shared import SharedLookups
 
 async def test_those_who_ask_while_one_runs_share_the_next_and_never_the_running_one() -> None:
     shared: SharedLookups[int] = SharedLookups()
-    truth, begun, gate = 1, 0, asyncio.Event()
+    truth, begun, started, gate = 1, 0, asyncio.Event(), asyncio.Event()
 
     async def look() -> int:
         nonlocal begun
         begun += 1
+        started.set()
         seen = truth
         await gate.wait()
         return seen
 
     first = asyncio.create_task(shared.get("key", look))
-    while not begun:
-        await asyncio.sleep(0)
+    await started.wait()
     truth = 2  # a revocation after the first lookup read the table
     later = [asyncio.create_task(shared.get("key", look)) for _ in range(20)]
     other = asyncio.create_task(shared.get("other", look))
@@ -28,7 +28,8 @@ async def test_those_who_ask_while_one_runs_share_the_next_and_never_the_running
     assert await asyncio.gather(*later) == [2] * 20
     assert await other == 2
     assert begun == 3
-    assert not shared._next and not shared._running
+    assert not shared._next
+    assert not shared._running
 
 
 async def test_a_failure_reaches_everybody_and_is_not_kept() -> None:
