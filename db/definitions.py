@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     RowMapping,
     UniqueConstraint,
+    bindparam,
     insert,
     literal,
     select,
@@ -143,6 +144,9 @@ _VERSION = tuple(
     column for column in WorkflowVersion.__table__.c if column.name not in {"document", "compiled"}
 )
 
+#: On the hot path of every start, so it is made once.
+_STANDING = select(Workflow.status, Workflow.published_version_id).where(Workflow.id == bindparam("id"))
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFilters:
@@ -167,11 +171,7 @@ class Workflows:
 
     async def standing(self, id: UUID) -> tuple[str, UUID | None]:
         """Status and current version, all that starting an execution has to read; raises NotFound."""
-        row = one(
-            await self._tx.execute(
-                select(Workflow.status, Workflow.published_version_id).where(Workflow.id == id)
-            )
-        )
+        row = one(await self._tx.execute(_STANDING, {"id": id}))
         return row["status"], row["published_version_id"]
 
     async def lock(self, id: UUID) -> RowMapping:

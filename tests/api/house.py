@@ -1,7 +1,7 @@
 """A real application on a real database, people in two organizations and a dispatcher that writes down."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,8 @@ from domain.permissions import Permission, RoleName
 from tests.factories import rows
 
 SECURITY = Security(b"t" * 32, b"p" * 32, "http://127.0.0.1", password_cost=4)
+
+POOL = 8
 
 
 def action(name: str, effect: Effect, lane: Lane) -> ActionSpec:
@@ -93,6 +95,12 @@ class House:
     admin: AsyncEngine
     app: Any
 
+    async def warm(self) -> None:
+        """Open every connection of the pool, so that concurrent requests really meet in the database."""
+        async with AsyncExitStack() as opened:
+            for _ in range(POOL):
+                await opened.enter_async_context(self.database.transaction(Access(Role.API)))
+
     async def everything(self, table: str) -> list[Any]:
         """All rows of a table, whoever they belong to."""
         async with self.admin.connect() as connection:
@@ -137,7 +145,7 @@ class House:
 
 @pytest.fixture
 async def house(database_url: str, admin_url: str) -> AsyncIterator[House]:
-    database, admin, dispatcher = Database(database_url, pool_size=8), create_engine(admin_url), Recorder()
+    database, admin, dispatcher = Database(database_url, pool_size=POOL), create_engine(admin_url), Recorder()
     app = create_app(Collaborators(database, CATALOGUE, dispatcher, SECURITY, lambda: datetime.now(UTC)))
 
     async def person(connection: AsyncConnection, organization_id: UUID, user_id: UUID) -> Person:

@@ -70,6 +70,7 @@ async def test_the_hot_path_sends_few_statements(house: House) -> None:
 
 async def test_one_key_starts_one_execution_however_many_ask(house: House) -> None:
     path = f"/v1/workflows/{await house.published()}/executions"
+    await house.warm()
     answers = await asyncio.gather(
         *(house.member.post(path, {"input": {"n": 1}}, Idempotency_Key="k") for _ in range(10))
     )
@@ -278,6 +279,7 @@ async def test_cancelling_a_queued_execution_closes_it_with_its_word(house: Hous
     started = (await house.owner.post(f"/v1/workflows/{id}/executions")).json()
     house.dispatcher.told.clear()
     await _release_lease(house)
+    await house.warm()
     answers = await asyncio.gather(
         *(house.owner.post(started["links"]["cancel"], {"reason": "mistake"}) for _ in range(3))
     )
@@ -292,6 +294,7 @@ async def test_cancelling_a_running_execution_asks_the_engine_once(house: House)
     started = (await house.owner.post(f"/v1/workflows/{id}/executions")).json()
     await _sent(house, "running")
     house.dispatcher.told.clear()
+    await house.warm()
     answers = await asyncio.gather(
         *(house.owner.post(started["links"]["cancel"], {"reason": "enough"}) for _ in range(3))
     )

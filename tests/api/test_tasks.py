@@ -76,6 +76,7 @@ async def test_a_decision_closes_the_task_and_tells_the_execution(house: House) 
 
 async def test_of_concurrent_decisions_exactly_one_wins(house: House) -> None:
     path = await a_task(house)
+    await house.warm()
     people = [house.owner, house.member, house.reviewer] * 3
     answers = await asyncio.gather(
         *(
@@ -97,6 +98,7 @@ async def test_of_concurrent_decisions_exactly_one_wins(house: House) -> None:
 async def test_the_same_decision_by_the_same_person_answers_the_same(house: House) -> None:
     path = await a_task(house)
     body = {"outcome": "rejected", "comment": "no"}
+    await house.warm()
     answers = await asyncio.gather(*(house.member.post(f"{path}/decision", body) for _ in range(4)))
     assert {answer.status_code for answer in answers} == {200}
     assert all(answer.json() == answers[0].json() for answer in answers)
