@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
 from api.collaborators import Parts
-from api.executionviews import ExecutionView, StepView, show_all, show_one
+from api.executionviews import ExecutionSummary, ExecutionView, StepView, show_all, show_one
 from api.fields import Body
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
@@ -40,7 +40,7 @@ class CancelBody(Body):
 
 
 class ExecutionPage(BaseModel):
-    items: list[ExecutionView]
+    items: list[ExecutionSummary]
     next_cursor: str | None
 
 
@@ -78,7 +78,7 @@ async def list_executions(
             created_from=created_from,
             created_to=created_to,
         )
-        views = await show_all(tx, rows)
+        views = await show_all(tx, rows, ExecutionSummary)
     return paging.page(views, lambda view: (view.created_at, view.id), lambda view: view)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -32,7 +32,9 @@ def links(id: Any, workflow_id: Any) -> dict[str, str]:
     }
 
 
-class ExecutionView(BaseModel):
+class ExecutionSummary(BaseModel):
+    """What a list shows: where it stands, without what went in and came out."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: UUID
@@ -45,18 +47,23 @@ class ExecutionView(BaseModel):
     current_pointer: str | None
     waiting_on: Any
     trigger_event: str
-    input: Any
-    output: Any
-    error: Any
     error_message: str | None
     started_by: UUID | None
-    temporal_workflow_id: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     cancel_requested_at: datetime | None
     updated_at: datetime
     links: ExecutionLinks
+
+
+class ExecutionView(ExecutionSummary):
+    """The whole mirror; `temporal_workflow_id` is how the engine's operators find it."""
+
+    input: Any
+    output: Any
+    error: Any
+    temporal_workflow_id: str
 
 
 class StepView(BaseModel):
@@ -82,11 +89,14 @@ class StepView(BaseModel):
         return cls.model_validate(dict(row))
 
 
-async def show_all(tx: AsyncConnection, rows: Sequence[RowMapping]) -> list[ExecutionView]:
+Shown = TypeVar("Shown", bound=ExecutionSummary)
+
+
+async def show_all(tx: AsyncConnection, rows: Sequence[RowMapping], view: type[Shown]) -> list[Shown]:
     """The rows as they are shown; the numbers of all their versions come with one statement."""
     numbers = await Versions(tx).numbers({row["workflow_version_id"] for row in rows}) if rows else {}
     return [
-        ExecutionView.model_validate(
+        view.model_validate(
             {
                 **row,
                 "version": numbers[row["workflow_version_id"]],
@@ -99,4 +109,4 @@ async def show_all(tx: AsyncConnection, rows: Sequence[RowMapping]) -> list[Exec
 
 
 async def show_one(tx: AsyncConnection, row: RowMapping) -> ExecutionView:
-    return (await show_all(tx, [row]))[0]
+    return (await show_all(tx, [row], ExecutionView))[0]

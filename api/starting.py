@@ -88,7 +88,7 @@ class Remembered:
     Only ever asked after the workflow's own row was read under row level security.
     """
 
-    def __init__(self, capacity: int = 1_000) -> None:
+    def __init__(self, capacity: int = 256) -> None:
         self._capacity = capacity
         self._known: OrderedDict[UUID | tuple[UUID, int], Startable] = OrderedDict()
 
@@ -227,6 +227,8 @@ async def _awaited(
         ):
             return answer
         view = await _view(parts, caller, id)
+        if not view.status.is_terminal:  # it was stopped from outside, and the mirror has not noticed yet
+            return answer
     return replace(answer, status=200, body=view.model_dump(mode="json"))
 
 

@@ -108,11 +108,12 @@ async def list_workflows(
 async def create_workflow(caller: Writer, parts: Parts, once: Idempotent, body: NewWorkflow) -> Response:
     """Stores a draft; `problems` lists what stands between it and publishing."""
     values = await _values(body)
+    problems = await problems_in(parts.catalogue, values)
 
     async def create(tx: AsyncConnection) -> Answer[None]:
         owned = {"organization_id": caller.organization, "created_by": caller.user_id}
         row = await Workflows(tx).insert(uuid4(), {**values, **owned})
-        return Answer(201, await _saved(parts, row))
+        return Answer(201, _saved(row, problems))
 
     return tagged((await once.run(caller, create)), location=PATH + "/{id}")
 
@@ -146,7 +147,7 @@ async def _write(
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).change(id, values, revision=seen)
         require_open(row["status"])
-    return tagged(Answer(200, await _saved(parts, row)))
+    return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, row))))
 
 
 async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
@@ -156,6 +157,5 @@ async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any
     return values
 
 
-async def _saved(parts: Collaborators, row: RowMapping) -> dict[str, Any]:
-    problems = await problems_in(parts.catalogue, dict(row))
+def _saved(row: RowMapping, problems: list[ProblemView]) -> dict[str, Any]:
     return WorkflowSaved.model_validate({**row, "problems": problems}).model_dump(mode="json")
