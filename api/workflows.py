@@ -147,7 +147,7 @@ async def _write(
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).change(id, values, revision=seen)
         require_open(row["status"])
-    return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, row))))
+    return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, dict(row)))))
 
 
 async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
