@@ -1,7 +1,7 @@
 """Who is asking becomes role, organization and user of one transaction; nothing of it outlives that."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -48,9 +48,23 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, access: Access) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.begin() as connection:
-            await enter(connection, access)
+        async with AsyncExitStack() as opened:
+            try:
+                connection = await self._entered(opened, access)
+            except DBAPIError as lost:
+                if not lost.connection_invalidated:
+                    raise
+                # A pooled connection had died unnoticed, with its server perhaps. Nothing was done on it yet.
+                connection = await self._entered(opened, access)
             yield connection
+
+    async def _entered(self, opened: AsyncExitStack, access: Access) -> AsyncConnection:
+        """A connection inside its transaction, which ends with `opened`."""
+        async with AsyncExitStack() as attempt:
+            connection = await attempt.enter_async_context(self._engine.begin())
+            await enter(connection, access)
+            opened.push_async_exit(attempt.pop_all())
+            return connection
 
     async def close(self) -> None:
         await self._engine.dispose()

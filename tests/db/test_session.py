@@ -24,6 +24,7 @@ CONTEXT = text(
     "coalesce(current_setting('app.user_id', true), '')"
 )
 LEFT_ALONE = ("perdure_app", "", "")
+SYSTEM = Access(Role.SYSTEM)
 
 
 async def test_a_member_becomes_role_organization_and_user(admin: AsyncEngine, narrow: Database) -> None:
@@ -126,6 +127,47 @@ async def test_nothing_remains_after_commit_rollback_or_refusal(
         async with narrow.transaction(Access(Role.API, uuid4(), acme["created_by"])):
             pass
     assert await left(narrow) == LEFT_ALONE
+
+
+async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(
+    admin: AsyncEngine, database_url: str
+) -> None:
+    """As after a restart of the server: the transaction that finds out begins again on a new connection."""
+    database = Database(database_url, pool_size=3)
+    async with database.transaction(SYSTEM), database.transaction(SYSTEM), database.transaction(SYSTEM):
+        pass
+    async with admin.begin() as connection:
+        killed = await connection.scalars(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE usename = 'perdure_app' AND datname = current_database()"
+            )
+        )
+        assert list(killed) == [True, True, True]
+    for _ in range(4):
+        async with database.transaction(SYSTEM) as tx:
+            assert await tx.scalar(text("SELECT current_user")) == "app_system"
+    await database.close()
+
+
+async def test_what_fails_inside_the_transaction_is_not_repeated(
+    database_url: str, admin: AsyncEngine
+) -> None:
+    """Once the caller's statements began, a lost connection is the caller's to know."""
+    database = Database(database_url, pool_size=1)
+    begun = []
+
+    async def lose_it() -> None:
+        async with database.transaction(SYSTEM) as tx:
+            begun.append(await tx.scalar(text("SELECT pg_backend_pid()")))
+            async with admin.begin() as connection:
+                await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": begun[-1]})
+            await tx.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError):
+        await lose_it()
+    assert len(begun) == 1
+    await database.close()
 
 
 async def left(database: Database) -> tuple[str, ...]:
