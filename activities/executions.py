@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.actions.approvals import Approve
 from activities.actions.context import ActionContext, Services
@@ -28,10 +29,7 @@ from domain.executions import ExecutionStatus
 from domain.ids import WorkflowId, derived_id, effect_key
 from domain.mirror import Snapshot
 from domain.segments import Ending, Performance, Performed, Segment, SegmentEnd, Waiting
-
-
-class ExecutionClosed(Exception):
-    """The row of this execution was closed while its workflow was starting; Temporal is told to cancel it."""
+from workflows.contracts.executions import EXECUTION_CLOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +187,9 @@ class ExecutionActivities:
     ) -> None:
         mirror = Mirror(connection, report.reporter)
         if not await mirror.report(snapshot, list(records.values()), waiting_on):
+            # Closed while its workflow was starting: nothing more may happen, here or in Temporal.
             await self._cancel(str(report.id))
-            raise ExecutionClosed
+            raise ApplicationError("the execution was closed", type=EXECUTION_CLOSED, non_retryable=True)
 
     async def _program(self, access: Access, version_id: str, sha256: str) -> Program:
         program = PROGRAMS.get(sha256)

@@ -31,7 +31,7 @@ class Mirror:
     async def report(
         self, snapshot: Snapshot, steps: Sequence[StepRecord], waiting_on: dict[str, Any] | None = None
     ) -> bool:
-        """Write steps, and the snapshot unless a newer one stands; False when the execution is closed.
+        """Write steps, and the snapshot unless a newer one stands; False when the row is closed or gone.
 
         The first report also proves that the start has arrived: its outbox row is done.
         """
@@ -40,7 +40,7 @@ class Mirror:
             "waiting_on": None if waiting_on is None else to_json(waiting_on),
         }
         status = await self._connection.scalar(_REPORT, values)
-        return status is None or not ExecutionStatus(status).is_terminal
+        return status is not None and not ExecutionStatus(status).is_terminal
 
     async def steps(self, steps: Sequence[StepRecord]) -> None:
         await self._connection.execute(_STEPS, self._steps(steps))
@@ -110,6 +110,7 @@ _WRITE_STEPS = """
     FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s(
         occurrence text, pointer text, name text, kind text, action text, visit integer, position bigint,
         status text, started bigint, completed bigint, input jsonb, output jsonb, error jsonb)
+    WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id)
     ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
     SET status = excluded.status, completed_at = excluded.completed_at, output = excluded.output,
         error = excluded.error, input = coalesce(excluded.input, execution_steps.input)

@@ -103,7 +103,7 @@ class ExecutionWorkflow:
 
     async def _outcome(self) -> Finish:
         try:
-            return await self._walk()
+            return await self._walk_unless_closed()
         except asyncio.CancelledError:
             await self._ground()
             return self._cancelled()
@@ -114,6 +114,16 @@ class ExecutionWorkflow:
             workflow.logger.exception("The engine failed to carry out an execution")
             await self._ground()
             return _failed(Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}"))
+
+    async def _walk_unless_closed(self) -> Finish:
+        try:
+            return await self._walk()
+        except ActivityError as error:
+            if not isinstance(error.cause, ApplicationError) or error.cause.type != contract.EXECUTION_CLOSED:
+                raise
+        await self._ground()
+        await workflow.wait_condition(lambda: False)  # whoever refused has asked Temporal to cancel us
+        raise AssertionError("only a cancellation ends this wait")
 
     async def _walk(self) -> Finish:
         commands = self._begin()
@@ -228,6 +238,8 @@ class ExecutionWorkflow:
         except ActivityError as error:
             if isinstance(error.cause, CancelledError):
                 raise asyncio.CancelledError from error
+            if isinstance(error.cause, ApplicationError) and error.cause.type == contract.EXECUTION_CLOSED:
+                raise
             return Failed(_now(), command.occurrence, _fault_of(error).as_json())
         return Completed(_now(), command.occurrence, performed.output, performed.shaped)
 

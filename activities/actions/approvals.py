@@ -51,12 +51,20 @@ class Approve(Arguments):
     form: (
         Annotated[
             dict[str, JsonValue],
-            Field(description="JSON Schema of the data to fill in"),
+            Field(
+                description="JSON Schema of the data to fill in",
+                json_schema_extra={"format": "json-schema"},
+            ),
             AfterValidator(_form),
         ]
         | None
     ) = None
-    due: Annotated[str | dict[str, JsonValue], AfterValidator(_due)] | None = None
+    due: (
+        Annotated[
+            str | dict[str, JsonValue], Field(json_schema_extra={"format": "duration"}), AfterValidator(_due)
+        ]
+        | None
+    ) = None
 
 
 class Decision(Result):

@@ -180,7 +180,7 @@ class _Walk:
 
     def _finish(self, raw: Json) -> Commit:
         flow = self.program.flow
-        scope = scopes.build(self.program, self.state, None, _names(flow.output_as))
+        scope = {**scopes.build(self.program, self.state, None, _names(flow.output_as)), "output": raw}
         output = raw if flow.output_as is None else evaluate(flow.output_as, raw, scope, self.meter)
         refuse_problems(flow.output_schema, output, "The output of the workflow")
         checked(output, "The output of the workflow")

@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.workflows.conftest import Engine
+from tests.workflows.engine import Engine
 
 TEMPLATES = [
     {f"line {number}": {"call": "data.template", "with": {"text": "{{ n }}", "values": {"n": number}}}}
@@ -25,9 +25,13 @@ async def test_steps_run_and_the_row_tells_their_outcome(engine: Engine) -> None
     assert row["status"] == "completed", dict(row)
     assert row["output"] == {"text": "42 it is"}
     assert row["progress"] == 100
-    assert row["started_at"] is not None and row["completed_at"] >= row["started_at"]
+    assert row["started_at"] is not None
+    assert row["completed_at"] >= row["started_at"]
     steps = await engine.steps(str(row["id"]))
-    assert [(step["name"], step["status"]) for step in steps] == [("double", "completed"), ("say", "completed")]
+    assert [(step["name"], step["status"]) for step in steps] == [
+        ("double", "completed"),
+        ("say", "completed"),
+    ]
     assert steps[1]["action"] == "data.template"
     assert steps[1]["output"] == {"text": "42 it is"}
     description = await engine.described(str(row["id"]))
@@ -109,7 +113,7 @@ async def test_a_loop_runs_its_steps_in_one_segment(engine: Engine) -> None:
 
 
 async def test_eighty_costly_expressions_complete(engine: Engine) -> None:
-    """Each takes 50–100 ms: together four times what one activation may compute."""
+    """Each takes 50 to 100 ms: together four times what one activation may compute."""
     costly = "${ [range(9000)] | map(. * 2) | add }"
     do = [{f"compute {n}": {"set": {"sum": costly}}} for n in range(40)]
     do.append({"and forty at once": {"set": {f"sum {n}": costly for n in range(40)}}})

@@ -14,6 +14,8 @@ WORKFLOW: Final = "execution"
 WORKFLOW_QUEUE: Final = "workflows"
 ACTIVITY_QUEUE: Final = "io"
 DECIDE: Final = "decide"
+#: The type of the error by which an activity says that the execution's row is closed already.
+EXECUTION_CLOSED: Final = "ExecutionClosed"
 
 #: Only the database can make these fail, and then nothing else is worth doing: repeat until it is back.
 _UNTIL_IT_WORKS = RetryPolicy(

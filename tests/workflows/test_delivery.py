@@ -1,0 +1,126 @@
+"""Starting exactly once: what was accepted starts, once, whoever carries it and however often."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from db.outbox import Outbox, OutboxEntry
+from db.session import Access, Role
+from tests.workflows.engine import Engine, working
+from tests.workflows.test_executions import TEMPLATES
+
+SYSTEM = Access(Role.SYSTEM)
+
+
+async def _lease_ends(engine: Engine) -> None:
+    async with engine.parts.database.transaction(SYSTEM) as tx:
+        await tx.execute(text("UPDATE outbox SET leased_until = now() - interval '1 second'"))
+
+
+async def _undelivered(engine: Engine) -> int:
+    async with engine.parts.database.transaction(SYSTEM) as tx:
+        count = await tx.scalar(text("SELECT count(*) FROM outbox WHERE dispatched_at IS NULL"))
+    return int(count or 0)
+
+
+async def test_the_relay_leaves_a_leased_row_alone_and_starts_it_afterwards(idle_engine: Engine) -> None:
+    engine = idle_engine
+    workflow_id = await engine.publish(TEMPLATES)
+    await _accept_without_starting(engine, workflow_id)
+    assert await engine.parts.relay.sweep() == 0
+    await _lease_ends(engine)
+    assert await engine.parts.relay.sweep() == 1
+    assert await _undelivered(engine) == 0
+
+
+async def test_delivering_the_same_start_many_times_starts_one_execution(idle_engine: Engine) -> None:
+    engine = idle_engine
+    workflow_id = await engine.publish(TEMPLATES)
+    id = await _accept_without_starting(engine, workflow_id)
+    entry = await _entry(engine)
+    await asyncio.gather(*(engine.parts.dispatcher.deliver(entry) for _ in range(10)))
+    async with working(engine.parts, engine.client):
+        row = await engine.ended(str(id))
+    assert row["status"] == "completed"
+    await engine.described(str(id))
+    await engine.parts.dispatcher.deliver(entry)  # also long after it closed
+    runs = [
+        run async for run in engine.client.list_workflows(f"WorkflowId = '{row['temporal_workflow_id']}'")
+    ]
+    assert len(runs) <= 1
+
+
+async def test_cancelling_before_the_start_closes_row_and_outbox_together(idle_engine: Engine) -> None:
+    engine = idle_engine
+    workflow_id = await engine.publish(TEMPLATES)
+    id = await _accept_without_starting(engine, workflow_id)
+    await _lease_ends(engine)
+    await engine.post(f"/v1/executions/{id}/cancel", {})
+    assert (await engine.row(str(id)))["status"] == "cancelled"
+    assert await _undelivered(engine) == 0
+    assert await engine.parts.relay.sweep() == 0
+
+
+async def test_cancelling_while_the_start_is_under_way_follows_it(idle_engine: Engine) -> None:
+    engine = idle_engine
+    workflow_id = await engine.publish([{"ask": {"call": "approve", "with": {"title": "Go on?"}}}])
+    id = await _accept_without_starting(engine, workflow_id)
+    await engine.post(f"/v1/executions/{id}/cancel", {})
+    assert (await engine.row(str(id)))["status"] == "queued"
+    await _lease_ends(engine)
+    async with working(engine.parts, engine.client):
+        while await engine.parts.relay.sweep():
+            await _lease_ends(engine)
+        row = await engine.ended(str(id))
+    assert row["status"] == "cancelled"
+
+
+async def test_a_row_that_was_closed_stops_a_start_that_arrives_after_all(
+    idle_engine: Engine,
+) -> None:
+    engine = idle_engine
+    workflow_id = await engine.publish(
+        [{"make it": {"call": "client.create", "with": {"name": "Should not exist"}}}]
+    )
+    id = await _accept_without_starting(engine, workflow_id)
+    entry = await _entry(engine)
+    await _lease_ends(engine)
+    await engine.post(f"/v1/executions/{id}/cancel", {})
+    await engine.parts.dispatcher.deliver(entry)
+    async with working(engine.parts, engine.client):
+        description = await engine.described(str(id))
+    assert description.status is not None
+    assert description.status.name == "CANCELED"
+    assert (await engine.row(str(id)))["status"] == "cancelled"
+    assert (await engine.get("/v1/clients"))["items"] == []
+
+
+async def test_what_the_api_accepted_while_it_could_not_start_is_started_by_the_relay(engine: Engine) -> None:
+    workflow_id = await engine.publish(TEMPLATES)
+    id = await _accept_without_starting(engine, workflow_id)
+    await _lease_ends(engine)
+    assert (await engine.ended(str(id)))["status"] == "completed"
+
+
+async def _accept_without_starting(engine: Engine, workflow_id: str) -> UUID:
+    """As if the API had been killed between its commit and the start."""
+    deliver = engine.parts.dispatcher.deliver
+
+    async def lost(_: object) -> None:
+        raise TimeoutError("killed")
+
+    engine.parts.dispatcher.deliver = lost  # type: ignore[method-assign]
+    try:
+        started = await engine.start(workflow_id)
+    finally:
+        engine.parts.dispatcher.deliver = deliver  # type: ignore[method-assign]
+    return UUID(started["id"])
+
+
+async def _entry(engine: Engine) -> OutboxEntry:
+    await _lease_ends(engine)
+    async with engine.parts.database.transaction(SYSTEM) as tx:
+        [entry] = await Outbox(tx).claim(limit=10, lease=timedelta(seconds=0))
+    return entry
