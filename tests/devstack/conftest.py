@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import memory_folder
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -22,7 +24,7 @@ def new_folder() -> Iterator[Callable[[], Path]]:
     made: list[Path] = []
 
     def make() -> Path:
-        made.append(Path(tempfile.mkdtemp(prefix="perdure-")))
+        made.append(Path(tempfile.mkdtemp(prefix="perdure-", dir=memory_folder())))
         return made[-1]
 
     yield make

@@ -1,9 +1,7 @@
 """The command line as people and scripts meet it: separate processes, their output and exit status."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -153,17 +151,3 @@ def test_up_serves_until_told_to_stop(perdure: Perdure, up: subprocess.Popen[str
     assert json.loads(perdure("down", "--json").stdout) == {"stopped": True}
     assert up.wait(5) == 0
     assert psutil.wait_procs(parts, timeout=2)[1] == []
-
-
-def test_a_killed_node_comes_back(perdure: Perdure, up: subprocess.Popen[str], data_dir: Path) -> None:
-    until_served(up)
-    state = json.loads((data_dir / "stack.json").read_text())
-    os.kill(state["parts"]["node"]["pid"], signal.SIGKILL)
-    for _ in range(100):
-        status = json.loads(perdure("status", "--json").stdout)
-        if status["healthy"] and status["parts"]["node"]["restarts"] == 1:
-            break
-    else:
-        pytest.fail(f"the node did not come back: {status}")
-    up.send_signal(signal.SIGINT)  # Ctrl-C
-    assert up.wait(40) == 0
