@@ -53,8 +53,9 @@ DESCRIPTION = """\
 Stored workflows that outlive the process running them.
 
 Send `Authorization: Bearer` with an access token or an API key. Errors are `application/problem+json` with
-a stable `code` and, for bad input, `errors[]` naming place and mend. Repeat a POST safely with `Idempotency-Key`.
-Follow `next_cursor` through lists. Send the `ETag` you read in `If-Match` when you change something.
+a stable `code` and, for bad input, `errors[]` naming place and mend. Repeat a POST safely with an
+`Idempotency-Key`. Follow `next_cursor` through lists. Send the `ETag` you read in `If-Match` when you change
+something.
 """
 
 

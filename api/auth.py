@@ -74,7 +74,7 @@ def _organization(header: str | None) -> UUID | None:
 
 
 def require(*permissions: Permission | str) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    """A dependency giving the caller if all `permissions` are held: `Annotated[Caller, Depends(require(…))]`."""
+    """A dependency giving the caller if all are held: `Annotated[Caller, Depends(require("…"))]`."""
     needed = [Permission(permission) for permission in permissions]
 
     async def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:

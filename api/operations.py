@@ -31,9 +31,7 @@ async def ready(request: Request) -> JSONResponse:
         try:
             await probe()
             parts[name] = "ok"
-        except (
-            Exception
-        ) as error:  # whatever is wrong with a part is the answer here; its text may hold addresses
+        except Exception as error:  # noqa: BLE001  what is wrong is the answer; its text may hold addresses
             parts[name] = f"unavailable ({type(error).__name__})"
     fine = all(state == "ok" for state in parts.values())
     return JSONResponse({"status": "ok" if fine else "unavailable", "parts": parts}, 200 if fine else 503)

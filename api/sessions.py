@@ -89,7 +89,7 @@ class SignIn:
         return user_id, organization_id
 
     async def login(self, email: str, password: str, device: Device) -> Login:
-        """The user behind the credentials. Raises Unauthenticated, one text for all reasons, in equal time."""
+        """The user of these credentials. Raises Unauthenticated, one text for all reasons, in equal time."""
         now, email = self._parts.clock(), email.lower()
         self._limits.before_login(email, device.address, now)
         async with self._parts.database.transaction(NOBODY) as tx:

@@ -3,11 +3,14 @@
 import json
 import math
 import re
+from collections import Counter
 from typing import Any
 
 from domain.errors import Invalid, Problem
 
 DEEPEST = 64
+#: After so many unusable values the rest is not even looked at.
+_PATIENCE = 1_000
 _BIGGEST = 2**63
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -35,15 +38,17 @@ def read(body: bytes) -> Any:
         raise _invalid(
             "", f"Byte {error.start} of the body is not UTF-8.", "Encode the body as UTF-8."
         ) from None
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _too_deep(body):
         raise _invalid(
             "", f"The body nests deeper than {DEEPEST} levels.", "Flatten it, or refer to parts by id."
         )
-    found = False
+    found = 0
 
     def refuse(message: str, suggestion: str) -> _Refused:
         nonlocal found
-        found = True
+        found += 1
+        if found > _PATIENCE:
+            raise _invalid("", f"{message} This happens more than {_PATIENCE} times.", suggestion)
         return _Refused(message, suggestion)
 
     def integer(digits: str) -> int | _Refused:
@@ -61,8 +66,7 @@ def read(body: bytes) -> Any:
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(members)
         if len(value) != len(members):
-            names = [name for name, _ in members]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, times in Counter(name for name, _ in members).items() if times > 1)
             value[twice] = refuse("The key appears twice in one object.", "Keep one of the two.")
         return value
 
@@ -82,15 +86,16 @@ def read(body: bytes) -> Any:
     return value
 
 
-def _depth(body: bytes) -> int:
-    deepest = level = 0
+def _too_deep(body: bytes) -> bool:
+    level = 0
     for byte in _STRING.sub(b"", body):
         if byte in b"[{":
             level += 1
-            deepest = max(deepest, level)
+            if level > DEEPEST:
+                return True
         elif byte in b"]}":
             level -= 1
-    return deepest
+    return False
 
 
 def _search(root: Any) -> list[Problem]:

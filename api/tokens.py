@@ -115,7 +115,7 @@ class ApiKey:
 
     @classmethod
     def parse(cls, text: str) -> "ApiKey":
-        """Raises `Unauthenticated` for what we never issued: the checksum spares a look-up of mistyped keys."""
+        """Raises `Unauthenticated` for what we never issued: a mistyped key fails its checksum."""
         body, crc = text[:-_CRC], text[-_CRC:]
         key_id, _, secret = body.removeprefix(KEY_PREFIX).partition("_")
         well_formed = len(text) == len(KEY_PREFIX) + _ID + 1 + _SECRET + _CRC and text.isascii()

@@ -117,7 +117,7 @@ def of_role(role: str) -> frozenset[Permission]:
 def decide(
     base: Iterable[Permission], override: Mapping[str, Any] | None = None, scopes: Iterable[str] | None = None
 ) -> frozenset[Permission]:
-    """What a member may do now: role plus granted, without denied, and for an API key only what its scopes name.
+    """What a member may do now: role plus granted, without denied, and within the scopes of an API key.
 
     `base` is `of_role(name)` of a shipped role, or `known(words)` of an organization's own.
     """
