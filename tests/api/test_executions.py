@@ -183,6 +183,17 @@ async def test_prefer_wait_answers_with_the_result_when_it_is_quick(house: House
     assert (wrong.status_code, list(problems(wrong))) == (422, ["header/prefer"])
 
 
+async def test_prefer_wait_never_calls_an_open_execution_finished(house: House) -> None:
+    path = f"/v1/workflows/{await house.published()}/executions"
+
+    async def stopped_from_outside(_: str) -> bool:
+        return True  # and the mirror has not noticed yet
+
+    house.dispatcher.finish = stopped_from_outside
+    answer = await house.member.post(path, Prefer="wait=1")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+
+
 async def test_the_mirror_is_shown_whole(house: House) -> None:
     id = await house.published()
     started = (await house.member.post(f"/v1/workflows/{id}/executions", {"input": [1]})).json()
