@@ -75,10 +75,10 @@ async def get_organization(
 @router.patch("/{organization_id}", operation_id="organizations_update")
 async def update_organization(
     *,
+    caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_WRITE))],
     organization_id: UUID,
     body: OrganizationChange,
     revision: ExpectedRevision,
-    caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_WRITE))],
     parts: Parts,
     response: Response,
 ) -> dict[str, Any]:
