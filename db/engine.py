@@ -23,7 +23,8 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     no prepared statement outlives its use, and pooling is the pooler's. Without it statements stay prepared.
     """
     address, pooled = translate(url)
-    options: dict[str, Any] = {"json_serializer": to_json}
+    # Values stay out of error messages and so out of logs.
+    options: dict[str, Any] = {"json_serializer": to_json, "hide_parameters": True}
     if pooled:
         return create_async_engine(
             address,

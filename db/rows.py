@@ -73,7 +73,10 @@ async def change(
 ) -> RowMapping:
     """Update one row while `guard` holds; all its columns afterwards. Raises NotFound, Stale (no guard)."""
     columns = table.__table__.c
-    statement = update(table).where(columns.id == id, guard).values(**values).returning(*columns)
+    still = (columns.id == id, guard)
+    statement: Executable = select(*columns).where(*still)  # changing nothing is no change
+    if values:
+        statement = update(table).where(*still).values(**values).returning(*columns)
     row = (await tx.execute(statement)).mappings().one_or_none()
     return row if row is not None else await _missed(tx, table, id)
 
