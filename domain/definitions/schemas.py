@@ -13,7 +13,7 @@ from . import schema_problems
 from .schema_cost import TooCostly, count_steps
 from .schema_problems import SchemaProblem
 from .schema_shape import Plan, SchemaRefused, read_shape
-from .values import Json, ValueRefused, check_value, measure
+from .values import MAX_DEPTH, Json, ValueRefused, check_value, is_deeper, measure
 
 MAX_SCHEMA_BYTES = 131_072
 MAX_VALUE_BYTES = 262_144
@@ -42,6 +42,8 @@ class Schema:
         size = measure(value, MAX_VALUE_BYTES)
         if size > MAX_VALUE_BYTES:
             return [SchemaProblem("", f"the value is larger than {MAX_VALUE_BYTES} bytes of JSON", None)]
+        if is_deeper(value, MAX_DEPTH):
+            return [SchemaProblem("", f"the value is nested deeper than {MAX_DEPTH} levels", None)]
         try:
             steps = count_steps(self.plan, value, MAX_STEPS)
         except TooCostly:
@@ -55,8 +57,6 @@ class Schema:
             self.validator.validate(value)
         except jsonschema_rs.ValidationError as error:
             return schema_problems.tell([error], MAX_PROBLEMS)
-        except ValueError:
-            return [SchemaProblem("", "the value is nested too deeply to be checked", None)]
         return []
 
 

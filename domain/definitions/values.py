@@ -6,6 +6,7 @@ twice), so every walk here counts what it has written and stops at a cap instead
 
 import json
 from json.encoder import encode_basestring
+from math import isfinite
 from typing import Any
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -129,7 +130,7 @@ class _Check:
         return value
 
     def number(self, value: int | float) -> int | float:
-        if value != value or value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             raise ValueRefused("NaN and Infinity are not JSON numbers")
         number = normal_number(value)
         if isinstance(value, int) and isinstance(number, float):
@@ -170,6 +171,17 @@ def measure(value: Json, cap: int) -> int:
         if size > cap:
             return cap + 1
     return size
+
+
+def is_deeper(value: Json, levels: int) -> bool:
+    """Return whether containers nest deeper than so many levels; measure the value first."""
+    containers: list[Any] = [value] if isinstance(value, list | dict) else []
+    for _ in range(levels):
+        if not containers:
+            return False
+        inside = [part.values() if isinstance(part, dict) else part for part in containers]
+        containers = [item for items in inside for item in items if isinstance(item, list | dict)]
+    return bool(containers)
 
 
 def canonical(value: Json) -> bytes:
