@@ -26,7 +26,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who is asking. Without an organization no tenant's row is visible; without a user none is checked."""
+    """Who is asking. Without an organization no tenant's row is visible.
+
+    A user must be an active member of the organization; the API enters one only as such a user (the owner of
+    an API key, for instance), a worker always names its organization, the system needs neither.
+    """
 
     role: Role
     organization_id: UUID | None = None

@@ -17,6 +17,9 @@ BEGIN
   IF wanted = 'app_worker' AND organization IS NULL THEN
     RAISE invalid_parameter_value USING MESSAGE = 'app.enter: a worker acts for one organization';
   END IF;
+  IF wanted = 'app_api' AND organization IS NOT NULL AND member IS NULL THEN
+    RAISE invalid_parameter_value USING MESSAGE = 'app.enter: the API enters an organization as one of its members';
+  END IF;
   PERFORM pg_catalog.set_config('role', wanted, true),
           pg_catalog.set_config('app.org_id', coalesce(organization::text, ''), true),
           pg_catalog.set_config('app.user_id', coalesce(member::text, ''), true);

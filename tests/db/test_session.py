@@ -83,6 +83,15 @@ async def test_a_worker_must_name_its_organization(narrow: Database) -> None:
             pytest.fail("entered")
 
 
+async def test_the_api_must_name_the_member_it_acts_for(admin: AsyncEngine, narrow: Database) -> None:
+    """A route that forgets the user must not thereby skip the check of the membership."""
+    async with admin.begin() as connection:
+        acme = await rows.organization(connection)
+    with pytest.raises(DBAPIError, match="as one of its members"):
+        async with narrow.transaction(Access(Role.API, acme["id"])):
+            pytest.fail("entered")
+
+
 async def test_the_login_itself_may_nothing_and_become_nobody_else(app: AsyncEngine) -> None:
     async with app.connect() as connection:
         with pytest.raises(DBAPIError, match="permission denied"):
