@@ -166,7 +166,7 @@ class Executions:
 
     async def queue(self, organization_id: UUID, new: NewExecution) -> datetime:
         """Write the row of an accepted trigger; returns when. Raises IntegrityError on a repeated trigger key."""
-        created = await self._connection.scalar(
+        created: datetime | None = await self._connection.scalar(
             insert(WorkflowExecution)
             .values(
                 id=new.id,

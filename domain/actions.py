@@ -1,4 +1,4 @@
-"""What an action is: the facts validation, publishing and the API need. Implementations live in `activities/actions`."""
+"""What an action is: the facts that validation, publishing and the API need; `activities/actions` carries them out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

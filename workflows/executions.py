@@ -110,7 +110,7 @@ class ExecutionWorkflow:
         except Fault as fault:
             await self._ground()
             return _failed(fault)
-        except Exception as error:  # a defect of ours: retrying the workflow task for ever would hide it
+        except Exception as error:  # noqa: BLE001  a defect of ours: retrying the workflow task for ever would hide it
             workflow.logger.exception("The engine failed to carry out an execution")
             await self._ground()
             return _failed(Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}"))
@@ -194,7 +194,7 @@ class ExecutionWorkflow:
         async def land() -> None:
             try:
                 self.landed.append(await work)
-            except Exception as error:  # the walk raises it, where it ends the execution
+            except Exception as error:  # noqa: BLE001  the walk raises it, where it ends the execution
                 self.landed.append(error)
             finally:
                 self.flights.pop(name, None)

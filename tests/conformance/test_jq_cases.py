@@ -16,11 +16,15 @@ from domain.definitions.expressions import ExpressionError, Meter, compile_expre
 from domain.definitions.values import normal_number
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = Path(os.environ.get("PERDURE_CONFORMANCE_DIR", ROOT.parent / "shared" / "conformance")) / "jq-cases.json"
+CASES = (
+    Path(os.environ.get("PERDURE_CONFORMANCE_DIR", ROOT.parent / "shared" / "conformance")) / "jq-cases.json"
+)
 DOCUMENT = ROOT / "docs" / "conformance.md"
 _ROW = re.compile(r"^\| `([^`|]+:\d+)` \|")
 
-pytestmark = pytest.mark.skipif(not CASES.exists(), reason="jq-cases.json is not here; set PERDURE_CONFORMANCE_DIR")
+pytestmark = pytest.mark.skipif(
+    not CASES.exists(), reason="jq-cases.json is not here; set PERDURE_CONFORMANCE_DIR"
+)
 
 
 def deviations() -> set[str]:

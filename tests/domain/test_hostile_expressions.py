@@ -4,7 +4,7 @@ The limits of time here are generous, because tests share the machine; what boun
 and the times measured alone are in docs/conformance.md.
 """
 
-# ruff: noqa: E501  # programs and their results stay on one line
+# programs and their results stay on one line
 
 import asyncio
 import random

@@ -1,6 +1,6 @@
 """JSON Schemas of definitions: what is refused and told, and that neither schema nor value can stall a check."""
 
-# ruff: noqa: E501  # programs and their results stay on one line
+# programs and their results stay on one line
 
 import time
 from typing import Any

@@ -78,7 +78,7 @@ class TemporalDispatcher:
         except RPCError as error:
             raise _absent(error) from error
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:
+    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  the API's protocol
         """True when the execution closed in time; its row is terminal then."""
         try:
             async with asyncio.timeout(timeout):

@@ -1,4 +1,4 @@
-"""Library: functions that direct evaluation; those that recurse in jq are loops here, so they may run long."""
+"""Library: functions that direct evaluation; those that recurse in jq are loops here and may run long."""
 
 from collections.abc import Iterator
 from typing import Any

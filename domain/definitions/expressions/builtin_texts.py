@@ -1,5 +1,6 @@
 """Library: texts."""
 
+from math import isfinite
 from typing import Any
 
 from .arithmetic import is_number, split
@@ -118,7 +119,7 @@ def implode(run: Run, given: Any) -> str:
 
 
 def _character(point: Any) -> str:
-    if not is_number(point) or point != point or point in (float("inf"), float("-inf")):
+    if not is_number(point) or not isfinite(point):
         raise Fault(f"{describe(point)} can't be imploded, unicode codepoint needs to be numeric")
     code = int(point)
     return chr(code) if 0 <= code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "\ufffd"

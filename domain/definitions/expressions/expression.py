@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from math import isfinite
 from threading import Lock
 from typing import Any
 
@@ -141,7 +142,7 @@ class _Settled:
         self.take(1)
         if isinstance(value, float):
             number = normal_number(value)
-            if number != number or number in (float("inf"), float("-inf")):
+            if not isfinite(number):
                 raise Fault("Its result is NaN or infinite, which JSON does not have")
             return number
         return value

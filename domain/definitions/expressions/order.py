@@ -42,9 +42,9 @@ def compare(run: Run, left: Any, right: Any, depth: int = 0) -> int:
     if kind <= 2:
         return 0
     if kind == 3:
-        if left != left:
+        if math.isnan(left):
             return -1
-        return 1 if right != right or left > right else -1 if left < right else 0
+        return 1 if math.isnan(right) or left > right else -1 if left < right else 0
     if kind == 4:
         run.spend(min(len(left), len(right)) >> 10)
         return 1 if left > right else -1 if left < right else 0

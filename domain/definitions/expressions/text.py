@@ -46,7 +46,7 @@ def _short(value: Any) -> str:
 
 
 def format_number(value: int | float) -> str:
-    """Return a number as jq prints it: integral doubles without a fraction, infinities as the largest double."""
+    """Return a number as jq prints it: integral doubles without a fraction, infinity as the largest double."""
     if isinstance(value, int):
         return str(value)
     if math.isnan(value):
