@@ -430,6 +430,35 @@ def test_the_caller_may_be_deep_in_the_stack_already() -> None:
         assert below(250, source) == below(0, source)
 
 
+@pytest.mark.parametrize(
+    "level",
+    [
+        ". as {({}): $x} ?// $x | 1",
+        "reduce . as {({}): $x} (0; 1)",
+        "(.a | select({})) |= 1",
+        "path({})",
+        "(({}) |= 1)",
+        "def f: {}; f",
+        "(if {} then 1 else 2 end)",
+        "({} // 1)",
+        "(label $x | {})",
+        "sort_by({})",
+    ],
+)
+def test_compiling_does_not_double_with_every_level(level: str) -> None:
+    before, after = level.split("{}", 1)
+    source = "."
+    for _ in range(12):
+        source = before + source + after
+    began = time.thread_time()
+    for _ in range(2):
+        try:
+            attempt(source, Meter())
+        except ExpressionError:
+            continue
+    assert time.thread_time() - began <= SECONDS
+
+
 def test_swallowing_every_error_does_not_swallow_a_limit() -> None:
     for source in (
         "try range(1e9) catch 1 | empty",

@@ -129,9 +129,8 @@ def remainder(run: Run, left: Any, right: Any) -> Any:
         return math.nan
     one, two = _cut(left), _cut(right)
     if two == 0:
-        raise Fault(
-            f"{describe(left)} and {describe(right)} cannot be divided (remainder) because the divisor is zero"
-        )
+        both = f"{describe(left)} and {describe(right)}"
+        raise Fault(f"{both} cannot be divided (remainder) because the divisor is zero")
     rest = abs(one) % abs(two)
     return -rest if one < 0 else rest
 

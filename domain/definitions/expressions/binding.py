@@ -15,17 +15,28 @@ FRAMES = 4
 Matcher = Callable[[Any, Env], Iterator[dict[int, Any]]]
 
 
-def compile_bindings(source: Node, patterns: list[Tree], scope: Scope) -> tuple[Stream, Scope]:
-    """Return a stream of bindings, one for each way a result of the source matches, and the scope inside."""
+def scope_inside(patterns: list[Tree], scope: Scope) -> Scope:
+    """Return the scope in which the variables of patterns are bound."""
     inside = scope.inner()
     for pattern in patterns:
         for name in pattern_variables(pattern):
             inside.variables.setdefault(name, new_key())
+    return inside
+
+
+def compile_matchers(patterns: list[Tree], scope: Scope, inside: Scope) -> list[Matcher]:
+    """Return what takes a value apart, for each pattern."""
+    return [_matcher(pattern, scope, inside) for pattern in patterns]
+
+
+def compile_bindings(source: Node, patterns: list[Tree], scope: Scope) -> tuple[Stream, Scope]:
+    """Return a stream of bindings, one for each way a result of the source matches, and the scope inside."""
+    inside = scope_inside(patterns, scope)
     if len(patterns) == 1 and patterns[0][0] == "pvar":
         key = inside.variables[patterns[0][1]]
         return _single(source, key), inside
     blank = dict.fromkeys(inside.variables.values())
-    matchers = [_matcher(pattern, scope, inside) for pattern in patterns]
+    matchers = compile_matchers(patterns, scope, inside)
 
     def many(value: Any, env: Env) -> Iterator[dict[int, Any]]:
         for found in source.many(value, env):
@@ -58,16 +69,10 @@ def _first_match(
 
 
 def first_that_works(
-    source: Node,
-    patterns: list[Tree],
-    scope: Scope,
-    inside: Scope,
-    body: Stream,
-    value_of: Callable[[Any], Any],
+    source: Node, matchers: list[Matcher], inside: Scope, body: Stream, value_of: Callable[[Any], Any]
 ) -> Stream:
     """Return the stream of `?//`: an error while matching or in the body moves on to the next pattern."""
     blank = dict.fromkeys(inside.variables.values())
-    matchers = [_matcher(pattern, scope, inside) for pattern in patterns]
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         for found in source.many(value_of(item), env):

@@ -247,18 +247,18 @@ def scan(given: Any, env: Env, pattern: Node, flags: Node | None = None) -> Iter
 @stream("sub", 3)
 def sub(given: Any, env: Env, pattern: Node, new: Node, flags: Node | None = None) -> Iterator[Any]:
     """Yield the text with the first match (flag g: every match) replaced."""
-    return _replaced(given, env, pattern, new, flags, False)
+    return _replaced(given, env, pattern, new, flags, everywhere=False)
 
 
 @stream("gsub", 2)
 @stream("gsub", 3)
 def gsub(given: Any, env: Env, pattern: Node, new: Node, flags: Node | None = None) -> Iterator[Any]:
     """Yield the text with every match replaced."""
-    return _replaced(given, env, pattern, new, flags, True)
+    return _replaced(given, env, pattern, new, flags, everywhere=True)
 
 
 def _replaced(
-    given: Any, env: Env, pattern: Node, new: Node, flags: Node | None, everywhere: bool
+    given: Any, env: Env, pattern: Node, new: Node, flags: Node | None, *, everywhere: bool
 ) -> Iterator[Any]:
     run = env.run
     for modifiers in flags.many(given, env) if flags is not None else (None,):

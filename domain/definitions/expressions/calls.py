@@ -143,7 +143,7 @@ def _path_mode(function: Function, arguments: list[Node], by_value: list[int]) -
 
 
 def _each_entry(
-    function: Function, arguments: list[Node], by_value: list[int], value: Any, env: Env, place: int = 0
+    function: Function, arguments: list[Node], by_value: list[int], value: Any, env: Env, *, place: int = 0
 ) -> Iterator[Env]:
     """Enter a function once for every combination of its value arguments, the first varying slowest."""
     if place == len(by_value):
@@ -154,7 +154,7 @@ def _each_entry(
         env.run.spend()
         fixed = list(arguments)
         fixed[where] = Node(1, lambda _value, _env, found=found: found)  # type: ignore[misc]  # default binds it
-        yield from _each_entry(function, fixed, by_value, value, env, place + 1)
+        yield from _each_entry(function, fixed, by_value, value, env, place=place + 1)
 
 
 def _builtin(name: str, arguments: list[Node]) -> Node:

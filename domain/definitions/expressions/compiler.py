@@ -460,27 +460,37 @@ def define(scope: Scope, function: Function, body: Tree) -> Scope:
 def _as(tree: Tree, scope: Scope) -> Node:
     _, source_tree, patterns, body = tree
     source = compile_tree(source_tree, scope)
+    if len(patterns) > 1:
+        return _as_first_that_works(source, patterns, body, scope)
     bindings, inside = binding.compile_bindings(source, patterns, scope)
     then = compile_tree(body, inside)
     height = max(source.height, then.height) + 1 + binding.FRAMES
-    if len(patterns) == 1 and patterns[0][0] == "pvar" and then.one is not None and source.one is not None:
-        source_one, then_one, key = source.one, then.one, inside.variables[patterns[0][1]]
 
-        def one(value: Any, env: Env) -> Any:
-            env.run.spend()
-            return then_one(value, env.bind({key: source_one(value, env)}))
+    def path_mode() -> Stream:
+        return nodes.bound(paths.on_value(bindings), then.paths())
 
-        return Node(height, one, None, lambda: nodes.bound(paths.on_value(bindings), then.paths()))
-    if len(patterns) > 1:
-        many = binding.first_that_works(source, patterns, scope, inside, then.many, lambda value: value)
-        return Node(
-            height,
-            None,
-            many,
-            lambda: binding.first_that_works(source, patterns, scope, inside, then.paths(), paths.value_of),
-        )
-    many = nodes.bound(bindings, then.many)
-    return Node(height, None, many, lambda: nodes.bound(paths.on_value(bindings), then.paths()))
+    if patterns[0][0] != "pvar" or then.one is None or source.one is None:
+        return Node(height, None, nodes.bound(bindings, then.many), path_mode)
+    source_one, then_one, key = source.one, then.one, inside.variables[patterns[0][1]]
+
+    def one(value: Any, env: Env) -> Any:
+        env.run.spend()
+        return then_one(value, env.bind({key: source_one(value, env)}))
+
+    return Node(height, one, None, path_mode)
+
+
+def _as_first_that_works(source: Node, patterns: list[Tree], body: Tree, scope: Scope) -> Node:
+    inside = binding.scope_inside(patterns, scope)
+    matchers = binding.compile_matchers(patterns, scope, inside)
+    then = compile_tree(body, inside)
+    height = max(source.height, then.height) + 1 + binding.FRAMES
+    many = binding.first_that_works(source, matchers, inside, then.many, lambda value: value)
+
+    def path_mode() -> Stream:
+        return binding.first_that_works(source, matchers, inside, then.paths(), paths.value_of)
+
+    return Node(height, None, many, path_mode)
 
 
 def _reduce(tree: Tree, scope: Scope) -> Node:

@@ -113,6 +113,6 @@ def checked(depth: int) -> int:
     """Return a depth that is still allowed; raises TooBig beyond."""
     if depth > MAX_FRAMES:
         raise TooBig(
-            "it recurses too deeply; use reduce, until, while or range instead of a function that calls itself"
+            "it recurses too deeply; use reduce, until or range instead of a function that calls itself"
         )
     return depth

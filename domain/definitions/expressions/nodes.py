@@ -118,7 +118,7 @@ def comma(first: Stream, second: Stream) -> Stream:
 
 
 def choose(condition: Stream, then: Stream, otherwise: Stream) -> Stream:
-    """Yield the results of one of two streams for every result of the condition, which yields plain values."""
+    """Yield one of two streams for every result of the condition, which yields plain values."""
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run

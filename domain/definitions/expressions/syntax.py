@@ -77,7 +77,7 @@ _MARKS = re.compile(r'\\\(|\\.|["()]', re.DOTALL)
 
 
 def _texts_within_texts(source: str) -> int:
-    """Return how deeply interpolations nest; purejq reads each level again, so many are slow as well as deep."""
+    """Return how deeply interpolations nest; purejq reads each level again, so many are slow too."""
     inside: list[str] = []
     deepest = 0
     for found in _MARKS.finditer(source):
