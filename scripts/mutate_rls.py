@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import create_engine
 from db.session import Role
-from tests.db.isolation import World, findings, owner, settle
+from tests.db.isolation import findings, owner
+from tests.db.world import World, settle
 from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER, copy_database
 from workers.devstack.postgres import DATABASE, Postgres
 from workers.migrate import upgrade

@@ -3,7 +3,8 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.tables import metadata
-from tests.db.isolation import findings, owner, settle
+from tests.db.isolation import findings, owner
+from tests.db.world import settle
 from tests.factories.rows import SAMPLES
 
 

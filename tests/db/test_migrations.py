@@ -19,6 +19,7 @@ from db.engine import create_engine
 from db.tables import metadata
 from tests.db import isolation
 from tests.db.servers import installed, running
+from tests.db.world import settle
 from tests.factories import rows
 from workers import migrate
 from workers.devstack.databases import LOGINS, OWNER, RUNTIME, SUPERUSER
@@ -155,7 +156,7 @@ async def test_an_older_server_isolates_too_and_two_databases_share_its_roles(ol
 
     admin = create_engine(address(older, SUPERUSER, "one"), pool_size=1)
     app = create_engine(address(older, RUNTIME, "one"), pool_size=1)
-    world = await isolation.settle(admin)
+    world = await settle(admin)
     assert await isolation.findings(app, world) + await isolation.owner(admin) == []
     await admin.dispose()
     await app.dispose()
