@@ -130,9 +130,8 @@ class SignIn:
                 session_id, old["user_id"], sha256(secret), device, now, family_id=old["family_id"]
             )
             outcome = await identities.rotate_session(sha256(refresh_token), session, now)
-        if (
-            outcome != "rotated"
-        ):  # outside the transaction: the revocation of a reused family must be committed
+        # Outside the transaction: the revocation of a reused family must be committed.
+        if outcome != "rotated":
             raise refused
         return self._issued(old["user_id"], session_id, secret, now)
 

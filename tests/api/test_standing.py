@@ -111,6 +111,10 @@ async def test_two_organizations_are_chosen_by_header(
     assert (me["organization_id"], me["role"]) == (other.organization_id, "member")
     assert (await account.get("/v1/me")).json()["organization_id"] == account.organization_id
     assert len((await account.get("/v1/organizations")).json()["items"]) == 2
+    wider = {"name": "k", "scopes": ["clients:read", "organization:write"]}
+    refused = await account.post("/v1/me/api-keys", json=wider, headers=chosen)
+    assert refused.status_code == 403
+    assert "organization:write" in refused.json()["detail"]
     # The other one's address answers only from within it.
     path = f"/v1/organizations/{other.organization_id}"
     assert (await account.get(path)).status_code == 404
