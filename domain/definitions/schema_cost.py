@@ -20,8 +20,6 @@ def count_steps(plan: Plan, value: Any, most: int) -> int:
     while stack:
         current, part = stack.pop()
         steps += current.cost
-        if steps > most:
-            raise TooCostly
         if current.here:
             for inner in current.here:
                 stack.append((inner, part))

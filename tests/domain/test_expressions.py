@@ -249,6 +249,21 @@ class TestBudget:
         assert innocent.evaluate(None, {}, Meter(ACTIVATION_FUEL)) == 2000
         assert not issubclass(FuelExhausted, ExpressionError)
 
+    @pytest.mark.parametrize(
+        ("source", "least"),
+        [
+            ('"x" * 1000000 | length', 3_000),
+            ("[range(1000)] | . + . | length", 1_000),
+            ('"ab" * 10000 | test("^(a|b)*c")', 500),
+            ("[range(200)] | . == .", 400),
+            ('[range(500)] | map({key: "\\(.)", value: .}) | from_entries | . + {a: 1} | length', 3_000),
+        ],
+    )
+    def test_size_has_its_price(self, source: str, least: int) -> None:
+        meter = Meter()
+        compile_expression(source).evaluate(None, {}, meter)
+        assert meter.spent >= least
+
     def test_a_program_cannot_catch_the_end_of_the_budget(self) -> None:
         with pytest.raises(FuelExhausted):
             compile_expression("try last(range(1e9)) catch 1").evaluate(None, {}, Meter(1_000))

@@ -88,7 +88,7 @@ def _contains(run: Run, whole: Any, part: Any, depth: int) -> bool:
                 return False
         return True
     if isinstance(whole, list) and isinstance(part, list):
-        for item in part:  # noqa: SIM110  # a generator would need one more frame for every level
+        for item in part:  # a generator would need one more frame for every level
             if not _any_contains(run, whole, item, depth):
                 return False
         return True
@@ -99,7 +99,7 @@ def _contains(run: Run, whole: Any, part: Any, depth: int) -> bool:
 
 
 def _any_contains(run: Run, whole: list[Any], part: Any, depth: int) -> bool:
-    for item in whole:  # noqa: SIM110  # as above
+    for item in whole:  # as above
         if _contains(run, item, part, depth + 1):
             return True
     return False

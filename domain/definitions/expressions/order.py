@@ -92,7 +92,7 @@ def equal(run: Run, left: Any, right: Any, depth: int = 0) -> bool:
         raise too_nested()
     if kind == 5:
         return all_equal(run, left, right, depth)
-    for name, value in left.items():  # noqa: SIM110  # as in all_equal
+    for name, value in left.items():  # as in all_equal
         if name not in right or not equal(run, value, right[name], depth + 1):
             return False
     return True
@@ -101,7 +101,7 @@ def equal(run: Run, left: Any, right: Any, depth: int = 0) -> bool:
 def all_equal(run: Run, left: list[Any], right: list[Any], depth: int) -> bool:
     """Return whether two lists of one length are equal item by item."""
     # A loop: a generator expression would need a second frame for every level.
-    for one, two in zip(left, right, strict=True):  # noqa: SIM110
+    for one, two in zip(left, right, strict=True):
         if not equal(run, one, two, depth + 1):
             return False
     return True
