@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.console.templates import render
 from api.invalid import problems_of
 from domain import errors
 from domain.errors import DomainError, Invalid, Problem
@@ -128,9 +129,24 @@ def unexpected(error: BaseException) -> Response:
     return respond(Unexpected(), instance=instance)
 
 
-async def _domain(_: Request, error: Exception) -> Response:
+def answer(request: Request, error: DomainError, *, allow: str | None = None) -> Response:
+    """The same for a request: a page where a browser asked for one, a problem document everywhere else."""
+    is_page = not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+    made = respond(error, allow=allow)
+    if not is_page:
+        return made
+    title = HTTPStatus(made.status_code).phrase
+    page = render("problem.html", made.status_code, title=title, detail=error.message)
+    page.headers.update({name: value for name, value in made.headers.items() if name in _KEPT_ON_PAGES})
+    return page
+
+
+_KEPT_ON_PAGES = ("allow", "retry-after", "www-authenticate")
+
+
+async def _domain(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
-    return respond(error)
+    return answer(request, error)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -138,20 +154,20 @@ async def _validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     # An id that is no UUID is just one more id nobody has.
     if any(each["loc"][0] == "path" for each in found):
-        return respond(errors.NotFound())
-    return respond(Invalid(problems=problems_of(found, request.scope.get("route"))))
+        return answer(request, errors.NotFound())
+    return answer(request, Invalid(problems=problems_of(found, request.scope.get("route"))))
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    allow = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow")
+    headers = error.headers or {}
     if error.status_code == 404:
-        return respond(RouteNotFound())
+        return answer(request, RouteNotFound())
     if error.status_code == 405:
-        return respond(MethodNotAllowed(), allow=allow)
+        return answer(request, MethodNotAllowed(), allow=headers.get("Allow") or headers.get("allow"))
     if error.status_code == 413:
-        return respond(PayloadTooLarge())
-    return respond(Invalid(str(error.detail)))
+        return answer(request, PayloadTooLarge())
+    return answer(request, Invalid(str(error.detail)))
 
 
 async def _database(_: Request, error: Exception) -> Response:

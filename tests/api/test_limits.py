@@ -43,3 +43,21 @@ def test_probing_registration_for_known_addresses_is_slow() -> None:
         limits.registration_refused("203.0.113.9", NOON)
     with pytest.raises(TooManyRequests):
         limits.before_registration("203.0.113.9", NOON)
+
+
+def test_guessing_one_account_from_many_addresses_is_slowed_too() -> None:
+    limits = LoginLimits()
+    for number in range(40):
+        limits.before_login("mara@x.example", f"203.0.113.{number}", NOON)
+        limits.login_failed("mara@x.example", f"203.0.113.{number}", NOON)
+    with pytest.raises(TooManyRequests):
+        limits.before_login("mara@x.example", "203.0.113.99", NOON)
+    limits.before_login("mara@x.example", "203.0.113.99", NOON + timedelta(seconds=20))
+
+
+def test_guessing_many_accounts_from_one_address_is_slowed_too() -> None:
+    limits = LoginLimits()
+    for number in range(60):
+        limits.login_failed(f"mara{number}@x.example", "203.0.113.9", NOON)
+    with pytest.raises(TooManyRequests):
+        limits.before_login("another@x.example", "203.0.113.9", NOON)

@@ -153,6 +153,15 @@ async def test_pages_hold_no_script_and_no_inline_style(
     assert (await browser.get("/static/icon.svg")).headers["content-type"] == "image/svg+xml"
 
 
+async def test_a_browser_is_told_of_errors_on_a_page(browser: httpx2.AsyncClient) -> None:
+    wanted = {"Accept": "text/html,application/xhtml+xml"}
+    page = await browser.get("/nowhere", headers=wanted)
+    assert page.status_code == 404
+    assert "<h1>Not Found</h1>" in page.text
+    assert (await browser.get("/nowhere")).headers["content-type"] == "application/problem+json"
+    assert (await browser.get("/v1/nowhere", headers=wanted)).json()["code"] == "no_such_route"
+
+
 async def test_over_tls_the_cookie_is_bound_to_the_host(world: World, account: Account) -> None:
     from dataclasses import replace
 
