@@ -38,7 +38,7 @@ def build(program: Program, state: State, frame: Frame | None, names: frozenset[
 
 
 def _loop_variables(program: Program, frame: Frame, wanted: frozenset[str]) -> dict[str, Json]:
-    if not isinstance(frame.items, list) or frame.at >= len(frame.items):
+    if frame.items is None or frame.at >= len(frame.items):
         return {}
     loop = program.steps[frame.pointer].work
     assert isinstance(loop, For)
@@ -64,7 +64,7 @@ def _task(program: Program, frame: Frame) -> Json:
         "name": step.name,
         "reference": step.pointer,
         "definition": dict(step.definition),
-        "input": frame.raw,
+        "input": frame.value if step.flow.input_from is None else frame.raw,
         "startedAt": moment(frame.started),
     }
 

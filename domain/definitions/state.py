@@ -4,14 +4,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from domain.definitions.expressions import Json
+from domain.ids import occurrence_name
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A block being walked or a step that has begun; `parent` links them into a tree.
 
-    `at` is the index of the current step (block) or of the current iteration (loop);
-    `value` is the data arriving at that step (block) or the transformed input (step).
+    `at` is the index of the current step (block) or of the current round (loop);
+    `value` is the data arriving at that step (block; dropped once the step has begun) or the step's transformed
+    input; `raw` is the input before `input.from`, for steps that have one; `items` are what a loop walks.
     """
 
     id: int
@@ -24,7 +26,11 @@ class Frame:
     visit: int = 0
     position: int = 0
     started: int = 0
-    items: Json = None
+    items: list[Json] | None = None
+
+    @property
+    def occurrence(self) -> str:
+        return occurrence_name(self.pointer, self.visit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class State:
     execution: dict[str, Json]
     context: Json
     input: Json = None
+    #: What the workflow's `input.from` made of it, kept where its `output.as` reads `$input`.
+    transformed: Json = None
     frames: dict[int, Frame] = field(default_factory=dict)
     todo: list[Todo] = field(default_factory=list)
     #: Occurrences whose command is in flight, and the frame each belongs to.
@@ -60,6 +68,10 @@ class State:
     progress: int = 0
     current_step: int = 0
     now: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return not self.frames and not self.todo
 
     def copy(self) -> Self:
         return replace(
@@ -80,6 +92,15 @@ class State:
     def change(self, frame: Frame, **values: Any) -> Frame:
         self.frames[frame.id] = changed = replace(frame, **values)
         return changed
+
+    def clear(self) -> None:
+        """Forget everything but the counters: the execution is over."""
+        self.frames.clear()
+        self.todo.clear()
+        self.pending.clear()
+        self.visits.clear()
+        self.steps.clear()
+        self.context = self.input = self.transformed = None
 
     def as_json(self) -> dict[str, Json]:
         out: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}

@@ -1,0 +1,12 @@
+"""Walks a program: `advance(program, state, event) → (state, commands, records)`, and nothing else happens.
+
+Every transition is first *prepared*: it evaluates, may fail or run out of fuel, and changes nothing. Then it is
+*committed*: it changes the state and cannot fail. So an activation that runs out of fuel leaves a state from
+which another, with more time, repeats exactly that transition.
+"""
+
+from .execution import begin
+from .failing import MAXIMUM_STEP_FUEL, step_too_costly
+from .walk import Advance, advance
+
+__all__ = ["MAXIMUM_STEP_FUEL", "Advance", "advance", "begin", "step_too_costly"]

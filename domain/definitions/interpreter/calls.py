@@ -1,0 +1,68 @@
+"""Calls: the arguments, and the shaping of the output where an activity can do it before anything travels."""
+
+from datetime import timedelta
+
+from domain.actions import Lane
+from domain.definitions.checks import charge_walk, checked
+from domain.definitions.commands import CallAction, Shaping
+from domain.definitions.expressions import Json
+from domain.definitions.program import Call, Step
+from domain.definitions.state import Frame
+from domain.definitions.values import measure
+from domain.executions import StepStatus
+
+from .activation import Activation, Commit
+
+#: What shaping reads travels with the command up to this size, in bytes; beyond it the walk shapes by itself.
+MAXIMUM_SHAPING = 256 * 1024
+
+
+def prepare(activation: Activation, step: Step, call: Call, frame: Frame) -> Commit:
+    command = _command(activation, step, call, frame)
+
+    def commit() -> None:
+        activation.state.pending[command.occurrence] = frame.id
+        status = StepStatus.WAITING if command.lane is Lane.TASK else StepStatus.RUNNING
+        activation.stay(frame, status, input=command.arguments)
+        activation.commands.append(command)
+
+    return commit
+
+
+def _command(activation: Activation, step: Step, call: Call, frame: Frame) -> CallAction:
+    pinned = call.pinned
+    arguments = activation.evaluate(call.arguments, frame.value, frame)
+    arguments = _with_uri_variables(arguments, call.variables, frame.value)
+    checked(arguments, f"`with` of step '{step.name}'", activation.meter)
+    return CallAction(
+        occurrence=frame.occurrence,
+        name=step.name,
+        action=pinned.action,
+        version=pinned.version,
+        lane=pinned.lane,
+        effect=pinned.effect,
+        timeout_ms=pinned.timeout // timedelta(milliseconds=1),
+        arguments=arguments,
+        shaping=_shaping(activation, step, frame) if pinned.lane is Lane.ACTIVITY else None,
+    )
+
+
+def _with_uri_variables(arguments: Json, names: frozenset[str], input: Json) -> Json:
+    """`{name}` as the definition writes it reads a top-level field of the step's input.
+
+    Braces that arrive with data are given no value: data must not choose what is sent.
+    """
+    if not isinstance(arguments, dict) or not isinstance(input, dict):
+        return arguments
+    variables = {name: input[name] for name in sorted(names) if name in input}
+    return {**arguments, "variables": variables} if variables else arguments
+
+
+def _shaping(activation: Activation, step: Step, frame: Frame) -> Shaping | None:
+    """Large outputs are narrowed where they arise, so that only what is kept enters history."""
+    if step.flow.output_as is None and step.flow.export_as is None:
+        return None
+    scope = activation.scope(frame, step.flow.leaving_names)
+    size = measure(scope, MAXIMUM_SHAPING)
+    charge_walk(activation.meter, size)
+    return Shaping(step.pointer, scope) if size <= MAXIMUM_SHAPING else None

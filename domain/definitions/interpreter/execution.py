@@ -1,0 +1,74 @@
+"""The execution as a whole: how it begins, finishes and is cancelled."""
+
+from collections.abc import Mapping
+
+from domain.definitions.checks import checked, refuse_problems
+from domain.definitions.commands import Finish
+from domain.definitions.expressions import Json
+from domain.definitions.program import ENGINE, ROOT, Program
+from domain.definitions.state import State, Todo
+from domain.executions import ExecutionStatus, StepStatus
+
+from .activation import Activation, Commit
+
+
+def begin(
+    program: Program, *, input: Json, execution: Mapping[str, Json], now: int, budget: int = 10_000
+) -> State:
+    """The state of a new execution; the first `advance` with `Resume` starts it.
+
+    `execution` becomes `$workflow` beside the definition: `id` and `trigger`. `now` is epoch milliseconds,
+    `budget` how many steps may be entered at most.
+    """
+    return State(
+        engine=ENGINE,
+        execution={**execution, "started": now},
+        context=dict(program.variables),
+        input=input,
+        todo=[Todo("begin")],
+        budget=budget,
+        now=now,
+    )
+
+
+def prepare_begin(activation: Activation) -> Commit:
+    flow, state, meter = activation.program.flow, activation.state, activation.meter
+    value = state.input
+    refuse_problems(flow.input_schema, value, "The input of the workflow", meter)
+    if flow.input_from is not None:
+        value = activation.evaluate(flow.input_from, value, None)
+    checked(value, "The input of the workflow", meter)
+
+    def commit() -> None:
+        if flow.input_from is not None and "input" in flow.leaving_names:
+            state.transformed = value
+        root = state.add_frame(parent=None, kind="block", pointer=ROOT, value=value)
+        activation.due(Todo("enter", root.id))
+
+    return commit
+
+
+def prepare_finish(activation: Activation, raw: Json) -> Commit:
+    flow, state, meter = activation.program.flow, activation.state, activation.meter
+    output = raw
+    if flow.output_as is not None:
+        scope = {**activation.scope(None, flow.output_as.names), "output": raw}
+        if flow.input_from is not None:
+            scope["input"] = state.transformed
+        output = flow.output_as.evaluate(raw, scope, meter)
+    refuse_problems(flow.output_schema, output, "The output of the workflow", meter)
+    checked(output, "The output of the workflow", meter)
+
+    def commit() -> None:
+        state.progress = 100
+        activation.close(Finish(ExecutionStatus.COMPLETED, output=output))
+
+    return commit
+
+
+def cancel(activation: Activation) -> None:
+    """Cancelling asks nothing and cannot fail, so it needs no preparing."""
+    for frame in activation.state.frames.values():
+        if frame.kind == "step":
+            activation.journal.note(frame, StepStatus.CANCELLED)
+    activation.close(Finish(ExecutionStatus.CANCELLED))

@@ -1,0 +1,193 @@
+"""From the stored form to the program: every expression, template and schema is compiled once."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from domain import uris
+from domain.actions import Effect, Lane
+from domain.definitions import durations
+from domain.definitions.expressions import (
+    Expression,
+    Json,
+    compile_expression,
+    compile_template,
+    is_expression,
+    strip_expression,
+)
+from domain.definitions.model import PROTOCOLS
+from domain.definitions.pointers import join
+from domain.definitions.schemas import Schema, compile_schema
+
+from .parts import (
+    ROOT,
+    Block,
+    Call,
+    Case,
+    Do,
+    Flow,
+    For,
+    PinnedAction,
+    Program,
+    Set,
+    Shape,
+    Step,
+    Switch,
+    Wait,
+    Work,
+)
+
+
+def load_program(compiled: Mapping[str, Any]) -> Program:
+    """Compile what publishing stored; it was validated then, so an error here is a fault of ours."""
+    document = compiled["document"]
+    loader = _Loader({name: _pinned(call) for name, call in compiled["calls"].items()})
+    loader.block(ROOT, document["do"])
+    return Program(
+        flow=_flow(document),
+        document=document,
+        variables=compiled.get("variables", {}),
+        blocks=loader.blocks,
+        steps=loader.steps,
+        remembered=_remembered([document, compiled["calls"]], {step.name for step in loader.steps.values()}),
+    )
+
+
+class _Loader:
+    def __init__(self, calls: Mapping[str, PinnedAction]) -> None:
+        self.calls = calls
+        self.blocks: dict[str, Block] = {}
+        self.steps: dict[str, Step] = {}
+
+    def block(self, pointer: str, entries: list[dict[str, Any]]) -> str:
+        steps = tuple(
+            self._step(join(pointer, index, name), name, definition)
+            for index, entry in enumerate(entries)
+            for name, definition in entry.items()
+        )
+        self.blocks[pointer] = Block(pointer, steps, {step.name: i for i, step in enumerate(steps)})
+        return pointer
+
+    def _step(self, pointer: str, name: str, definition: dict[str, Any]) -> Step:
+        kind, work = self._work(pointer, definition)
+        condition = definition.get("if")
+        step = Step(
+            name=name,
+            pointer=pointer,
+            kind=kind,
+            condition=None if condition is None else _expression(condition),
+            flow=_flow(definition),
+            then=definition.get("then", "continue"),
+            work=work,
+            definition=definition,
+        )
+        self.steps[pointer] = step
+        return step
+
+    def _work(self, pointer: str, definition: dict[str, Any]) -> tuple[str, Work]:
+        match definition:
+            case {"set": values}:
+                return "set", Set(_shape(values))
+            case {"switch": cases}:
+                named = (entry for case in cases for entry in case.items())
+                return "switch", Switch(tuple(_case(name, case) for name, case in named))
+            case {"for": loop, "do": body}:
+                return "for", self._for(pointer, loop, definition.get("while"), body)
+            case {"do": body}:
+                return "do", Do(self.block(join(pointer, "do"), body))
+            case {"wait": duration}:
+                return "wait", _wait(duration)
+            case {"call": name}:
+                return "call", _call(name, self.calls[name], definition.get("with", {}))
+        raise ValueError(f"{pointer}: no keyword of this engine in {sorted(definition)}")
+
+    def _for(self, pointer: str, loop: dict[str, Any], condition: str | None, body: list[Any]) -> For:
+        return For(
+            each=loop.get("each", "item"),
+            at=loop.get("at", "index"),
+            items=_expression(loop["in"]),
+            condition=None if condition is None else _expression(condition),
+            block=self.block(join(pointer, "do"), body),
+        )
+
+
+def _case(name: str, case: Mapping[str, Any]) -> Case:
+    when = case.get("when")
+    return Case(name, None if when is None else _expression(when), case["then"])
+
+
+def _wait(duration: Json) -> Wait:
+    if isinstance(duration, str) and is_expression(duration):
+        return Wait(_expression(duration))
+    return Wait(durations.parse(duration))
+
+
+def _call(name: str, pinned: PinnedAction, given: Mapping[str, Any]) -> Call:
+    """The step's own arguments win over those of the configured action."""
+    arguments = {**pinned.defaults, **given}
+    variables = frozenset[str]()
+    if pinned.action == PROTOCOLS["http"]:
+        endpoint = arguments.get("endpoint")
+        written = endpoint.get("uri") if isinstance(endpoint, dict) else endpoint
+        variables = uris.names(written) if isinstance(written, str) else variables
+    return Call(name, pinned, compile_template(arguments, mixed=True), variables)
+
+
+def _pinned(call: Mapping[str, Any]) -> PinnedAction:
+    return PinnedAction(
+        action=call["action"],
+        version=call["version"],
+        lane=Lane(call["lane"]),
+        effect=Effect(call["effect"]),
+        timeout=timedelta(milliseconds=call["timeout_ms"]),
+        defaults=call.get("with", {}),
+    )
+
+
+def _flow(definition: Mapping[str, Any]) -> Flow:
+    """The data flow of a step or of the document; they are written alike."""
+    taken, given, kept = (definition.get(part) or {} for part in ("input", "output", "export"))
+    output_as = _shape(given["as"]) if "as" in given else None
+    export_as = _shape(kept["as"]) if "as" in kept else None
+    leaving = [part.names for part in (output_as, export_as) if part is not None]
+    return Flow(
+        input_schema=_schema(taken),
+        input_from=_shape(taken["from"]) if "from" in taken else None,
+        output_as=output_as,
+        output_schema=_schema(given),
+        export_as=export_as,
+        export_schema=_schema(kept),
+        leaving_names=frozenset().union(*leaving) - {"output"},
+    )
+
+
+def _schema(part: Mapping[str, Any]) -> Schema | None:
+    return compile_schema(part["schema"]["document"]) if "schema" in part else None
+
+
+def _expression(source: str) -> Expression:
+    return compile_expression(strip_expression(source))
+
+
+def _shape(value: Json) -> Shape:
+    """`from`, `as` and `set` take an expression (with or without `${}`) or a template."""
+    return _expression(value) if isinstance(value, str) else compile_template(value)
+
+
+def _remembered(sources: Json, names: set[str]) -> frozenset[str]:
+    """Rather a name too many: it costs state, while one too few would read as null."""
+    texts = [text for text in _strings(sources) if "$steps" in text]
+    if any("\\" in text for text in texts):
+        return frozenset(names)  # escapes can spell a name without showing it
+    return frozenset(name for name in names if any(name in text for text in texts))
+
+
+def _strings(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
