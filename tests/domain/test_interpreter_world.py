@@ -1,0 +1,372 @@
+"""What the interpreter asks of the world, and how it takes answers: expected, repeated, wrong or too late."""
+
+import json
+from typing import Any
+
+import pytest
+
+from domain.actions import Effect, Lane
+from domain.definitions.commands import (
+    CallAction,
+    Cancelled,
+    Completed,
+    Event,
+    Failed,
+    Finish,
+    Resume,
+    Shaping,
+    Sleep,
+)
+from domain.definitions.expressions import Meter
+from domain.definitions.faults import Fault
+from domain.definitions.interpreter import advance
+from domain.executions import ExecutionStatus
+from tests.factories.driver import (
+    EXAMPLE_ANSWERS,
+    EXAMPLE_INPUT,
+    NEW_YEAR,
+    Execution,
+    example,
+    execute,
+    program,
+)
+
+
+def asked(run: Execution) -> list[CallAction]:
+    return [command for command in run.commands if isinstance(command, CallAction)]
+
+
+# Calls
+
+
+def test_a_call_becomes_a_command_with_its_arguments_filled_in() -> None:
+    run = execute(
+        """
+- see:
+    input: {from: .who}
+    call: look
+    with: {text: "Hello ${ .name }, ${ $context.n } ${ .none }!", whole: "${ [.name] }", plain: {deep: [1, text]}}
+""",
+        {"who": {"name": "Ada"}},
+        {"see": {"ok": True}},
+        variables={"n": {"default": {"a": 1}}},
+    )
+    assert asked(run) == [
+        CallAction(
+            occurrence="/do/0/see#1",
+            name="see",
+            action="look",
+            version="1.0.0",
+            lane=Lane.ACTIVITY,
+            effect=Effect.IDEMPOTENT,
+            timeout_ms=30_000,
+            arguments={"text": 'Hello Ada, {"a":1} !', "whole": ["Ada"], "plain": {"deep": [1, "text"]}},
+        )
+    ]
+    assert run.output == {"ok": True}
+    [begun, done] = run.told
+    assert (begun.status, begun.completed, begun.input) == ("running", None, asked(run)[0].arguments)
+    assert (done.status, done.output, done.started, done.completed) == (
+        "completed",
+        {"ok": True},
+        NEW_YEAR,
+        NEW_YEAR + 1000,
+    )
+    assert (done.kind, done.action) == ("call", "look")
+
+
+def test_a_step_repeated_in_a_loop_has_a_key_for_each_occurrence() -> None:
+    run = execute(
+        "[{l: {for: {in: '[1,2]'}, do: [{c: {call: look}}]}}, {again: {switch: [{x: {when: .n == 2, then: l}}]}}]",
+        None,
+        {"c": [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]},
+    )
+    assert [command.occurrence for command in asked(run)] == [f"/do/0/l/do/0/c#{n}" for n in (1, 2, 3, 4)]
+    assert [each.occurrence for each in run.records.values() if each.name == "l"] == [
+        "/do/0/l#1",
+        "/do/0/l#2",
+    ]
+
+
+def test_a_task_for_a_person_waits() -> None:
+    run = Execution(program("[{ok: {call: approve, with: {title: x}}}]"))
+    [command] = run.take(Resume(NEW_YEAR))
+    assert isinstance(command, CallAction)
+    assert command.lane is Lane.TASK
+    assert run.told[-1].status == "waiting"
+
+
+@pytest.mark.parametrize("shaping", [True, False])
+def test_an_activity_may_shape_the_output_itself_with_the_same_result(shaping: bool) -> None:
+    run = execute(
+        """
+- see:
+    input: {from: .a}
+    call: look
+    output: {as: "{n, was: $input.x, task: ($task.output.n + 1), context: $context}"}
+    export: {as: ". + {out: $output.n, id: $workflow.id}"}
+- tell: {set: "{data: ., context: $context}"}
+""",
+        {"a": {"x": 7}},
+        {"see": {"n": 1}},
+        shaping=shaping,
+    )
+    data = {"n": 1, "was": 7, "task": 2, "context": {}}
+    assert run.output == {"data": data, "context": {**data, "out": 1, "id": "e-1"}}
+    shaped = asked(run)[0].shaping
+    assert isinstance(shaped, Shaping)
+    assert shaped.step == "/do/0/see"
+    assert shaped.scope.keys() == {"input", "task", "context", "workflow"}
+
+
+def test_short_built_ins_and_plain_outputs_need_no_shaping_elsewhere() -> None:
+    run = execute(
+        "[{a: {call: quick, output: {as: .n}}}, {b: {call: look, output: {schema: {document: {}}}}}]",
+        None,
+        {"a": {"n": 1}, "b": 2},
+    )
+    assert [command.shaping for command in asked(run)] == [None, None]
+    assert run.output == 2
+
+
+def test_what_shaping_reads_does_not_travel_when_it_is_large() -> None:
+    big = "x" * 120_000
+    run = execute(
+        "[{a: {call: look, output: {as: '[$context.x, $input, $workflow.input] | map(length)'}}}]",
+        big,
+        {"a": 1},
+        variables={"x": {"default": big}},
+    )
+    assert asked(run)[0].shaping is None
+    assert run.output == [120_000] * 3
+
+
+def test_an_expression_failing_in_an_activity_is_the_same_fault() -> None:
+    errors = [
+        execute("[{a: {call: look, output: {as: .x.y}}}]", None, {"a": 1}, shaping=shaping).error
+        for shaping in (True, False)
+    ]
+    assert errors[0] == errors[1]
+    assert errors[0]["instance"] == "/do/0/a"
+
+
+# `call: http`
+
+
+def test_the_names_of_an_endpoint_read_top_level_fields_of_the_input() -> None:
+    run = execute(
+        """
+- get:
+    input: {from: .pet}
+    call: http
+    with: {method: get, endpoint: {uri: "https://example.org/{id}/{none}?q={name}"}}
+""",
+        {"pet": {"id": 7, "name": "a b", "other": 1}},
+        {"get": {}},
+    )
+    [command] = asked(run)
+    assert command.action == "http.request"
+    assert command.arguments == {
+        "method": "get",
+        "endpoint": {"uri": "https://example.org/{id}/{none}?q={name}"},
+        "variables": {"id": 7, "name": "a b"},
+    }
+
+
+@pytest.mark.parametrize("input", [{"other": 1}, [1], None])
+def test_without_such_fields_nothing_is_added(input: Any) -> None:
+    definition = "[{get: {call: http, with: {method: get, endpoint: 'https://example.org/{id}'}}}]"
+    assert asked(execute(definition, input, {"get": 1}))[0].arguments == {
+        "method": "get",
+        "endpoint": "https://example.org/{id}",
+    }
+
+
+def test_braces_that_arrive_with_data_choose_nothing() -> None:
+    run = execute(
+        """[{get: {call: http, with: {method: get, endpoint: "https://${ .host }/{id}"}}}]""",
+        {"host": "example.org/{secret}", "secret": "s", "id": 1},
+        {"get": 1},
+    )
+    assert asked(run)[0].arguments["variables"] == {"id": 1}  # type: ignore[index, call-overload]
+
+
+def test_the_variables_of_an_endpoint_count_as_arguments() -> None:
+    text = "x" * 70_000
+    run = execute(
+        [
+            {
+                "get": {
+                    "call": "http",
+                    "with": {"method": "post", "endpoint": "https://e.org/{v}", "body": "${ .v }"},
+                }
+            }
+        ],
+        {"v": text},
+    )
+    assert run.error["title"] == "Value too large"
+
+
+# Waiting
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [({"minutes": 1, "seconds": 30}, 90), ("PT1.5S", 1.5), ("2 hours", 7200), ("${ .d }", 3), ("PT0S", 0)],
+)
+def test_a_wait_ends_at_a_moment_and_passes_its_input_on(wait: Any, seconds: float) -> None:
+    run = Execution(program([{"w": {"wait": wait}}]), {"d": "PT3S"}).run()
+    assert run.commands[0] == Sleep("/do/0/w#1", "w", NEW_YEAR + int(seconds * 1000))
+    assert run.output == {"d": "PT3S"}
+    assert [each.status for each in run.told] == ["waiting", "completed"]
+
+
+@pytest.mark.parametrize("value", [5, None, "soon", {"months": 1}, "-PT1S", [], "P400D"])
+def test_what_is_no_duration_is_a_fault(value: Any) -> None:
+    run = execute([{"w": {"wait": "${ .d }"}}], {"d": value})
+    assert (run.error["title"], run.error["instance"]) == ("Not a duration", "/do/0/w")
+
+
+def test_what_a_timer_brings_along_is_not_the_output_of_the_wait() -> None:
+    run = Execution(program("[{w: {wait: PT1S}}]"), {"a": 1})
+    [sleep] = run.take(Resume(NEW_YEAR))
+    assert isinstance(sleep, Sleep)
+    run.take(Completed(sleep.until, sleep.occurrence, "anything"))
+    assert run.output == {"a": 1}
+
+
+# Events that were not expected
+
+
+def moments() -> list[tuple[Execution, list[Any]]]:
+    """The example after 0, 1, 2 … events, each with the commands that are open then."""
+    events = 0
+    found = []
+    while True:
+        run = Execution(example(), EXAMPLE_INPUT, EXAMPLE_ANSWERS)
+        open_commands: list[Any] = []
+        for number in range(events):
+            event = Resume(run.now) if number == 0 else run.answer(open_commands.pop(0))
+            open_commands += run.take(event)
+            if run.finish is not None:
+                found.append((run, []))
+                return found
+        found.append((run, open_commands))
+        events += 1
+
+
+def test_the_example_runs_through_everything() -> None:
+    run = Execution(example(), EXAMPLE_INPUT, EXAMPLE_ANSWERS).run()
+    assert run.output == {"done": True, "first": 0}
+    assert {type(command).__name__ for command in run.commands} == {"CallAction", "Sleep", "Finish"}
+    assert {each.status for each in run.records.values()} == {"completed", "skipped"}
+    assert len(moments()) == 8
+
+
+@pytest.mark.parametrize("stage", range(8))
+def test_answers_nobody_waits_for_change_nothing(stage: int) -> None:
+    run, _ = moments()[stage]
+    before = {**run.state.as_json(), "now": 0}
+    strange: list[Event] = [
+        Completed(run.now, "/do/9/none#1", {"x": 1}),
+        Failed(run.now, "/do/1/each/do/1/fetch#99", Fault("runtime", 500, "x").as_json()),
+    ]
+    if stage:
+        strange.append(Resume(run.now))
+        for event in strange:
+            assert run.take(event) == []
+            assert {**run.state.as_json(), "now": 0} == before
+
+
+@pytest.mark.parametrize("repeated", ["completed", "failed"])
+def test_the_second_answer_to_a_command_is_ignored(repeated: str) -> None:
+    run = Execution(example(), EXAMPLE_INPUT, EXAMPLE_ANSWERS)
+    waiting = run.take(Resume(run.now))
+    while run.finish is None:
+        answer = run.answer(waiting.pop(0))
+        waiting += run.take(answer)
+        again = answer if repeated == "completed" else Failed(run.now, answer.occurrence, {})  # type: ignore[union-attr]
+        assert run.take(again) == []
+    assert run.output == {"done": True, "first": 0}
+
+
+@pytest.mark.parametrize("stage", range(8))
+def test_a_cancellation_ends_at_any_moment_once(stage: int) -> None:
+    run, open_commands = moments()[stage]
+    was_over = run.finish is not None
+    told = len(run.told)
+    open_steps = {each.occurrence for each in run.records.values() if each.completed is None}
+    assert bool(open_steps) == (0 < stage < 7)
+    given = run.cancel()
+    if was_over:
+        assert given == []
+        assert len(run.told) == told
+        return
+    assert given == [Finish(ExecutionStatus.CANCELLED)]
+    assert {each.occurrence: each.status for each in run.told[told:]} == dict.fromkeys(
+        open_steps, "cancelled"
+    )
+    for command in open_commands:
+        assert run.take(run.answer(command)) == []
+    assert run.take(Resume(run.now)) == []
+    assert run.cancel() == []
+
+
+def test_nothing_of_the_data_is_kept_when_an_execution_is_over() -> None:
+    run = Execution(example(), EXAMPLE_INPUT, EXAMPLE_ANSWERS).run()
+    kept = run.state.as_json()
+    assert all(
+        not kept[each] for each in ("frames", "todo", "pending", "visits", "steps", "context", "input")
+    )
+    assert kept["progress"] == 100
+
+
+# Progress
+
+
+def test_progress_tells_the_outermost_steps_and_the_rounds_of_a_loop_there() -> None:
+    run = Execution(
+        program(
+            """
+- a: {wait: PT1S}
+- b: {for: {in: "[1,2,3,4]"}, do: [{w: {wait: PT1S}}]}
+- c: {do: [{d: {wait: PT1S}}, {e: {wait: PT1S}}]}
+- f: {wait: PT1S, then: again}
+- again: {switch: [{x: {when: $context.done, then: end}}], export: {as: "{done: true}"}, then: a}
+"""
+        )
+    )
+    seen = []
+    waiting = run.take(Resume(run.now))
+    while run.finish is None:
+        seen.append((run.state.current_step, run.state.progress))
+        waiting += run.take(run.answer(waiting.pop(0)))
+    first = [(0, 0), (1, 20), (1, 25), (1, 30), (1, 35), (2, 40), (2, 40), (3, 60)]
+    assert seen == first + [(step, 80) for step, _ in first]
+    assert run.state.progress == 100
+
+
+def test_the_step_that_failed_is_the_current_one() -> None:
+    run = execute("[{a: {set: {x: 1}}}, {b: {set: {x: '${ error }'}}}, {c: {set: {x: 1}}}]")
+    assert (run.state.current_step, run.state.progress) == (1, 33)
+
+
+# The state
+
+
+def test_a_block_does_not_keep_what_its_step_has_taken_over() -> None:
+    """Otherwise each level of nesting would carry the same value twice."""
+    value = "x" * 10_000
+    run = Execution(program("[{a: {do: [{b: {do: [{c: {do: [{w: {wait: PT1S}}]}}]}}]}}]"), value)
+    run.take(Resume(NEW_YEAR))
+    # the input of the workflow, and of each of the four steps
+    assert json.dumps(run.state.as_json()).count(value) == 5
+
+
+def test_an_advance_with_enough_fuel_says_that_it_progressed() -> None:
+    run = Execution(example(), EXAMPLE_INPUT)
+    for fuel, progressed in ((10, False), (49, False), (None, True)):
+        step = advance(run.program, run.state, Resume(NEW_YEAR), Meter(fuel))
+        assert step.progressed is progressed
+    step = advance(run.program, run.state, Cancelled(NEW_YEAR), Meter(0))
+    assert step.commands == [Finish(ExecutionStatus.CANCELLED)]
