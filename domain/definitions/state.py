@@ -83,15 +83,16 @@ class State:
             steps=dict(self.steps),
         )
 
-    def add_frame(self, **values: Any) -> Frame:
-        frame = Frame(id=self.next_frame, **values)
+    def open_block(self, parent: int | None, pointer: str, value: Json) -> Frame:
+        """A new block, about to enter its first step with `value`."""
+        frame = Frame(self.next_frame, parent, "block", pointer, value=value)
         self.next_frame += 1
         self.frames[frame.id] = frame
         return frame
 
-    def change(self, frame: Frame, **values: Any) -> Frame:
-        self.frames[frame.id] = changed = replace(frame, **values)
-        return changed
+    def move(self, block: Frame, at: int, value: Json) -> None:
+        """A block is now at another step, or keeps other data for it."""
+        self.frames[block.id] = Frame(block.id, block.parent, "block", block.pointer, at, value)
 
     def clear(self) -> None:
         """Forget everything but the counters: the execution is over."""

@@ -53,11 +53,12 @@ class Activation:
         """The step remains open; its block need not keep the data that has arrived in it."""
         self.journal.note(frame, status, input=input)
         assert frame.parent is not None
-        self.state.change(self.state.frames[frame.parent], value=None)
+        block = self.state.frames[frame.parent]
+        self.state.move(block, block.at, None)
 
     def open_block(self, frame: Frame, pointer: str, value: Json) -> None:
         """Enter the first step of the block inside an open step."""
-        inner = self.state.add_frame(parent=frame.id, kind="block", pointer=pointer, value=value)
+        inner = self.state.open_block(frame.id, pointer, value)
         self.due(Todo("enter", inner.id))
 
     def close(self, finish: Finish) -> None:

@@ -42,7 +42,7 @@ def prepare_begin(activation: Activation) -> Commit:
     def commit() -> None:
         if flow.input_from is not None and "input" in flow.leaving_names:
             state.transformed = value
-        root = state.add_frame(parent=None, kind="block", pointer=ROOT, value=value)
+        root = state.open_block(None, ROOT, value)
         activation.due(Todo("enter", root.id))
 
     return commit

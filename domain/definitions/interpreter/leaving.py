@@ -32,7 +32,7 @@ def prepare(activation: Activation, frame: Frame, todo: Todo) -> Commit:
 
 
 def go_to(activation: Activation, block_frame: Frame, index: int, value: Json) -> None:
-    activation.state.change(block_frame, at=index, value=value)
+    activation.state.move(block_frame, index, value)
     activation.due(Todo("enter", block_frame.id))
 
 
