@@ -151,6 +151,7 @@ class ExecutionActivities:
         report = reporting()
         command = command_from_json(performance.command)
         assert isinstance(command, CallAction)
+        number = activity.info().attempt
         context = ActionContext(
             organization_id=report.id.organization_id,
             execution_id=report.id.execution_id,
@@ -165,6 +166,8 @@ class ExecutionActivities:
             if report.snapshot is not None:
                 records = {record.occurrence: record for record in performance.records}
                 await self._report(connection, report, report.snapshot, records)
+                if number > 1:
+                    await Mirror(connection, report.reporter).attempted(command.occurrence, number)
         attempt = Attempt(
             database=self._database,
             access=report.access,
@@ -173,7 +176,7 @@ class ExecutionActivities:
             program=await self._program(report.access, performance.pinned_version, performance.sha256),
             command=command,
             context=context,
-            number=activity.info().attempt,
+            number=number,
         )
         return await attempt.perform()
 

@@ -44,7 +44,6 @@ class ExecutionSummary(BaseModel):
     status: ExecutionStatus
     progress: int
     current_step: int
-    current_pointer: str | None
     waiting_on: Any
     trigger_event: str
     error_message: str | None

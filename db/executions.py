@@ -84,7 +84,6 @@ class WorkflowExecution(Tenant, Base):
     status: Mapped[str] = mapped_column(server_default=ExecutionStatus.QUEUED)
     progress: Mapped[int] = mapped_column(server_default="0")
     current_step: Mapped[int] = mapped_column(server_default="0")
-    current_pointer: Mapped[str | None]
     #: (run start, history length, n), compared left to right: an older report never overwrites a newer one.
     mirror_version: Mapped[list[int]] = mapped_column(ARRAY(BigInteger()), server_default="{0,0,0}")
     waiting_on: Mapped[JsonValue]

@@ -45,6 +45,17 @@ class Mirror:
     async def steps(self, steps: Sequence[StepRecord]) -> None:
         await self._connection.execute(_STEPS, self._steps(steps))
 
+    async def attempted(self, occurrence: str, attempt: int) -> None:
+        """Note that a step is being tried again, after a lost worker or a peer that could not be reached."""
+        await self._connection.execute(
+            _ATTEMPTED,
+            {
+                "execution_id": self._reporter.execution_id,
+                "occurrence": occurrence,
+                "attempt": attempt,
+            },
+        )
+
     async def log(self) -> None:
         """Renew the short log kept in the execution's row."""
         await self._connection.execute(_LOG, {"execution_id": self._reporter.execution_id})
@@ -118,6 +129,10 @@ _WRITE_STEPS = """
 """
 
 _STEPS = text(_WRITE_STEPS)
+
+_ATTEMPTED = text(
+    "UPDATE execution_steps SET attempt = :attempt WHERE execution_id = :execution_id AND occurrence = :occurrence"
+)
 
 _REPORT = text(
     f"""

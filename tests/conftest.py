@@ -133,7 +133,7 @@ def temporal_server(stack_folder: Path) -> Iterator[str]:
         await server.settle()
         return child
 
-    server = Temporal(stack_folder)
+    server = Temporal(stack_folder, settings={"limit.historyCount.suggestContinueAsNew": "40"})
     child = asyncio.run(start())
     yield server.address
     asyncio.run(child.stop())

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.executions import ExecutionActivities
 from activities.interceptors import ActivityInterceptor
@@ -23,6 +24,13 @@ WORKFLOW_TASKS = 100
 LOCAL_ACTIVITIES = 100
 ACTIVITIES = 100
 SHUTDOWN = timedelta(seconds=10)
+
+
+#: What tests run workflow code in. The two drivers are a second net: nothing there imports them, and if something
+#: did, importing them again inside the sandbox would crash the process.
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg", "sqlalchemy")
+)
 
 
 def create_workers(

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.definitions.expressions import ACTIVATION_FUEL, Meter
     from domain.definitions.faults import Fault, state_too_large
     from domain.definitions.interpreter import advance, begin
-    from domain.definitions.program import PROGRAMS, Program
+    from domain.definitions.program import ENGINE, PROGRAMS, Program
     from domain.definitions.state import State
     from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
@@ -69,7 +69,7 @@ class ExecutionWorkflow:
         self.decisions: dict[str, Any] = dict(start.carried.decisions) if start.carried else {}
         self.told = 0
         self.program: Program
-        self.state: State
+        self.state = State(engine=ENGINE, execution={}, context=None)
 
     @workflow.run
     async def run(self, start: ExecutionStart) -> None:
@@ -119,7 +119,7 @@ class ExecutionWorkflow:
         try:
             return await self._walk()
         except ActivityError as error:
-            if not isinstance(error.cause, ApplicationError) or error.cause.type != contract.EXECUTION_CLOSED:
+            if not _says_closed(error):
                 raise
         await self._ground()
         await workflow.wait_condition(lambda: False)  # whoever refused has asked Temporal to cancel us
@@ -238,7 +238,7 @@ class ExecutionWorkflow:
         except ActivityError as error:
             if isinstance(error.cause, CancelledError):
                 raise asyncio.CancelledError from error
-            if isinstance(error.cause, ApplicationError) and error.cause.type == contract.EXECUTION_CLOSED:
+            if _says_closed(error):
                 raise
             return Failed(_now(), command.occurrence, _fault_of(error).as_json())
         return Completed(_now(), command.occurrence, performed.output, performed.shaped)
@@ -382,6 +382,10 @@ def _milliseconds(moment: Any) -> int:
 
 def _failed(fault: Fault) -> Finish:
     return Finish(ExecutionStatus.FAILED, error=fault.as_json())
+
+
+def _says_closed(error: ActivityError) -> bool:
+    return isinstance(error.cause, ApplicationError) and error.cause.type == contract.EXECUTION_CLOSED
 
 
 def _fault_of(error: ActivityError) -> Fault:

@@ -413,7 +413,6 @@ CREATE TABLE workflow_executions (
   status text DEFAULT 'queued' NOT NULL,
   progress integer DEFAULT '0' NOT NULL,
   current_step integer DEFAULT '0' NOT NULL,
-  current_pointer text,
   mirror_version bigint[] DEFAULT '{0,0,0}' NOT NULL,
   waiting_on jsonb,
   output jsonb,

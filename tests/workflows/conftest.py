@@ -11,13 +11,13 @@ from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from api.app import create_app
 from db.session import Access, Role
 from tests.workflows.engine import Engine, checked, settings_for, working
 from workers.settings import Settings
 from workers.wiring import Parts, wire
+from workers.worker import SANDBOX
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def _terminate_all(parts: Parts, client: Client) -> None:
 @pytest.fixture(params=["sandboxed", "as shipped"])
 def runner(request: pytest.FixtureRequest) -> WorkflowRunner | None:
     """Workflow code must be deterministic: the sandbox proves it, production does without."""
-    return SandboxedWorkflowRunner() if request.param == "sandboxed" else None
+    return SANDBOX if request.param == "sandboxed" else None
 
 
 @pytest.fixture

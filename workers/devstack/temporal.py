@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,19 @@ class Temporal:
     name = "temporal"
     ready_seconds = 60.0
 
-    def __init__(self, data_dir: Path, port: int | None = None, ui_port: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        ui_port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings` are further dynamic configuration, such as limits that a test wants to meet early."""
         self.home = data_dir.resolve() / "temporal"
         self.file = self.home / "temporal.db"
         self.port = port or ports.any_free()
         self.ui_port = ui_port or ports.any_free()
+        self.settings = settings or {}
         self.binary = binaries.temporal_binary()
 
     @property
@@ -52,7 +61,8 @@ class Temporal:
     async def prepare(self) -> Command:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._refuse_other_version()
-        configuration = (f"{key}={value}" for key, value in DYNAMIC_CONFIGURATION.items())
+        settings = {**DYNAMIC_CONFIGURATION, **self.settings}
+        configuration = (f"{key}={value}" for key, value in settings.items())
         return Command(
             arguments=(
                 *(str(self.binary), "server", "start-dev", "--db-filename", str(self.file)),
