@@ -45,7 +45,9 @@ async def _decided(engine: Engine, id: str, title: str) -> None:
     await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
 
 
-async def test_replayed_at_every_task_it_decides_the_same(idle_engine: Engine, runner: WorkflowRunner) -> None:
+async def test_replayed_at_every_task_it_decides_the_same(
+    idle_engine: Engine, runner: WorkflowRunner
+) -> None:
     """With no cache every workflow task replays the history from its beginning."""
     engine = idle_engine
     async with working(engine.parts, engine.client, runner, cached_workflows=0):
@@ -69,7 +71,9 @@ async def test_the_mirror_costs_one_event_and_one_more_for_each_wait(engine: Eng
     again = {"pause again": {"wait": {"milliseconds": 400}}}
     assert await _events(engine, TEMPLATES, mirror=True) - await _events(engine, TEMPLATES, mirror=False) == 1
     with_waits = [pause, *TEMPLATES, again]
-    assert await _events(engine, with_waits, mirror=True) - await _events(engine, with_waits, mirror=False) == 3
+    assert (
+        await _events(engine, with_waits, mirror=True) - await _events(engine, with_waits, mirror=False) == 3
+    )
 
 
 async def _events(engine: Engine, do: list[dict[str, Any]], *, mirror: bool) -> int:

@@ -29,7 +29,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_a_hostile_expression_is_refused_or_fails_its_execution(engine: Engine, expression: str) -> None:
+async def test_a_hostile_expression_is_refused_or_fails_its_execution(
+    engine: Engine, expression: str
+) -> None:
     body: dict[str, Any] = {
         "name": "hostile",
         "definition": {"do": [{"attack": {"set": {"x": f"${{ {expression} }}"}}}]},
@@ -52,7 +54,7 @@ async def test_a_hostile_expression_is_refused_or_fails_its_execution(engine: En
 
 
 async def test_a_value_too_large_for_the_state_fails_with_its_limit(engine: Engine) -> None:
-    row = await engine.run([{"grow": {"set": {"x": "${ \"x\" * 200000 }"}}}])
+    row = await engine.run([{"grow": {"set": {"x": '${ "x" * 200000 }'}}}])
     assert row["status"] == "failed"
     assert "128 KB" in row["error_message"]
 
