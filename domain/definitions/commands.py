@@ -1,6 +1,7 @@
 """What the interpreter asks of the world (commands), what the world answers (events), what it reports (records)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from domain.actions import Effect, Lane
@@ -86,7 +87,10 @@ Event: TypeAlias = Resume | Completed | Failed | Cancelled
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A line of the step log; the latest record of an occurrence replaces earlier ones. Times are epoch ms."""
+    """A line of the step log. Times are epoch ms; `input` are the arguments of a call.
+
+    The latest record of an occurrence replaces earlier ones, but for `input` (see `keep`).
+    """
 
     occurrence: str
     pointer: str
@@ -101,6 +105,18 @@ class StepRecord:
     input: Any = None
     output: Any = None
     error: dict[str, Any] | None = None
+
+
+def keep(kept: dict[str, StepRecord], records: Iterable[StepRecord]) -> None:
+    """Add newer records to those kept by occurrence, in the order of their last change.
+
+    The arguments of a call are told once, when it begins; the records that follow inherit them.
+    """
+    for record in records:
+        earlier = kept.pop(record.occurrence, None)
+        if earlier is not None and record.input is None:
+            record = replace(record, input=earlier.input)
+        kept[record.occurrence] = record
 
 
 _COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, Yield, Finish)}

@@ -1,5 +1,6 @@
 """The order of data flow and the meaning of each keyword, held against executions in memory."""
 
+import json
 from typing import Any
 
 import pytest
@@ -109,6 +110,12 @@ def test_the_context_begins_as_the_variables_and_is_replaced_by_an_export() -> N
     assert run.output == {"only": 3}
     assert execute([{"s": {"set": "$context"}}], variables={"fee": {"default": 3}}).output == {"fee": 3}
     assert execute([{"s": {"set": "$context"}}]).output == {}
+
+
+@pytest.mark.parametrize("value", ["null", "false", "0", '""', "[]"])
+def test_whatever_is_exported_replaces_the_context(value: str) -> None:
+    run = execute([{"s": {"set": {"a": 1}, "export": {"as": value}}}, {"t": {"set": "[$context]"}}])
+    assert run.output == [json.loads(value)]
 
 
 def test_bare_texts_are_expressions_only_where_the_language_says_so() -> None:

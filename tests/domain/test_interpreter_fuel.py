@@ -189,6 +189,7 @@ LARGE = [{"a": "x"}] * 8000
         {"set": {"a": 1}, "output": {"as": "$context.large"}},
         {"set": {"a": 1}, "export": {"as": "$context"}},
         {"call": "look", "with": {"x": "${ $context.large }"}},
+        {"call": "look", "output": {"as": "$context.large | length"}},
         {"for": {"in": "$context.large.l"}, "while": "false", "do": [{"s": {"set": {"a": 1}}}]},
     ],
 )

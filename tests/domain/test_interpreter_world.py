@@ -75,6 +75,15 @@ def test_a_call_becomes_a_command_with_its_arguments_filled_in() -> None:
     assert (done.kind, done.action) == ("call", "look")
 
 
+@pytest.mark.parametrize("answer", [{"ok": True}, Fault("runtime", 500, "No")])
+def test_the_record_that_stays_still_tells_the_arguments(answer: Any) -> None:
+    run = execute("[{see: {call: look, with: {a: 1}}}, {plain: {set: {b: 1}}}]", None, {"see": answer})
+    see, *others = run.records.values()
+    assert see.status in ("completed", "failed")
+    assert see.input == {"a": 1}
+    assert all(each.input is None for each in others)
+
+
 def test_a_step_repeated_in_a_loop_has_a_key_for_each_occurrence() -> None:
     run = execute(
         "[{l: {for: {in: '[1,2]'}, do: [{c: {call: look}}]}}, {again: {switch: [{x: {when: .n == 2, then: l}}]}}]",

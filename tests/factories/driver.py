@@ -27,6 +27,7 @@ from domain.definitions.commands import (
     Yield,
     command_as_json,
     command_from_json,
+    keep,
 )
 from domain.definitions.expressions import ExpressionError, Meter
 from domain.definitions.faults import Fault
@@ -186,7 +187,8 @@ class Execution:
     @property
     def records(self) -> dict[str, StepRecord]:
         """The latest record of each occurrence, in the order of entering."""
-        latest = {record.occurrence: record for record in self.told}
+        latest: dict[str, StepRecord] = {}
+        keep(latest, self.told)
         return dict(sorted(latest.items(), key=lambda item: item[1].position))
 
     @property

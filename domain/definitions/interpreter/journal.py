@@ -1,6 +1,6 @@
 """What an activation reports: the latest record of each occurrence it touched, and the progress it made."""
 
-from domain.definitions.commands import StepRecord
+from domain.definitions.commands import StepRecord, keep
 from domain.definitions.expressions import Json
 from domain.definitions.program import Call, Program, Step
 from domain.definitions.state import Frame, State
@@ -35,12 +35,9 @@ class Journal:
         output: Json = None,
         error: dict[str, Json] | None = None,
     ) -> None:
-        """`input` are the arguments of a call; a later record of the occurrence repeats them."""
         step = self._program.steps[frame.pointer]
-        occurrence = frame.occurrence
-        earlier = self._records.pop(occurrence, None)
-        self._records[occurrence] = StepRecord(
-            occurrence=occurrence,
+        record = StepRecord(
+            occurrence=frame.occurrence,
             pointer=frame.pointer,
             name=step.name,
             kind=step.kind,
@@ -50,10 +47,11 @@ class Journal:
             status=status,
             started=frame.started,
             completed=None if status in _OPEN else self._state.now,
-            input=input if input is not None or earlier is None else earlier.input,
+            input=input,
             output=_logged(step, output),
             error=error,
         )
+        keep(self._records, [record])
 
     def progress_to_step(self, block_frame: Frame) -> None:
         """Progress is told in steps of the outermost list."""
