@@ -114,9 +114,10 @@ def keep(kept: dict[str, StepRecord], records: Iterable[StepRecord]) -> None:
     """
     for record in records:
         earlier = kept.pop(record.occurrence, None)
-        if earlier is not None and record.input is None:
-            record = replace(record, input=earlier.input)
-        kept[record.occurrence] = record
+        if earlier is None or record.input is not None:
+            kept[record.occurrence] = record
+        else:
+            kept[record.occurrence] = replace(record, input=earlier.input)
 
 
 _COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, Yield, Finish)}

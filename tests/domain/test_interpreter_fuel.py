@@ -205,6 +205,21 @@ def test_passing_large_values_on_is_paid_for(step: Any) -> None:
     assert meter.spent - begin.spent > 8000
 
 
+@pytest.mark.parametrize("part", ["input", "output", "export"])
+def test_schemas_are_paid_for_by_their_own_count(part: str) -> None:
+    """A small value can be dear to check."""
+    dear = {"type": "array", "items": {"allOf": [{"type": "integer", "maximum": n} for n in range(100, 200)]}}
+    spent = []
+    for schema in ({}, dear):
+        step = {"set": ".", part: {"schema": {"document": schema}, "from" if part == "input" else "as": "."}}
+        run = Execution(program([{"s": step}]), [1] * 50)
+        meter = Meter()
+        [finish] = advance(run.program, run.state, Resume(NEW_YEAR), meter).commands
+        assert finish == Finish(ExecutionStatus.COMPLETED, [1] * 50)
+        spent.append(meter.spent)
+    assert spent[1] - spent[0] > 5000
+
+
 def test_a_long_loop_of_plain_steps_pauses() -> None:
     run = execute(
         "[{l: {for: {in: '[range(2000)]'}, do: [{s: {switch: [{d: {then: continue}}]}}]}}]",
