@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.actions.approvals import Approve
 from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
+from activities.faults import as_failure
 from activities.interceptors import reported_snapshot
 from activities.performing import Attempt
 from activities.segments import SegmentRun
@@ -23,6 +24,7 @@ from db.tasks import NewTask, Tasks
 from domain.actions import Lane
 from domain.definitions import durations
 from domain.definitions.commands import CallAction, StepRecord, command_from_json
+from domain.definitions.faults import Fault
 from domain.definitions.program import PROGRAMS, Program
 from domain.definitions.state import State
 from domain.executions import ExecutionStatus
@@ -103,8 +105,11 @@ class ExecutionActivities:
             clock=self._clock,
             records={record.occurrence: record for record in segment.records},
         )
+        if command is None:
+            await run.compute()
         async with run.transaction():
-            await run.run(command)
+            if command is not None:
+                await run.act(command)
             if report.snapshot is not None:
                 await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
         return run.end()
@@ -113,7 +118,10 @@ class ExecutionActivities:
     async def begin_wait(self, waiting: Waiting) -> None:
         """Show the wait in the mirror and, for a task, put it into the inbox."""
         report = reporting()
-        task = self._task(report, waiting) if waiting.kind == "task" else None
+        try:
+            task = self._task(report, waiting) if waiting.kind == "task" else None
+        except Fault as fault:
+            raise as_failure(fault) from fault
         async with self._database.transaction(report.access) as connection:
             if task is not None:
                 await Tasks(connection).register(task)

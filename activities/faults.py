@@ -4,6 +4,7 @@ import logging
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from domain.definitions.faults import Fault
 from domain.errors import DomainError
@@ -45,6 +46,11 @@ def as_fault(error: Exception, action: str) -> Fault:
         "Action failed",
         f"'{action}' failed unexpectedly ({type(error).__name__}); the operators find the details in the log",
     )
+
+
+def as_failure(fault: Fault) -> ApplicationError:
+    """How a fault travels to the workflow: final, because the definition alone decides what follows."""
+    return ApplicationError(str(fault), fault.as_json(), type=fault.type, non_retryable=True)
 
 
 def _first_line(error: object) -> str:

@@ -46,9 +46,7 @@ class Attempt:
             raw = await self._effect()
             return await self._shaped(raw)
         except Fault as fault:
-            raise ApplicationError(
-                str(fault), fault.as_json(), type=fault.type, non_retryable=True
-            ) from fault
+            raise as_failure(fault) from fault
 
     async def _effect(self) -> Json:
         command, registry = self.command, self.registry

@@ -1,4 +1,7 @@
-"""Runs adjacent short built-ins in one transaction, advancing between them, until a command needs the workflow."""
+"""Runs adjacent short built-ins in one transaction, advancing between them, until a command needs the workflow.
+
+Expressions too costly for workflow code come here as well, but compute without holding a connection.
+"""
 
 import asyncio
 import time
@@ -25,7 +28,6 @@ from domain.definitions.commands import (
     Finish,
     Resume,
     StepRecord,
-    Yield,
     command_as_json,
 )
 from domain.definitions.expressions import ACTIVATION_FUEL, Meter
@@ -42,7 +44,7 @@ from domain.segments import SegmentEnd
 SEGMENT_SECONDS = 1.0
 #: More steps than this are handed back, so that one transaction stays short.
 SEGMENT_STEPS = 500
-#: Up to here expressions run on the event loop (about 20 ms); what needs more continues on a thread.
+#: Between built-ins expressions run on the event loop (about 20 ms); what needs more continues on a thread.
 INLINE_FUEL = ACTIVATION_FUEL // 10
 THREAD_FUEL = ACTIVATION_FUEL * 5
 #: Temporal refuses results of 2 MB, and the workflow would wait for ever.
@@ -68,20 +70,24 @@ class SegmentRun:
     records: dict[str, StepRecord] = field(default_factory=dict)
     _connection: AsyncConnection | None = None
 
-    async def run(self, command: CallAction | None) -> None:
+    async def act(self, command: CallAction) -> None:
+        """Run `command` and the built-ins that follow it, inside `transaction`."""
         ends = time.monotonic() + SEGMENT_SECONDS
-        event: Event = Resume(self._now()) if command is None else await self._call(command)
-        while True:
-            await self._advance(event)
+        following: CallAction | None = command
+        while following is not None:
+            self._take(advance(self.program, self.state, await self._call(following), Meter(INLINE_FUEL)))
             if time.monotonic() >= ends or len(self.records) >= SEGMENT_STEPS:
                 return
             match self.commands:
-                case [Yield()]:
-                    event = Resume(self._now())
                 case [CallAction(lane=Lane.SEGMENT) as following]:
-                    event = await self._call(following)
+                    continue
                 case _:
-                    return
+                    following = None
+
+    async def compute(self) -> None:
+        """Continue costly expressions on a thread, outside any transaction, for about a second."""
+        loop = asyncio.get_running_loop()
+        self._take(await loop.run_in_executor(self.thread, self._advance_on_thread))
 
     def end(self) -> SegmentEnd:
         """What the workflow continues from. A state that would not travel ends the execution instead."""
@@ -126,13 +132,6 @@ class SegmentRun:
                 raise
             return Failed(self._now(), command.occurrence, as_fault(error, command.action).as_json())
         return Completed(self._now(), command.occurrence, output)
-
-    async def _advance(self, event: Event) -> None:
-        step = advance(self.program, self.state, event, Meter(INLINE_FUEL))
-        self._take(step)
-        if step.commands and isinstance(step.commands[-1], Yield):
-            loop = asyncio.get_running_loop()
-            self._take(await loop.run_in_executor(self.thread, self._advance_on_thread))
 
     def _advance_on_thread(self) -> Advance:
         resume = Resume(self._now())

@@ -236,15 +236,24 @@ class ExecutionWorkflow:
                 **contract.perform_config(command.occurrence, timedelta(milliseconds=command.timeout_ms)),
             )
         except ActivityError as error:
-            if isinstance(error.cause, CancelledError):
-                raise asyncio.CancelledError from error
-            if _says_closed(error):
-                raise
-            return Failed(_now(), command.occurrence, _fault_of(error).as_json())
+            return self._failed(command, error)
         return Completed(_now(), command.occurrence, performed.output, performed.shaped)
 
+    def _failed(self, command: CallAction, error: ActivityError) -> Event:
+        """What the interpreter is told of a failed activity; being cancelled or closed is no failure of the step."""
+        if isinstance(error.cause, CancelledError):
+            raise asyncio.CancelledError from error
+        if _says_closed(error):
+            raise error
+        return Failed(_now(), command.occurrence, _fault_of(error).as_json())
+
     async def _approve(self, command: CallAction) -> Event:
-        await self._begin_wait(Waiting("task", command.occurrence, command.name, None, command.arguments, []))
+        try:
+            await self._begin_wait(
+                Waiting("task", command.occurrence, command.name, None, command.arguments, [])
+            )
+        except ActivityError as error:
+            return self._failed(command, error)
         self.waits[command.occurrence] = PendingWait(command.occurrence)
         return await self._decision(command.occurrence)
 

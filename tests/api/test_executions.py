@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from house import GREETING, House, details, house, problems
 from sqlalchemy import update
 
 from db.executions import WorkflowExecution
 from db.outbox import OutboxRow
+from tests.api.house import GREETING, House, details, house, problems
 
 __all__ = ["house"]
 TYPED = {

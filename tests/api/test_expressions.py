@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from house import House, house, problems
+
+from tests.api.house import House, house, problems
 
 __all__ = ["house"]
 PATH = "/v1/expressions/evaluate"

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from house import House, Person, house, problems
 from sqlalchemy import update
 
 from db.tasks import NewTask, Task, Tasks
+from tests.api.house import House, Person, house, problems
 
 __all__ = ["house"]
 FORM = {

@@ -4,7 +4,8 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from house import GREETING, House, house, problems
+
+from tests.api.house import GREETING, House, house, problems
 
 __all__ = ["house"]
 BROKEN = {"do": [{"greet": {"set": {"text": "hello"}, "then": "nowhere"}}]}

@@ -10,13 +10,13 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_catalogue import CATALOGUE, TEXT, spec
-from sample_definitions import JSON, PLACES, WHOLE, WORDS, replaced
 
 from domain.actions import Catalogue
 from domain.definitions.program import load_program
 from domain.definitions.publishing import Published, digest, dns_label, publish
 from domain.errors import Invalid
+from tests.domain.sample_catalogue import CATALOGUE, TEXT, spec
+from tests.domain.sample_definitions import JSON, PLACES, WHOLE, WORDS, replaced
 
 CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
 SCHEMA = CTK.parent / "schema" / "open-workflow-1.0.3.json"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_catalogue import CATALOGUE
-from sample_definitions import JSON, PLACES, SOUND, WHOLE, WORDS, replaced, steps
 
 from domain.definitions import documents
 from domain.definitions.validation import validate
 from domain.errors import Problem
+from tests.domain.sample_catalogue import CATALOGUE
+from tests.domain.sample_definitions import JSON, PLACES, SOUND, WHOLE, WORDS, replaced, steps
 
 CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
 

@@ -85,6 +85,13 @@ async def test_a_person_decides_and_the_execution_goes_on(engine: Engine) -> Non
     assert row["output"]["yes"] is True
 
 
+async def test_a_task_nobody_could_read_fails_its_step(engine: Engine) -> None:
+    row = await engine.run([{"ask": {"call": "approve", "with": {"title": "${ .title }"}}}], {"title": 7})
+    assert row["status"] == "failed"
+    assert row["error"]["instance"] == "/do/0/ask"
+    assert "title" in row["error_message"]
+
+
 async def test_cancelling_a_waiting_execution_cancels_it_everywhere(engine: Engine) -> None:
     workflow_id = await engine.publish([{"ask": {"call": "approve", "with": {"title": "Go on?"}}}])
     started = await engine.start(workflow_id)
