@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.actions.context import ActionContext
 from activities.actions.registry import Registry
-from activities.faults import as_fault, is_passing
+from activities.faults import as_failure, as_fault, is_passing
 from db.effects import Begun, Effects
 from db.session import Access, Database
 from domain.actions import Effect
