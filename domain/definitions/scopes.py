@@ -38,7 +38,7 @@ def build(program: Program, state: State, frame: Frame | None, names: frozenset[
 
 
 def _loop_variables(program: Program, frame: Frame, wanted: frozenset[str]) -> dict[str, Json]:
-    if frame.items is None or frame.at >= len(frame.items):
+    if frame.items is None:
         return {}
     loop = program.steps[frame.pointer].work
     assert isinstance(loop, For)

@@ -13,7 +13,8 @@ class Frame:
 
     `at` is the index of the current step (block) or of the current round (loop);
     `value` is the data arriving at that step (block; dropped once the step has begun) or the step's transformed
-    input; `raw` is the input before `input.from`, for steps that have one; `items` are what a loop walks.
+    input; `raw` is the input before `input.from`, for steps that have one; `items` are what a loop
+    walks, until it has ended.
     """
 
     id: int

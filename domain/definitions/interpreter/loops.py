@@ -48,10 +48,12 @@ def _prepare_round(activation: Activation, frame: Frame, step: Step, loop: For, 
         over = not activation.holds(loop.condition, value, frame)
 
     def commit() -> None:
-        activation.state.frames[frame.id] = frame
         if over:
-            leaving.settle(activation, frame, step, value)
+            # Without its items the loop's variables are gone, and those of an outer loop are seen again.
+            ended = activation.state.frames[frame.id] = replace(frame, items=None)
+            leaving.settle(activation, ended, step, value)
         else:
+            activation.state.frames[frame.id] = frame
             activation.journal.progress_to_round(frame)
             activation.open_block(frame, loop.block, value)
 
