@@ -1,6 +1,6 @@
 """From the stored form to the program: every expression, template and schema is compiled once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -8,34 +8,30 @@ from domain import uris
 from domain.actions import Effect, Lane
 from domain.definitions import durations
 from domain.definitions.expressions import (
-    Expression,
     Json,
-    compile_expression,
     compile_template,
     is_expression,
-    strip_expression,
 )
 from domain.definitions.model import PROTOCOLS
 from domain.definitions.pointers import join
-from domain.definitions.schemas import Schema, compile_schema
 
+from .flow import expression, flow, shape
 from .parts import (
     ROOT,
     Block,
     Call,
     Case,
     Do,
-    Flow,
     For,
     PinnedAction,
     Program,
     Set,
-    Shape,
     Step,
     Switch,
     Wait,
     Work,
 )
+from .remembering import remembered
 
 
 def load_program(compiled: Mapping[str, Any]) -> Program:
@@ -44,12 +40,12 @@ def load_program(compiled: Mapping[str, Any]) -> Program:
     loader = _Loader({name: _pinned(call) for name, call in compiled["calls"].items()})
     loader.block(ROOT, document["do"])
     return Program(
-        flow=_flow(document),
+        flow=flow(document),
         document=document,
         variables=compiled.get("variables", {}),
         blocks=loader.blocks,
         steps=loader.steps,
-        remembered=_remembered([document, compiled["calls"]], {step.name for step in loader.steps.values()}),
+        remembered=remembered([document, compiled["calls"]], {step.name for step in loader.steps.values()}),
     )
 
 
@@ -75,8 +71,8 @@ class _Loader:
             name=name,
             pointer=pointer,
             kind=kind,
-            condition=None if condition is None else _expression(condition),
-            flow=_flow(definition),
+            condition=None if condition is None else expression(condition),
+            flow=flow(definition),
             then=definition.get("then", "continue"),
             work=work,
             definition=definition,
@@ -87,7 +83,7 @@ class _Loader:
     def _work(self, pointer: str, definition: dict[str, Any]) -> tuple[str, Work]:
         match definition:
             case {"set": values}:
-                return "set", Set(_shape(values))
+                return "set", Set(shape(values))
             case {"switch": cases}:
                 named = (entry for case in cases for entry in case.items())
                 return "switch", Switch(tuple(_case(name, case) for name, case in named))
@@ -105,20 +101,20 @@ class _Loader:
         return For(
             each=loop.get("each", "item"),
             at=loop.get("at", "index"),
-            items=_expression(loop["in"]),
-            condition=None if condition is None else _expression(condition),
+            items=expression(loop["in"]),
+            condition=None if condition is None else expression(condition),
             block=self.block(join(pointer, "do"), body),
         )
 
 
 def _case(name: str, case: Mapping[str, Any]) -> Case:
     when = case.get("when")
-    return Case(name, None if when is None else _expression(when), case["then"])
+    return Case(name, None if when is None else expression(when), case["then"])
 
 
 def _wait(duration: Json) -> Wait:
     if isinstance(duration, str) and is_expression(duration):
-        return Wait(_expression(duration))
+        return Wait(expression(duration))
     return Wait(durations.parse(duration))
 
 
@@ -142,52 +138,3 @@ def _pinned(call: Mapping[str, Any]) -> PinnedAction:
         timeout=timedelta(milliseconds=call["timeout_ms"]),
         defaults=call.get("with", {}),
     )
-
-
-def _flow(definition: Mapping[str, Any]) -> Flow:
-    """The data flow of a step or of the document; they are written alike."""
-    taken, given, kept = (definition.get(part) or {} for part in ("input", "output", "export"))
-    output_as = _shape(given["as"]) if "as" in given else None
-    export_as = _shape(kept["as"]) if "as" in kept else None
-    leaving = [part.names for part in (output_as, export_as) if part is not None]
-    return Flow(
-        input_schema=_schema(taken),
-        input_from=_shape(taken["from"]) if "from" in taken else None,
-        output_as=output_as,
-        output_schema=_schema(given),
-        export_as=export_as,
-        export_schema=_schema(kept),
-        leaving_names=frozenset().union(*leaving) - {"output"},
-    )
-
-
-def _schema(part: Mapping[str, Any]) -> Schema | None:
-    return compile_schema(part["schema"]["document"]) if "schema" in part else None
-
-
-def _expression(source: str) -> Expression:
-    return compile_expression(strip_expression(source))
-
-
-def _shape(value: Json) -> Shape:
-    """`from`, `as` and `set` take an expression (with or without `${}`) or a template."""
-    return _expression(value) if isinstance(value, str) else compile_template(value)
-
-
-def _remembered(sources: Json, names: set[str]) -> frozenset[str]:
-    """Rather a name too many: it costs state, while one too few would read as null."""
-    texts = [text for text in _strings(sources) if "$steps" in text]
-    if any("\\" in text for text in texts):
-        return frozenset(names)  # escapes can spell a name without showing it
-    return frozenset(name for name in names if any(name in text for text in texts))
-
-
-def _strings(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
