@@ -3,6 +3,10 @@
 Every transition is first *prepared*: it evaluates, may fail or run out of fuel, and changes nothing. Then it is
 *committed*: it changes the state and cannot fail. So an activation that runs out of fuel leaves a state from
 which another, with more time, repeats exactly that transition.
+
+A step is entered (`entering`), its work begins (`work`, `loops`, `calls`), it is left (`leaving`) or fails
+(`failing`); `walk` chooses what is due, `execution` is the workflow around the steps, `journal` what is told.
+A new keyword is a case of `work`; what catches a fault stands in the way of `failing`.
 """
 
 from .execution import begin
