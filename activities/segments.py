@@ -29,6 +29,7 @@ from domain.definitions.commands import (
     Resume,
     StepRecord,
     command_as_json,
+    keep,
 )
 from domain.definitions.expressions import ACTIVATION_FUEL, Meter
 from domain.definitions.faults import Fault, state_too_large
@@ -95,7 +96,8 @@ class SegmentRun:
         if measure([end.state, *end.commands], MAXIMUM_RESULT) <= MAXIMUM_RESULT:
             return end
         finish = Finish(ExecutionStatus.FAILED, error=state_too_large().as_json())
-        return SegmentEnd(_emptied(self.state).as_json(), [command_as_json(finish)])
+        self.state.clear()
+        return SegmentEnd(self.state.as_json(), [command_as_json(finish)])
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -143,20 +145,7 @@ class SegmentRun:
     def _take(self, step: Advance) -> None:
         self.state = step.state
         self.commands = step.commands
-        for record in step.records:
-            self.records.pop(record.occurrence, None)
-            self.records[record.occurrence] = record
+        keep(self.records, step.records)
 
     def _now(self) -> int:
         return int(self.clock().timestamp() * 1000)
-
-
-def _emptied(state: State) -> State:
-    emptied = state.copy()
-    emptied.frames.clear()
-    emptied.todo.clear()
-    emptied.pending.clear()
-    emptied.steps.clear()
-    emptied.context = None
-    emptied.input = None
-    return emptied

@@ -25,7 +25,8 @@ async def docs(request: Request) -> HTMLResponse:
     codes = [
         {"code": kind.code, "status": status_of(kind()), "text": kind().message} for kind in every_kind()
     ]
-    return render("docs.html", info=document["info"], groups=groups, codes=codes)
+    paragraphs = document["info"]["description"].split("\n\n")
+    return render("docs.html", info=document["info"], paragraphs=paragraphs, groups=groups, codes=codes)
 
 
 def _shown(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
@@ -34,31 +35,45 @@ def _shown(path: str, method: str, operation: dict[str, Any], document: dict[str
         "id": operation["operationId"],
         "method": method.upper(),
         "path": path,
-        "description": operation.get("description") or operation.get("summary", ""),
-        "parameters": [_parameter(each) for each in operation.get("parameters", [])],
+        "title": operation.get("summary", ""),
+        "description": operation.get("description", ""),
+        "parameters": [_parameter(each, document) for each in operation.get("parameters", [])],
         "fields": _fields(body, document) if body else [],
+        "answers": _answers(operation["responses"], document),
         "needs_auth": bool(operation.get("security")),
     }
 
 
-def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+def _answers(responses: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What it answers when it succeeds, with the names of the members; refusals are alike everywhere."""
+    answers = []
+    for status, response in sorted(responses.items()):
+        if status.startswith("2"):
+            schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+            answers.append(
+                {"status": status, "names": list(_resolved(schema, document).get("properties", {}))}
+            )
+    return answers
+
+
+def _parameter(parameter: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": parameter["name"],
         "place": parameter["in"],
         "required": parameter.get("required", False),
-        "kind": _kind(parameter["schema"]),
+        "kind": _kind(parameter["schema"], document),
         "description": parameter.get("description", ""),
     }
 
 
 def _fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:
-    if "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    schema = _resolved(schema, document)
     required = schema.get("required", [])
     return [
         {
             "name": name,
-            "kind": _kind(field),
+            "place": "body",
+            "kind": _kind(field, document),
             "required": name in required,
             "description": field.get("description", ""),
         }
@@ -66,10 +81,26 @@ def _fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, 
     ]
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The schema itself where it is named elsewhere, or where only its absence is the alternative."""
+    options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    if len(options) == 1:
+        return _resolved(options[0], document)
     if "$ref" in schema:
-        return str(schema["$ref"].rsplit("/", 1)[1])
+        named: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        return named
+    return schema
+
+
+def _kind(schema: dict[str, Any], document: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_kind(option) for option in schema["anyOf"])
-    kind = str(schema.get("format") or schema.get("type") or "any")
-    return f"list of {_kind(schema['items'])}" if kind == "array" and schema.get("items") else kind
+        return " or ".join(_kind(option, document) for option in schema["anyOf"])
+    schema = _resolved(schema, document)
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    kind = str(schema.get("format") or schema.get("type") or "any JSON")
+    if kind != "array" or not schema.get("items"):
+        return kind
+    return f"list of {_kind(schema['items'], document)}"

@@ -1,11 +1,13 @@
 """Published versions as executions start with them; immutable, so a process reads each one once."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from uuid import UUID
 
 from db.definitions import Versions
 from db.session import Access, Database, Role
+from domain.definitions.program import PROGRAMS
 from domain.segments import Pinned
 
 
@@ -27,6 +29,8 @@ class PinnedVersions:
         if version is None:
             async with self._database.transaction(Access(Role.WORKER, organization_id)) as connection:
                 row = await Versions(connection).find(version_id)
+            # Compiling a large definition takes half a second; inside a workflow task that would be too long.
+            await asyncio.to_thread(PROGRAMS.load, row["sha256"], row["compiled"])
             pinned = Pinned(str(version_id), row["sha256"], row["compiled"])
             version = self._read[version_id] = PublishedVersion(row["workflow_id"], pinned)
             while len(self._read) > self._capacity:

@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         Yield,
         command_as_json,
         command_from_json,
+        keep,
     )
     from domain.definitions.expressions import ACTIVATION_FUEL, Meter
     from domain.definitions.faults import Fault, state_too_large
@@ -118,7 +119,7 @@ class ExecutionWorkflow:
     async def _walk_unless_closed(self) -> Finish:
         try:
             return await self._walk()
-        except ActivityError as error:
+        except (ActivityError, ApplicationError) as error:
             if not _says_closed(error):
                 raise
         await self._ground()
@@ -204,9 +205,7 @@ class ExecutionWorkflow:
 
     async def _segment(self, command: CallAction | None) -> SegmentEnd:
         await self._record_surplus()
-        state = self.state.as_json()
-        if measure(state, MAXIMUM_STATE) > MAXIMUM_STATE:
-            raise state_too_large()
+        state = self._state()
         return await workflow.execute_local_activity(
             contract.run_segment,
             Segment(
@@ -219,6 +218,13 @@ class ExecutionWorkflow:
             ),
             **contract.segment_config("continue" if command is None else command.occurrence),
         )
+
+    def _state(self) -> dict[str, Any]:
+        """The state as it travels. Raises Fault when it would not."""
+        state = self.state.as_json()
+        if measure(state, MAXIMUM_STATE) > MAXIMUM_STATE:
+            raise state_too_large()
+        return state
 
     async def _perform(self, command: CallAction) -> Event:
         await self._record_surplus(MAXIMUM_RIDE)
@@ -239,9 +245,9 @@ class ExecutionWorkflow:
             return self._failed(command, error)
         return Completed(_now(), command.occurrence, performed.output, performed.shaped)
 
-    def _failed(self, command: CallAction, error: ActivityError) -> Event:
+    def _failed(self, command: CallAction, error: ActivityError | ApplicationError) -> Event:
         """What the interpreter is told of a failed activity; being cancelled or closed is no failure of the step."""
-        if isinstance(error.cause, CancelledError):
+        if isinstance(_cause(error), CancelledError):
             raise asyncio.CancelledError from error
         if _says_closed(error):
             raise error
@@ -252,7 +258,7 @@ class ExecutionWorkflow:
             await self._begin_wait(
                 Waiting("task", command.occurrence, command.name, None, command.arguments, [])
             )
-        except ActivityError as error:
+        except (ActivityError, ApplicationError) as error:
             return self._failed(command, error)
         self.waits[command.occurrence] = PendingWait(command.occurrence)
         return await self._decision(command.occurrence)
@@ -272,11 +278,7 @@ class ExecutionWorkflow:
         remaining = until - _now()
         if remaining > 0:
             await workflow.sleep(timedelta(milliseconds=remaining))
-        return Completed(_now(), occurrence, self._waited_value(occurrence))
-
-    def _waited_value(self, occurrence: str) -> Any:
-        """A wait passes its input on."""
-        return self.state.frames[self.state.pending[occurrence]].value
+        return Completed(_now(), occurrence, None)
 
     async def _begin_wait(self, waiting: Waiting) -> None:
         await self._record_surplus()
@@ -350,7 +352,7 @@ class ExecutionWorkflow:
                 budget=self.start.budget,
                 mirror=self.start.mirror,
                 carried=Carried(
-                    state=self.state.as_json(),
+                    state=self._state(),
                     waits=list(self.waits.values()),
                     decisions=dict(self.decisions),
                 ),
@@ -360,9 +362,7 @@ class ExecutionWorkflow:
     # Records
 
     def _remember(self, records: list[StepRecord]) -> None:
-        for record in records:
-            self.records.pop(record.occurrence, None)
-            self.records[record.occurrence] = record
+        keep(self.records, records)
 
     def _flush(self, at_most: int = MAXIMUM_FLUSH) -> list[StepRecord]:
         """The oldest records not yet written; they travel as an argument of the next activity."""
@@ -393,13 +393,19 @@ def _failed(fault: Fault) -> Finish:
     return Finish(ExecutionStatus.FAILED, error=fault.as_json())
 
 
-def _says_closed(error: ActivityError) -> bool:
-    return isinstance(error.cause, ApplicationError) and error.cause.type == contract.EXECUTION_CLOSED
+def _cause(error: ActivityError | ApplicationError) -> BaseException | None:
+    """What an activity raised: a normal one wraps it, a local one does not."""
+    return error.cause if isinstance(error, ActivityError) else error
 
 
-def _fault_of(error: ActivityError) -> Fault:
+def _says_closed(error: ActivityError | ApplicationError) -> bool:
+    cause = _cause(error)
+    return isinstance(cause, ApplicationError) and cause.type == contract.EXECUTION_CLOSED
+
+
+def _fault_of(error: ActivityError | ApplicationError) -> Fault:
     """The fault an action raised, or what Temporal says about an activity that never answered."""
-    cause = error.cause
+    cause = _cause(error)
     if isinstance(cause, ApplicationError) and cause.details and isinstance(cause.details[0], dict):
         return Fault.from_json(cause.details[0])
     return Fault("timeout", 408, "Action did not answer", str(cause or error))

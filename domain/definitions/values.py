@@ -130,7 +130,7 @@ class _Check:
         return value
 
     def number(self, value: int | float) -> int | float:
-        if not isfinite(value):
+        if isinstance(value, float) and not isfinite(value):
             raise ValueRefused("NaN and Infinity are not JSON numbers")
         number = normal_number(value)
         if isinstance(value, int) and isinstance(number, float):

@@ -1,34 +1,54 @@
 """Shows a person what the demo did: the timeline, the mail, and the row beside Temporal's own account."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
+
+from perdure.cli.output import facts, line
 
 
 def show(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None:
     for execution in report["executions"]:
+        _summary(console, execution, report["steps"])
         _timeline(console, execution, report["steps"])
-        _mirror(console, execution, report["temporal"])
     if report["mail"] is not None:
         _mail(console, report["mail"])
+    for execution in report["executions"]:
+        _mirror(console, execution, report["temporal"])
     _next(console, report, urls)
 
 
+def _summary(console: Console, execution: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+    took = _span(execution["started_at"], execution["completed_at"])
+    then = f" after {took}" if took else ""
+    line(console, f"The demo ran one client onboarding. It ended {execution['status']}{then}.")
+    line(console, f"{len(steps)} steps, one of them a person's approval given through the API.")
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(f"[bold]{escape(text)}[/]", soft_wrap=True)
+
+
 def _timeline(console: Console, execution: dict[str, Any], steps: list[dict[str, Any]]) -> None:
-    table = Table(title=f"Client onboarding {execution['id']}", title_justify="left")
-    for heading in ("#", "Step", "What", "Status"):
-        table.add_column(heading)
+    _heading(console, "What happened, in order")
+    line(console, f"Execution {execution['id']}, started {_moment(execution['started_at'])}")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("#", justify="right")
+    for heading in ("Step", "What", "Status"):
+        table.add_column(heading, overflow="fold")
     table.add_column("Began after", justify="right")
     table.add_column("Took", justify="right")
     for step in steps:
         table.add_row(
             str(step["position"]),
             escape(step["name"]),
-            step["action"] or step["kind"],
+            escape(step["action"] or step["kind"]),
             step["status"],
             _span(execution["started_at"], step["started_at"]),
             _span(step["started_at"], step["completed_at"]),
@@ -36,35 +56,64 @@ def _timeline(console: Console, execution: dict[str, Any], steps: list[dict[str,
     console.print(table)
 
 
-def _mirror(console: Console, execution: dict[str, Any], temporal: dict[str, Any]) -> None:
-    table = Table(title="The row in workflow_executions, and what Temporal says", title_justify="left")
-    for heading in ("", "PostgreSQL", "Temporal"):
-        table.add_column(heading)
-    table.add_row("status", execution["status"], temporal["status"])
-    table.add_row("workflow id", execution["temporal_workflow_id"], temporal["workflow_id"])
-    table.add_row("started", execution["started_at"], temporal["started_at"])
-    table.add_row("completed", execution["completed_at"], temporal["completed_at"])
-    table.add_row("progress", f"{execution['progress']} %", f"{temporal['history_events']} events")
-    console.print(table)
-
-
 def _mail(console: Console, mail: dict[str, str]) -> None:
-    heads = "\n".join(f"{name}: {mail[name]}" for name in ("From", "To", "Subject", "Message-ID"))
-    console.print(
-        Panel(
-            escape(f"{heads}\n\n{mail['text'].strip()}"), title="The mail that was sent", title_align="left"
-        )
-    )
+    _heading(console, "The mail that was sent")
+    for name in ("From", "To", "Subject", "Message-ID"):
+        line(console, f"  {name}: {mail[name]}")
+    console.print()
+    for text in mail["text"].strip().splitlines():
+        line(console, f"  {text}" if text else "")
+
+
+def _mirror(console: Console, execution: dict[str, Any], temporal: dict[str, Any]) -> None:
+    """The ids stand on lines of their own: in two columns neither would fit a narrow terminal."""
+    _heading(console, "The same execution in PostgreSQL (workflow_executions) and in Temporal")
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("", "PostgreSQL", "Temporal"):
+        table.add_column(heading, overflow="fold")
+    table.add_row("status", execution["status"], temporal["status"])
+    for name in ("started", "completed"):
+        table.add_row(name, _moment(execution[f"{name}_at"]), _moment(temporal[f"{name}_at"]))
+    table.add_row("progress", f"{execution['progress']} %", f"{temporal['history_events']} history events")
+    console.print(table)
+    ids = [("Workflow id", execution["temporal_workflow_id"])]
+    if temporal["workflow_id"] == execution["temporal_workflow_id"]:
+        ids = [("Workflow id (the same in both)", temporal["workflow_id"])]
+    else:
+        ids.append(("Workflow id in Temporal", temporal["workflow_id"]))
+    _copied(console, [*ids, ("Run id", temporal["run_id"])])
 
 
 def _next(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None:
+    _heading(console, "Look around while the stack runs (`perdure up`)")
     login = report["login"]
-    console.print(f"Sign in:     {login['url']}  as {login['email']}  with {login['password']}")
-    console.print(f"API docs:    {urls['api_docs']}")
-    console.print(f"Temporal UI: {urls['temporal_ui']}")
-    console.print(f"API key:     {report['api_key']}")
-    console.print("Start another execution:")
-    console.print(report["curl"], soft_wrap=True, markup=False)
+    facts(
+        console,
+        [
+            ("Sign in", login["url"]),
+            ("E-mail", login["email"]),
+            ("Password", login["password"]),
+            ("API key", report["api_key"]),
+            ("API docs", urls["api_docs"]),
+            ("Temporal UI", urls["temporal_ui"]),
+        ],
+    )
+    _copied(console, [("Start another execution", report["curl"])])
+
+
+def _copied(console: Console, values: Iterable[tuple[str, str]]) -> None:
+    """Long values to copy, each alone on one line under its name."""
+    for name, value in values:
+        line(console, f"{name}:")
+        line(console, value)
+
+
+def _moment(text: str | None) -> str:
+    """Milliseconds, UTC, whatever the source's own precision and spelling."""
+    if text is None:
+        return "-"
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def _span(start: str | None, end: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +24,19 @@ err = Console(stderr=True, highlight=False)
 def emit(value: Any) -> None:
     """Print the answer of a command as JSON."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def line(console: Console, text: str) -> None:
+    """Print a line as it is, however long: what a person copies must not be broken by us."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and values in two columns, each pair on one unbroken line."""
+    shown = list(pairs)
+    width = max((len(name) for name, _ in shown), default=0) + 1
+    for name, value in shown:
+        line(console, f"{name + ':':<{width}}  {value}")
 
 
 class Progress:

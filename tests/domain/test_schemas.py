@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.definitions.schemas import Schema, SchemaProblem, SchemaRefused, compile_schema
+from tests.pace import slowness
 
 SECONDS = 0.25
 
@@ -16,7 +17,7 @@ def refused(schema: Any) -> SchemaRefused:
     began = time.thread_time()
     with pytest.raises(SchemaRefused) as caught:
         compile_schema(schema)
-    assert time.thread_time() - began <= SECONDS
+    assert time.thread_time() - began <= SECONDS * slowness()
     return caught.value
 
 
@@ -24,7 +25,7 @@ def problems(schema: Any, value: Any) -> list[SchemaProblem]:
     compiled = compile_schema(schema)
     began = time.thread_time()
     found = compiled.problems(value)
-    assert time.thread_time() - began <= SECONDS
+    assert time.thread_time() - began <= SECONDS * slowness()
     return found
 
 

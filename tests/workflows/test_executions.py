@@ -1,7 +1,6 @@
 """Executions end to end: the outcome, the mirror beside it, and what it costs in Temporal's history."""
 
 import asyncio
-import time
 from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
@@ -59,12 +58,15 @@ async def test_five_steps_cost_one_segment_and_one_event_for_the_mirror(engine: 
 
 async def test_while_an_execution_waits_its_row_names_the_step(engine: Engine) -> None:
     workflow_id = await engine.publish([{"pause a while": {"wait": {"seconds": 2}}}])
-    began = time.monotonic()
-    started = await engine.start(workflow_id)
-    row = await engine.waiting(started["id"])
-    assert time.monotonic() - began < 1.5
-    assert row["waiting_on"]["step"] == "pause a while"
-    assert row["waiting_on"]["kind"] == "timer"
+    lags = []
+    for _ in range(5):
+        started = await engine.start(workflow_id)
+        row = await engine.waiting(started["id"])
+        assert row["waiting_on"]["step"] == "pause a while"
+        assert row["waiting_on"]["kind"] == "timer"
+        [pause] = await engine.steps(started["id"])
+        lags.append((row["updated_at"] - pause["started_at"]).total_seconds())
+    assert sorted(lags)[2] <= 0.25, lags
     assert (await engine.ended(started["id"]))["status"] == "completed"
 
 
