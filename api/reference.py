@@ -61,7 +61,7 @@ def _parameter(parameter: dict[str, Any], document: dict[str, Any]) -> dict[str,
         "name": parameter["name"],
         "place": parameter["in"],
         "required": parameter.get("required", False),
-        "kind": _kind(parameter["schema"], document),
+        "kind": _kind(_resolved(parameter["schema"], document), document),
         "description": parameter.get("description", ""),
     }
 

@@ -1,0 +1,51 @@
+"""What every page shares: who visits, whether a form is ours, cookies, and how a moment is written."""
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+
+from api.auth import Caller, cookie_name, identification_of
+from api.collaborators import Collaborators
+from api.tokens import csrf_matches
+from domain.errors import Forbidden, Unauthenticated
+
+
+async def signed_in(request: Request, parts: Collaborators) -> tuple[str, Caller]:
+    """The session cookie and whose it is; raises Unauthenticated."""
+    cookie = request.cookies.get(cookie_name(parts))
+    if cookie is None:
+        raise Unauthenticated
+    return cookie, await identification_of(request).by_cookie(cookie)
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+
+
+def check_form(request: Request, parts: Collaborators, form: dict[str, str], cookie: str | None) -> None:
+    """A form of ours, from a page of ours: the token fits the cookie and the browser names no other site."""
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    token = form.get("csrf_token", "")
+    if foreign or cookie is None or not csrf_matches(parts.security.token_secret, cookie, token):
+        raise Forbidden("This form is no longer valid; please send it again.")
+
+
+def set_cookie(
+    parts: Collaborators, answer: Response, name: str, value: str, *, seconds: int, path: str = "/"
+) -> None:
+    answer.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path=path,
+        secure=parts.security.is_https,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def moment(at: datetime) -> str:
+    """As "22 Nov 2026, 14:54 UTC": a page without scripts cannot know the reader's zone, so it names its own."""
+    return f"{at.astimezone(UTC):%d %b %Y, %H:%M} UTC"
