@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
 from activities.faults import as_fault, is_passing
 from db.session import Access, Database
-from domain.actions import Lane
+from domain.actions import Effect, Lane
 from domain.definitions.commands import (
     CallAction,
     Command,
@@ -123,7 +123,7 @@ class SegmentRun:
             services=self.services,
         )
         try:
-            async with asyncio.timeout(command.timeout_ms / 1000), self.connection.begin_nested():
+            async with asyncio.timeout(command.timeout_ms / 1000), self._undoable(command):
                 output = await self.registry.run(command.action, command.version, context, command.arguments)
         except TimeoutError:
             seconds = command.timeout_ms // 1000
@@ -134,6 +134,10 @@ class SegmentRun:
                 raise
             return Failed(self._now(), command.occurrence, as_fault(error, command.action).as_json())
         return Completed(self._now(), command.occurrence, output)
+
+    def _undoable(self, command: CallAction) -> AbstractAsyncContextManager[object]:
+        """A failing action must not spoil the transaction it shares; a pure one never touches it."""
+        return nullcontext() if command.effect is Effect.PURE else self.connection.begin_nested()
 
     def _advance_on_thread(self) -> Advance:
         resume = Resume(self._now())

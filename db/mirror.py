@@ -43,6 +43,8 @@ class Mirror:
         return status is not None and not ExecutionStatus(status).is_terminal
 
     async def steps(self, steps: Sequence[StepRecord]) -> None:
+        if not steps:
+            return
         await self._connection.execute(_STEPS, self._steps(steps))
 
     async def attempted(self, occurrence: str, attempt: int) -> None:

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from db.engine import create_engine
 from tests.api.conftest import PASSWORD, SECURITY, Account, World
-from tests.factories.rows import row
+from tests.factories.rows import Row, row
 
 
 def token(page: httpx2.Response) -> str:
@@ -47,9 +48,21 @@ async def test_signing_in_leads_home_and_signing_out_ends_it(
     assert account.email in home.text
     assert "Lindqvist Tax" in home.text
     kept = dict(browser.cookies)
-    assert (await browser.post("/logout", data={"csrf_token": token(home)})).status_code == 303
+    assert (await browser.get("/login")).headers["location"] == "/"  # nothing to sign in for
+    out = await browser.post("/logout", data={"csrf_token": token(home)})
+    assert out.status_code == 303
+    assert "You are signed out." in (await browser.get(out.headers["location"])).text
     browser.cookies.update(kept)  # a thief who kept the cookie gets nothing for it
-    assert (await browser.get("/")).headers["location"] == "/login"
+    ended = await browser.get("/")
+    assert ended.status_code == 303
+    assert "Your session has ended." in (await browser.get(ended.headers["location"])).text
+
+
+async def test_the_reason_for_signing_in_is_ours_to_word(browser: httpx2.AsyncClient) -> None:
+    page = await browser.get("/login", params={"reason": "Call 555-0100 now"})
+    assert page.status_code == 200
+    assert "555" not in page.text
+    assert 'role="status"' not in page.text
 
 
 async def test_a_wrong_password_is_said_without_a_hint(account: Account, browser: httpx2.AsyncClient) -> None:
@@ -99,16 +112,28 @@ async def test_home_shows_executions_and_tasks_and_takes_decisions(
     engine = create_engine(admin_url)
     async with engine.begin() as tx:
         organization = UUID(account.organization_id)
-        await row(tx, "workflow_executions", organization, status="waiting", progress=40)
+        workflow = await row(tx, "workflows", organization)
+        named = {"id": workflow["id"], "name": "Quarterly <VAT>"}
+        await tx.execute(text("UPDATE workflows SET name = :name WHERE id = :id"), named)
+        waiting_on = {"kind": "task", "step": "Ask", "title": "Nils"}
+        started = {"workflow_id": workflow["id"], "progress": 40}
+        await row(tx, "workflow_executions", organization, status="waiting", waiting_on=waiting_on, **started)
+        await row(
+            tx, "workflow_executions", organization, status="failed", error_message="No rate", **started
+        )
         task = await row(tx, "tasks", organization, title="<b>Approve</b> Nils", assignees=[])
         await row(tx, "tasks", organization, title="For somebody else", assignees=["user:x@y.example"])
         other = await row(tx, "tasks", title="Of another organization", assignees=[])
     await engine.dispose()
     await sign_in(browser, account.email)
     home = await browser.get("/")
-    assert "⏳" in home.text
-    assert "waiting" in home.text
+    assert "◐</span> Waiting" in home.text
+    assert "Waits for: Nils" in home.text
+    assert "✗</span> Failed" in home.text
+    assert "No rate" in home.text
     assert "40 %" in home.text
+    assert "<strong>Quarterly &lt;VAT&gt;</strong>" in home.text
+    assert " UTC</time>" in home.text
     assert "&lt;b&gt;Approve&lt;/b&gt; Nils" in home.text
     assert "<b>Approve" not in home.text
     assert "For somebody else" not in home.text
@@ -119,24 +144,98 @@ async def test_home_shows_executions_and_tasks_and_takes_decisions(
     assert (
         await browser.post(f"/tasks/{task['id']}/decision", data={"outcome": "approved"})
     ).status_code == 403
+    assert not world.dispatcher.entries
     done = await browser.post(f"/tasks/{task['id']}/decision", data=form)
-    assert done.status_code == 200
-    assert "recorded: approved" in done.text
+    assert done.status_code == 303  # reloading what follows sends nothing again
     assert [entry.payload["signal"] for entry in world.dispatcher.entries] == ["decide"]
+    told = await browser.get(done.headers["location"])
+    assert "<strong>You approved:</strong> &lt;b&gt;Approve&lt;/b&gt; Nils" in told.text
     decided = (await account.get(f"/v1/tasks/{task['id']}")).json()
     assert decided["outcome"] == "approved"
     assert decided["decision"]["comment"] == "fine"
     again = await browser.post(f"/tasks/{task['id']}/decision", data={**form, "outcome": "rejected"})
     assert again.status_code == 409
     assert 'role="alert"' in again.text
+    assert "You approved “&lt;b&gt;Approve&lt;/b&gt; Nils” before" in again.text
+    assert account.user_id not in again.text
+
+
+@pytest.fixture
+async def task(account: Account, admin_url: str) -> Row:
+    """Open, for everybody who may decide."""
+    engine = create_engine(admin_url)
+    async with engine.begin() as tx:
+        made = await row(tx, "tasks", UUID(account.organization_id), title="Pay the salaries?", assignees=[])
+    await engine.dispose()
+    return made
+
+
+async def test_only_the_buttons_decide(
+    world: World, account: Account, browser: httpx2.AsyncClient, task: Row
+) -> None:
+    """Enter in a single-line field presses the first button of its form, which approves."""
+    await sign_in(browser, account.email)
+    home = await browser.get("/")
+    visible = re.findall(r"<input [^>]*>", home.text)
+    assert all('type="hidden"' in each for each in visible)
+    for outcome in ({}, {"outcome": ""}, {"outcome": "maybe"}):
+        form = {"csrf_token": token(home), **outcome}
+        unclear = await browser.post(f"/tasks/{task['id']}/decision", data=form)
+        assert unclear.status_code == 422
+        assert "choose Approve or Reject" in unclear.text
+    assert not world.dispatcher.entries
+
+
+async def test_a_link_cannot_claim_a_decision(
+    account: Account, browser: httpx2.AsyncClient, task: Row
+) -> None:
+    await sign_in(browser, account.email)
+    for claimed in (str(task["id"]), "nonsense", "0" * 32):
+        home = await browser.get("/", params={"decided": claimed})
+        assert home.status_code == 200
+        assert "You approved" not in home.text
+        assert 'role="status"' not in home.text
+
+
+async def test_a_decision_after_the_session_ended_is_said_to_be_lost(
+    world: World, account: Account, browser: httpx2.AsyncClient, task: Row
+) -> None:
+    await sign_in(browser, account.email)
+    form = {"csrf_token": token(await browser.get("/")), "outcome": "approved"}
+    world.clock.forward(days=400)
+    answer = await browser.post(f"/tasks/{task['id']}/decision", data=form)
+    assert answer.status_code == 303
+    assert "your decision was not recorded" in (await browser.get(answer.headers["location"])).text
+    assert not world.dispatcher.entries
+
+
+async def test_an_empty_home_says_what_will_appear(account: Account, browser: httpx2.AsyncClient) -> None:
+    await sign_in(browser, account.email)
+    home = await browser.get("/")
+    assert "Nothing waits for you." in home.text
+    assert "No workflow has run yet." in home.text
+
+
+async def test_the_reference_names_what_every_operation_takes_and_answers(
+    browser: httpx2.AsyncClient,
+) -> None:
+    page = (await browser.get("/docs")).text
+    start = page[page.index('id="executions_start"') :]
+    start = start[: start.index("</details>")]
+    assert "<code>input</code>" in start  # the body is optional and its schema named elsewhere
+    assert "<code>202</code> with <code>id</code>" in start
+    decide = page[page.index('id="tasks_decide"') :]
+    assert "one of approved, rejected" in decide[: decide.index("</details>")]
+    assert "<code>If-Match</code>" in page
+    assert "`" not in page
 
 
 async def test_pages_hold_no_script_and_no_inline_style(
     account: Account, browser: httpx2.AsyncClient
 ) -> None:
+    pages = [await browser.get("/login")]
     await sign_in(browser, account.email)
-    for path in ("/login", "/", "/docs"):
-        page = await browser.get(path)
+    for page in (*pages, await browser.get("/"), await browser.get("/docs")):
         assert "<script" not in page.text
         assert "style=" not in page.text
         assert " onclick" not in page.text
