@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 T ?=
 TESTS := $(if $(T),$(if $(wildcard tests/$(T)),tests/$(T),$(T)),tests)
 
-.PHONY: up demo test check format mutate-rls clean
+.PHONY: up demo test check format conformance faults mutate-rls clean
 
 up: $(VENV)/installed
 	@$(BIN)/perdure up
@@ -17,6 +17,14 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	@$(BIN)/pytest $(TESTS)
+
+# The Open Workflow kit and jq's own cases; PERDURE_CTK_DIR and PERDURE_CONFORMANCE_DIR say where they lie.
+conformance: $(VENV)/installed
+	@$(BIN)/pytest tests/conformance
+
+# The long form of what `make test` does in short.
+faults: $(VENV)/installed
+	@PERDURE_KILLS=$${PERDURE_KILLS:-25} PERDURE_EXECUTIONS=$${PERDURE_EXECUTIONS:-100} $(BIN)/pytest -s tests/faults
 
 check: $(VENV)/installed
 	@$(BIN)/python scripts/check.py
