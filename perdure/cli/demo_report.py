@@ -25,9 +25,14 @@ def show(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None
 
 def _summary(console: Console, execution: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     took = _span(execution["started_at"], execution["completed_at"])
-    then = f" after {took}" if took else ""
-    line(console, f"The demo ran one client onboarding. It ended {execution['status']}{then}.")
-    line(console, f"{len(steps)} steps, one of them a person's approval given through the API.")
+    after = f" after {took}" if took else ""
+    line(
+        console, f"The demo ran one client onboarding. It ended{after} with the status {execution['status']}."
+    )
+    asked = sum(step["action"] == "approve" for step in steps)
+    line(
+        console, f"Of its {len(steps)} steps {asked} waited for a person; the demo approved through the API."
+    )
 
 
 def _heading(console: Console, text: str) -> None:
@@ -38,11 +43,11 @@ def _heading(console: Console, text: str) -> None:
 def _timeline(console: Console, execution: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     _heading(console, "What happened, in order")
     line(console, f"Execution {execution['id']}, started {_moment(execution['started_at'])}")
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("#", justify="right")
     for heading in ("Step", "What", "Status"):
         table.add_column(heading, overflow="fold")
-    table.add_column("Began after", justify="right")
+    table.add_column("After", justify="right")
     table.add_column("Took", justify="right")
     for step in steps:
         table.add_row(
@@ -68,7 +73,7 @@ def _mail(console: Console, mail: dict[str, str]) -> None:
 def _mirror(console: Console, execution: dict[str, Any], temporal: dict[str, Any]) -> None:
     """The ids stand on lines of their own: in two columns neither would fit a narrow terminal."""
     _heading(console, "The same execution in PostgreSQL (workflow_executions) and in Temporal")
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "PostgreSQL", "Temporal"):
         table.add_column(heading, overflow="fold")
     table.add_row("status", execution["status"], temporal["status"])

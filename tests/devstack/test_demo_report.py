@@ -92,4 +92,6 @@ def test_no_colour_means_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_sentence_says_how_it_ended() -> None:
-    assert shown(80)[0] == "The demo ran one client onboarding. It ended completed after 545 ms."
+    assert (
+        shown(80)[0] == "The demo ran one client onboarding. It ended after 545 ms with the status completed."
+    )
