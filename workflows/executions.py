@@ -1,9 +1,9 @@
 """The durable shell of one execution: it carries out the interpreter's commands and decides nothing itself."""
 
 import asyncio
-from collections.abc import Coroutine
-from datetime import timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
@@ -21,11 +21,9 @@ with workflow.unsafe.imports_passed_through():
         Finish,
         Resume,
         Sleep,
-        StepRecord,
         Yield,
         command_as_json,
         command_from_json,
-        keep,
     )
     from domain.definitions.expressions import ACTIVATION_FUEL, Meter
     from domain.definitions.faults import Fault, state_too_large
@@ -48,13 +46,12 @@ with workflow.unsafe.imports_passed_through():
     )
 
 from workflows.contracts import executions as contract
+from workflows.failures import ActivityFailure, fault_of, says_cancelled, says_closed
+from workflows.flights import Flights
+from workflows.journal import Journal
 
 #: The largest state that may travel; beyond it Temporal would retry the workflow task for ever.
 MAXIMUM_STATE = 1024 * 1024
-#: Steps executed in workflow code are written with the next activity, at most this many at a time.
-MAXIMUM_FLUSH = 500
-#: Arguments of a normal activity are kept in history, so fewer records travel with one.
-MAXIMUM_RIDE = 20
 
 
 @workflow.defn(name=contract.WORKFLOW, failure_exception_types=[Fault])
@@ -63,10 +60,8 @@ class ExecutionWorkflow:
     def __init__(self, start: ExecutionStart) -> None:
         self.start = start
         self.status = ExecutionStatus.RUNNING
-        self.records: dict[str, StepRecord] = {}
-        self.flights: dict[str, asyncio.Task[None]] = {}
-        self.waits: dict[str, PendingWait] = {}
-        self.landed: list[Event | SegmentEnd | Exception] = []
+        self.journal = Journal(enabled=start.mirror)
+        self.flights: Flights[Event | SegmentEnd] = Flights()
         self.decisions: dict[str, Any] = dict(start.carried.decisions) if start.carried else {}
         self.told = 0
         self.program: Program
@@ -106,23 +101,23 @@ class ExecutionWorkflow:
         try:
             return await self._walk_unless_closed()
         except asyncio.CancelledError:
-            await self._ground()
+            await self.flights.ground()
             return self._cancelled()
         except Fault as fault:
-            await self._ground()
-            return _failed(fault)
+            await self.flights.ground()
+            return _ended_by(fault)
         except Exception as error:  # noqa: BLE001  a defect of ours: retrying the workflow task for ever would hide it
             workflow.logger.exception("The engine failed to carry out an execution")
-            await self._ground()
-            return _failed(Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}"))
+            await self.flights.ground()
+            return _ended_by(Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}"))
 
     async def _walk_unless_closed(self) -> Finish:
         try:
             return await self._walk()
         except (ActivityError, ApplicationError) as error:
-            if not _says_closed(error):
+            if not says_closed(error):
                 raise
-        await self._ground()
+        await self.flights.ground()
         await workflow.wait_condition(lambda: False)  # whoever refused has asked Temporal to cancel us
         raise AssertionError("only a cancellation ends this wait")
 
@@ -133,10 +128,10 @@ class ExecutionWorkflow:
                 if isinstance(command, Finish):
                     return command
                 self._launch(command)
-            await workflow.wait_condition(lambda: bool(self.landed) or self._may_continue_as_new())
-            if not self.landed:
+            await workflow.wait_condition(lambda: self.flights.has_landed or self._may_continue_as_new())
+            if not self.flights.has_landed:
                 self._continue_as_new()
-            commands = self._take(self.landed.pop(0))
+            commands = self._take(self.flights.next())
 
     def _begin(self) -> list[Command]:
         start = self.start
@@ -153,20 +148,18 @@ class ExecutionWorkflow:
         )
         return self._advance(Resume(_now()))
 
-    def _take(self, landed: Event | SegmentEnd | Exception) -> list[Command]:
+    def _take(self, landed: Event | SegmentEnd) -> list[Command]:
         self.status = ExecutionStatus.RUNNING
-        if isinstance(landed, Exception):
-            raise landed
         if isinstance(landed, SegmentEnd):
             self.state = State.from_json(landed.state)
-            self._remember(landed.records)
+            self.journal.remember(landed.records)
             return [command_from_json(command) for command in landed.commands]
         return self._advance(landed)
 
     def _advance(self, event: Event) -> list[Command]:
         step = advance(self.program, self.state, event, Meter(ACTIVATION_FUEL))
         self.state = step.state
-        self._remember(step.records)
+        self.journal.remember(step.records)
         return step.commands
 
     def _cancelled(self) -> Finish:
@@ -179,88 +172,61 @@ class ExecutionWorkflow:
     def _launch(self, command: Command) -> None:
         match command:
             case Yield():
-                self._fly("yield", self._segment(None))
+                self.flights.launch("continue", self._segment(None))
             case CallAction(lane=Lane.SEGMENT):
-                self._fly(command.occurrence, self._segment(command))
+                self.flights.launch(command.occurrence, self._segment(command))
             case CallAction(lane=Lane.ACTIVITY):
-                self._fly(command.occurrence, self._perform(command))
+                self.flights.launch(command.occurrence, self._perform(command))
             case CallAction(lane=Lane.TASK):
-                self._fly(command.occurrence, self._approve(command))
+                self.flights.launch(command.occurrence, self._approve(command))
             case Sleep():
-                self._fly(command.occurrence, self._sleep(command))
+                self.flights.launch(command.occurrence, self._sleep(command))
             case Finish():
                 raise AssertionError("finishing is not launched")
 
-    def _fly(self, name: str, work: Coroutine[Any, Any, Event | SegmentEnd]) -> None:
-        async def land() -> None:
-            try:
-                self.landed.append(await work)
-            except Exception as error:  # noqa: BLE001  the walk raises it, where it ends the execution
-                self.landed.append(error)
-            finally:
-                self.flights.pop(name, None)
-                self.waits.pop(name, None)
-
-        self.flights[name] = asyncio.create_task(land())
-
     async def _segment(self, command: CallAction | None) -> SegmentEnd:
-        await self._record_surplus()
-        state = self._state()
-        return await workflow.execute_local_activity(
-            contract.run_segment,
-            Segment(
-                pinned_version=self.start.pinned.version_id,
-                sha256=self.start.pinned.sha256,
-                started_by=self.start.started_by,
-                state=state,
-                command=None if command is None else command_as_json(command),
-                records=self._flush(),
-            ),
-            **contract.segment_config("continue" if command is None else command.occurrence),
-        )
-
-    def _state(self) -> dict[str, Any]:
-        """The state as it travels. Raises Fault when it would not."""
-        state = self.state.as_json()
-        if measure(state, MAXIMUM_STATE) > MAXIMUM_STATE:
-            raise state_too_large()
-        return state
-
-    async def _perform(self, command: CallAction) -> Event:
-        await self._record_surplus(MAXIMUM_RIDE)
-        try:
-            performed = await workflow.execute_activity(
-                command.action,
-                Performance(
+        state = self._travelling_state()
+        await self.journal.make_bearable()
+        with self.journal.riding() as records:
+            return await workflow.execute_local_activity(
+                contract.run_segment,
+                Segment(
                     pinned_version=self.start.pinned.version_id,
                     sha256=self.start.pinned.sha256,
                     started_by=self.start.started_by,
-                    command=command_as_json(command),
-                    records=self._flush(),
+                    state=state,
+                    command=None if command is None else command_as_json(command),
+                    records=records,
                 ),
-                result_type=Performed,
-                **contract.perform_config(command.occurrence, timedelta(milliseconds=command.timeout_ms)),
+                **contract.segment_config("continue" if command is None else command.occurrence),
             )
-        except ActivityError as error:
-            return self._failed(command, error)
-        return Completed(_now(), command.occurrence, performed.output, performed.shaped)
 
-    def _failed(self, command: CallAction, error: ActivityError | ApplicationError) -> Event:
-        """What the interpreter is told of a failed activity; being cancelled or closed is no failure of the step."""
-        if isinstance(_cause(error), CancelledError):
-            raise asyncio.CancelledError from error
-        if _says_closed(error):
-            raise error
-        return Failed(_now(), command.occurrence, _fault_of(error).as_json())
+    async def _perform(self, command: CallAction) -> Event:
+        await self.journal.make_light()
+        try:
+            with self.journal.riding() as records:
+                performed = await workflow.execute_activity(
+                    command.action,
+                    Performance(
+                        pinned_version=self.start.pinned.version_id,
+                        sha256=self.start.pinned.sha256,
+                        started_by=self.start.started_by,
+                        command=command_as_json(command),
+                        records=records,
+                    ),
+                    result_type=Performed,
+                    **contract.perform_config(command.occurrence, timedelta(milliseconds=command.timeout_ms)),
+                )
+        except ActivityError as error:
+            return _failed(command, error)
+        return Completed(_now(), command.occurrence, performed.output, performed.shaped)
 
     async def _approve(self, command: CallAction) -> Event:
         try:
-            await self._begin_wait(
-                Waiting("task", command.occurrence, command.name, None, command.arguments, [])
-            )
+            await self._begin_wait("task", command.occurrence, command.name, arguments=command.arguments)
         except (ActivityError, ApplicationError) as error:
-            return self._failed(command, error)
-        self.waits[command.occurrence] = PendingWait(command.occurrence)
+            return _failed(command, error)
+        self.flights.waits[command.occurrence] = PendingWait(command.occurrence)
         return await self._decision(command.occurrence)
 
     async def _decision(self, occurrence: str) -> Event:
@@ -269,9 +235,8 @@ class ExecutionWorkflow:
 
     async def _sleep(self, command: Sleep) -> Event:
         if self.start.mirror:
-            waiting = Waiting("timer", command.occurrence, command.name, command.until, None, [])
-            await self._begin_wait(waiting)
-        self.waits[command.occurrence] = PendingWait(command.occurrence, command.until)
+            await self._begin_wait("timer", command.occurrence, command.name, until=command.until)
+        self.flights.waits[command.occurrence] = PendingWait(command.occurrence, command.until)
         return await self._timer(command.occurrence, command.until)
 
     async def _timer(self, occurrence: str, until: int) -> Event:
@@ -280,30 +245,26 @@ class ExecutionWorkflow:
             await workflow.sleep(timedelta(milliseconds=remaining))
         return Completed(_now(), occurrence, None)
 
-    async def _begin_wait(self, waiting: Waiting) -> None:
-        await self._record_surplus()
+    async def _begin_wait(
+        self,
+        kind: Literal["timer", "task"],
+        occurrence: str,
+        step: str,
+        *,
+        until: int | None = None,
+        arguments: Any = None,
+    ) -> None:
+        await self.journal.make_bearable()
         self.status = ExecutionStatus.WAITING
-        await workflow.execute_local_activity(
-            contract.begin_wait,
-            Waiting(
-                waiting.kind,
-                waiting.occurrence,
-                waiting.step,
-                waiting.until,
-                waiting.arguments,
-                self._flush(),
-            ),
-            **contract.record_config(waiting.occurrence),
-        )
+        with self.journal.riding() as records:
+            await workflow.execute_local_activity(
+                contract.begin_wait,
+                Waiting(kind, occurrence, step, until, arguments, records),
+                **contract.record_config(occurrence),
+            )
 
     async def _finish(self, finish: Finish) -> None:
-        self.status = finish.status
-        await self._record_surplus()
-        committing = workflow.start_local_activity(
-            contract.finish_execution,
-            Ending(finish.status, finish.output, finish.error, self._flush()),
-            **contract.record_config("finish"),
-        )
+        committing = asyncio.create_task(self._commit(finish))
         while not committing.done():
             try:
                 await asyncio.shield(committing)
@@ -311,101 +272,68 @@ class ExecutionWorkflow:
                 continue  # the outcome stands already; a cancellation that arrives now is too late
         committing.result()
 
-    async def _ground(self) -> None:
-        """Cancel what is in flight and wait for it: an effect may still be completing, and its record with it."""
-        flights = list(self.flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+    async def _commit(self, finish: Finish) -> None:
+        self.status = finish.status
+        await self.journal.make_bearable()
+        with self.journal.riding() as records:
+            await workflow.execute_local_activity(
+                contract.finish_execution,
+                Ending(finish.status, finish.output, finish.error, records),
+                **contract.record_config("finish"),
+            )
+
+    def _travelling_state(self) -> dict[str, Any]:
+        """Raises Fault when the state is too large to travel."""
+        state = self.state.as_json()
+        if measure(state, MAXIMUM_STATE) > MAXIMUM_STATE:
+            raise state_too_large()
+        return state
 
     # Continuing as new
 
     def _resume_waits(self, waits: list[PendingWait]) -> list[Command]:
         for wait in waits:
-            self.waits[wait.occurrence] = wait
-            self._fly(wait.occurrence, self._rejoin(wait))
+            self.flights.waits[wait.occurrence] = wait
+            self.flights.launch(
+                wait.occurrence,
+                self._decision(wait.occurrence)
+                if wait.until is None
+                else self._timer(wait.occurrence, wait.until),
+            )
         self.status = ExecutionStatus.WAITING
         return []
-
-    def _rejoin(self, wait: PendingWait) -> Coroutine[Any, Any, Event]:
-        if wait.until is None:
-            return self._decision(wait.occurrence)
-        return self._timer(wait.occurrence, wait.until)
 
     def _may_continue_as_new(self) -> bool:
         """Only at quiescence: everything in flight is a wait that the mirror knows already."""
         return (
-            workflow.info().is_continue_as_new_suggested()
-            and bool(self.waits)
-            and self.flights.keys() == self.waits.keys()
-            and not self.records
+            workflow.info().is_continue_as_new_suggested() and self.flights.all_wait and self.journal.is_empty
         )
 
     def _continue_as_new(self) -> None:
-        workflow.continue_as_new(
-            ExecutionStart(
-                execution_id=self.start.execution_id,
-                pinned=self.start.pinned,
-                input=None,
-                trigger=self.start.trigger,
-                started_by=self.start.started_by,
-                budget=self.start.budget,
-                mirror=self.start.mirror,
-                carried=Carried(
-                    state=self._state(),
-                    waits=list(self.waits.values()),
-                    decisions=dict(self.decisions),
-                ),
-            )
+        carried = Carried(
+            state=self._travelling_state(),
+            waits=list(self.flights.waits.values()),
+            decisions=dict(self.decisions),
         )
+        workflow.continue_as_new(replace(self.start, input=None, carried=carried))
 
-    # Records
 
-    def _remember(self, records: list[StepRecord]) -> None:
-        keep(self.records, records)
+def _failed(command: CallAction, error: ActivityFailure) -> Event:
+    """What the interpreter is told of a failed activity; being cancelled or closed is no failure of the step."""
+    if says_cancelled(error):
+        raise asyncio.CancelledError from error
+    if says_closed(error):
+        raise error
+    return Failed(_now(), command.occurrence, fault_of(error).as_json())
 
-    def _flush(self, at_most: int = MAXIMUM_FLUSH) -> list[StepRecord]:
-        """The oldest records not yet written; they travel as an argument of the next activity."""
-        if not self.start.mirror:
-            self.records.clear()
-        flushed = list(self.records.values())[:at_most]
-        for record in flushed:
-            del self.records[record.occurrence]
-        return flushed
 
-    async def _record_surplus(self, ride: int = MAXIMUM_FLUSH) -> None:
-        """Write records on their own when there are more than may ride along with the next activity."""
-        while self.start.mirror and len(self.records) > ride:
-            await workflow.execute_local_activity(
-                contract.record_steps, self._flush(), **contract.record_config("record")
-            )
+def _ended_by(fault: Fault) -> Finish:
+    return Finish(ExecutionStatus.FAILED, error=fault.as_json())
 
 
 def _now() -> int:
     return _milliseconds(workflow.now())
 
 
-def _milliseconds(moment: Any) -> int:
+def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
-
-
-def _failed(fault: Fault) -> Finish:
-    return Finish(ExecutionStatus.FAILED, error=fault.as_json())
-
-
-def _cause(error: ActivityError | ApplicationError) -> BaseException | None:
-    """What an activity raised: a normal one wraps it, a local one does not."""
-    return error.cause if isinstance(error, ActivityError) else error
-
-
-def _says_closed(error: ActivityError | ApplicationError) -> bool:
-    cause = _cause(error)
-    return isinstance(cause, ApplicationError) and cause.type == contract.EXECUTION_CLOSED
-
-
-def _fault_of(error: ActivityError | ApplicationError) -> Fault:
-    """The fault an action raised, or what Temporal says about an activity that never answered."""
-    cause = _cause(error)
-    if isinstance(cause, ApplicationError) and cause.details and isinstance(cause.details[0], dict):
-        return Fault.from_json(cause.details[0])
-    return Fault("timeout", 408, "Action did not answer", str(cause or error))
