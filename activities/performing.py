@@ -99,7 +99,9 @@ class Attempt:
             if fault.transient and effect is not Effect.IRREVERSIBLE and self.number < TRANSPORT_ATTEMPTS:
                 raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from error
             status = _after_silence(effect) if fault.transient else EffectStatus.FAILED
-            raise await self._settle(fault, status) from error
+            await self._settle(fault, status)
+            # A fault must not become its own cause: Temporal would follow the circle until it fails.
+            raise fault from (None if fault is error else error)
         async with self.database.transaction(self.access) as connection:
             await Effects(connection).end(self.context.effect_key, EffectStatus.SUCCEEDED, result=result)
         return result
