@@ -185,6 +185,7 @@ class ExecutionActivities:
             command=command,
             context=context,
             number=number,
+            is_cancelled=_was_cancelled,
         )
         return await attempt.perform()
 
@@ -240,6 +241,11 @@ def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:
     if task is not None:
         shown |= {"task_id": str(task.id), "title": task.title, "assignees": list(task.assignees)}
     return shown
+
+
+def _was_cancelled() -> bool:
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
 
 from activities.actions.context import ActionContext
@@ -25,6 +28,7 @@ from domain.segments import Performed
 
 #: Attempts at reaching a peer before its silence becomes the step's failure.
 TRANSPORT_ATTEMPTS = 4
+RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Attempt:
     command: CallAction
     context: ActionContext
     number: int
+    is_cancelled: Callable[[], bool]
 
     async def perform(self) -> Performed:
         """Raises ApplicationError with the fault's JSON as details: retryable while only the way was blocked."""
@@ -92,24 +97,40 @@ class Attempt:
             seconds = command.timeout_ms // 1000
             fault = Fault("timeout", 408, "Action timed out", f"'{command.action}' took over {seconds} s")
             raise await self._settle(fault, _after_silence(effect)) from None
+        except asyncio.CancelledError:
+            if self.is_cancelled():  # and not merely interrupted by a worker that shuts down
+                fault = Fault(
+                    "runtime", 499, "Cancelled", f"'{command.action}' was cancelled while under way"
+                )
+                await asyncio.shield(self._settle(fault, _after_silence(effect)))
+            raise
         except Exception as error:
             if is_passing(error) and not isinstance(error, Fault):
                 raise
             fault = as_fault(error, command.action)
             if fault.transient and effect is not Effect.IRREVERSIBLE and self.number < TRANSPORT_ATTEMPTS:
                 raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from error
-            status = _after_silence(effect) if fault.transient else EffectStatus.FAILED
-            await self._settle(fault, status)
+            await self._settle(fault, _after_silence(effect) if fault.transient else EffectStatus.FAILED)
             # A fault must not become its own cause: Temporal would follow the circle until it fails.
             raise fault from (None if fault is error else error)
-        async with self.database.transaction(self.access) as connection:
-            await Effects(connection).end(self.context.effect_key, EffectStatus.SUCCEEDED, result=result)
+        await self._note(EffectStatus.SUCCEEDED, result=result)
         return result
 
     async def _settle(self, fault: Fault, status: EffectStatus) -> Fault:
-        async with self.database.transaction(self.access) as connection:
-            await Effects(connection).end(self.context.effect_key, status, error=fault.as_json())
+        await self._note(status, error=fault.as_json())
         return fault
+
+    async def _note(self, status: EffectStatus, **outcome: Any) -> None:
+        """Write down what became of the effect; a database that is away must not turn it into an unknown one."""
+        while True:
+            try:
+                async with self.database.transaction(self.access) as connection:
+                    await Effects(connection).end(self.context.effect_key, status, **outcome)
+                return
+            except (SQLAlchemyError, OSError) as error:
+                if not is_passing(error):
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _shaped(self, raw: Json) -> Performed:
         shaping = self.command.shaping
