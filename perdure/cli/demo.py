@@ -148,7 +148,7 @@ async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console)
     )
     path = started["links"]["self"]
     waiting = await _until(http, path, {"waiting"})
-    console.print(f"The execution waits for a person: [bold]{waiting['waiting_on']['title']}[/]")
+    console.print(f"The execution waits for a person: {waiting['waiting_on']['title']}", markup=False)
     task_id = waiting["waiting_on"]["task_id"]
     await _post(
         http,
