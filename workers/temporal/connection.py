@@ -5,10 +5,10 @@ import logging
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import GrpcCompression, TLSConfig
 
 from workers.settings import Settings
+from workers.temporal.converter import DATA_CONVERTER
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Connection:
             namespace=settings.temporal_namespace,
             api_key=settings.temporal_api_key,
             tls=_tls(settings),
-            data_converter=pydantic_data_converter,
+            data_converter=DATA_CONVERTER,
             # Compressing for a server on the same machine only costs time.
             grpc_compression=GrpcCompression.GZIP if settings.uses_tls else GrpcCompression.NONE,
         )
