@@ -115,9 +115,9 @@ def test_a_mapped_address_is_judged_as_the_address_inside(address: IPv4Address) 
     assert parse_address(str(mapped)) == address
 
 
-def test_is_global_alone_would_have_let_these_through() -> None:
-    wrong = [text for text in INNER if ip_address(text).is_global]
-    assert {"168.63.129.16", "224.0.0.1", "2002:7f00:1::", "::127.0.0.1", "64:ff9b::7f00:1"} <= set(wrong)
+def test_is_global_alone_would_have_let_some_through() -> None:
+    """Later Pythons know more special ranges, but none refuses all that leads inside."""
+    assert {"168.63.129.16", "224.0.0.1"} <= {text for text in INNER if ip_address(text).is_global}
 
 
 @pytest.mark.parametrize(
