@@ -19,6 +19,8 @@ POLL_SECONDS = 1.0
 BATCH = 100
 AT_ONCE = 10
 LEASE = timedelta(seconds=30)
+#: For one delivery and its waiting for a slot: a sweep whose every call hangs still ends within its lease.
+DELIVERY_SECONDS = 10.0
 RETRY = timedelta(seconds=2)
 
 _SYSTEM = Access(Role.SYSTEM)
@@ -58,13 +60,14 @@ class Relay:
 
     async def _carry(self, entry: OutboxEntry) -> str | None:
         """None when Temporal has it; otherwise what went wrong."""
-        async with self._slots:
-            try:
+        try:
+            async with asyncio.timeout(DELIVERY_SECONDS), self._slots:
                 await self._dispatcher.deliver(entry)
-            except NotThere:
-                # The start left before this entry was claimed, so the execution has closed: nothing to tell it.
-                log.info("%s came too late for %s", entry.kind, entry.workflow_id)
-            except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
-                log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, error)
-                return str(error) or type(error).__name__
+        except NotThere:
+            # The start left before this entry was claimed, so the execution has closed: nothing to tell it.
+            log.info("%s came too late for %s", entry.kind, entry.workflow_id)
+        except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
+            reason = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
+            log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, reason)
+            return reason
         return None

@@ -36,6 +36,8 @@ TRIGGER: Final = SearchAttributeKey.for_keyword("TriggerType")
 
 #: An execution that closes in this process is announced; one elsewhere is asked for after this pause.
 ASK_AFTER = 0.5
+#: A request waits this long for Temporal to take what it wrote; then it answers, and the relay carries on.
+DISPATCH_SECONDS = 2.0
 
 
 class NotThere(Exception):
@@ -52,11 +54,16 @@ class TemporalDispatcher:
         self._closings = closings
 
     async def dispatch(self, entry: OutboxEntry) -> None:
-        """The quick way right after a commit; whatever goes wrong here, the relay repeats."""
+        """The quick way right after a commit; whatever goes wrong here, the relay repeats.
+
+        What was given up on may still arrive: the relay's delivery is then the second one, which is harmless.
+        """
         try:
-            await self.deliver(entry)
+            async with asyncio.timeout(DISPATCH_SECONDS):
+                await self.deliver(entry)
         except (RPCError, TemporalUnavailable, NotThere, TimeoutError) as error:
-            log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, error)
+            reason = str(error) or f"no answer within {DISPATCH_SECONDS:g} s"
+            log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, reason)
             return
         if entry.kind is not OutboxKind.START:  # a start is marked by the first report of its execution
             async with self._database.transaction(Access(Role.WORKER, entry.organization_id)) as connection:
