@@ -30,7 +30,7 @@ from domain.definitions.state import State
 from domain.executions import ExecutionStatus
 from domain.ids import WorkflowId, derived_id, effect_key
 from domain.mirror import Snapshot
-from domain.segments import Ending, Performance, Performed, Segment, SegmentEnd, Waiting
+from domain.segments import Ended, Ending, Performance, Performed, Segment, SegmentEnd, Waiting
 from workflows.contracts.executions import EXECUTION_CLOSED
 
 
@@ -106,13 +106,30 @@ class ExecutionActivities:
             records={record.occurrence: record for record in segment.records},
         )
         if command is None:
+            # Computing may take seconds: the row says meanwhile that the execution runs.
+            await self._commit(run, report)
             await run.compute()
+        else:
+            await self._commit(run, report, command)
+        while run.has_time:
+            if run.must_compute:
+                await run.compute()
+            elif run.following is not None:
+                await self._commit(run, report, run.following)
+            else:
+                break
+        if run.records:
+            await self._commit(run, report)
+        return run.end()
+
+    async def _commit(self, run: SegmentRun, report: Reporting, command: CallAction | None = None) -> None:
+        """Built-ins and what is to be reported of them, in one transaction."""
         async with run.transaction():
             if command is not None:
                 await run.act(command)
             if report.snapshot is not None:
                 await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
-        return run.end()
+        run.records.clear()
 
     @activity.defn
     async def begin_wait(self, waiting: Waiting) -> None:
@@ -139,14 +156,18 @@ class ExecutionActivities:
             await Mirror(connection, report.reporter).steps(records)
 
     @activity.defn
-    async def finish_execution(self, ending: Ending) -> None:
-        """Commit the outcome, the last steps and everything that follows from them, in one transaction."""
+    async def finish_execution(self, ending: Ending) -> Ended:
+        """Commit the outcome, the last steps and everything that follows from them, in one transaction.
+
+        Answers the outcome that stands in the row: the first one committed, whichever workflow task it came from.
+        """
         report = reporting()
         assert report.snapshot is not None
         async with self._database.transaction(report.access) as connection:
             mirror = Mirror(connection, report.reporter)
-            await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
+            standing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
         self._closed(str(report.id))
+        return Ended(*standing)
 
     def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:
         @activity.defn(name=name)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -20,14 +20,15 @@ from activities.faults import as_fault, is_passing
 from db.session import Access, Database
 from domain.actions import Effect, Lane
 from domain.definitions.commands import (
+    Aborted,
     CallAction,
     Command,
     Completed,
     Event,
     Failed,
-    Finish,
     Resume,
     StepRecord,
+    Yield,
     command_as_json,
     keep,
 )
@@ -37,7 +38,6 @@ from domain.definitions.interpreter import MAXIMUM_STEP_FUEL, Advance, advance
 from domain.definitions.program import Program
 from domain.definitions.state import State
 from domain.definitions.values import measure
-from domain.executions import ExecutionStatus
 from domain.ids import effect_key
 from domain.segments import SegmentEnd
 
@@ -69,35 +69,49 @@ class SegmentRun:
     clock: Callable[[], datetime]
     commands: list[Command] = field(default_factory=list)
     records: dict[str, StepRecord] = field(default_factory=dict)
+    ends: float = field(default_factory=lambda: time.monotonic() + SEGMENT_SECONDS)
     _connection: AsyncConnection | None = None
 
     async def act(self, command: CallAction) -> None:
         """Run `command` and the built-ins that follow it, inside `transaction`."""
-        ends = time.monotonic() + SEGMENT_SECONDS
         following: CallAction | None = command
         while following is not None:
             self._take(advance(self.program, self.state, await self._call(following), Meter(INLINE_FUEL)))
-            if time.monotonic() >= ends or len(self.records) >= SEGMENT_STEPS:
-                return
-            match self.commands:
-                case [CallAction(lane=Lane.SEGMENT) as following]:
-                    continue
-                case _:
-                    following = None
+            following = self.following if self.has_time else None
 
     async def compute(self) -> None:
-        """Continue costly expressions on a thread, outside any transaction, for about a second."""
+        """Continue costly expressions on a thread, outside any transaction, for at most about a second."""
         loop = asyncio.get_running_loop()
         self._take(await loop.run_in_executor(self.thread, self._advance_on_thread))
 
+    @property
+    def has_time(self) -> bool:
+        return time.monotonic() < self.ends and len(self.records) < SEGMENT_STEPS
+
+    @property
+    def following(self) -> CallAction | None:
+        """The built-in to run next, if that is all the state waits for."""
+        match self.commands:
+            case [CallAction(lane=Lane.SEGMENT) as following]:
+                return following
+        return None
+
+    @property
+    def must_compute(self) -> bool:
+        """Expressions ran out of fuel on the event loop."""
+        return bool(self.commands) and isinstance(self.commands[-1], Yield)
+
     def end(self) -> SegmentEnd:
         """What the workflow continues from. A state that would not travel ends the execution instead."""
-        end = SegmentEnd(self.state.as_json(), [command_as_json(command) for command in self.commands])
+        end = self._end()
         if measure([end.state, *end.commands], MAXIMUM_RESULT) <= MAXIMUM_RESULT:
             return end
-        finish = Finish(ExecutionStatus.FAILED, error=state_too_large().as_json())
-        self.state.clear()
-        return SegmentEnd(self.state.as_json(), [command_as_json(finish)])
+        aborted = Aborted(self._now(), state_too_large().as_json())
+        self._take(advance(self.program, self.state, aborted, Meter()))
+        return replace(self._end(), records=list(self.records.values()))
+
+    def _end(self) -> SegmentEnd:
+        return SegmentEnd(self.state.as_json(), [command_as_json(command) for command in self.commands])
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

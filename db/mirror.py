@@ -39,7 +39,10 @@ class Mirror:
             **self._values(snapshot, steps),
             "waiting_on": None if waiting_on is None else to_json(waiting_on),
         }
-        status = await self._connection.scalar(_REPORT, values)
+        if await self._connection.scalar(_REPORT, values) is not None:
+            return True
+        # Older than what stands, or closed, or gone; asked apart, since the statement above saw an older snapshot.
+        status = await self._connection.scalar(_STATUS, {"execution_id": self._reporter.execution_id})
         return status is not None and not ExecutionStatus(status).is_terminal
 
     async def steps(self, steps: Sequence[StepRecord]) -> None:
@@ -64,10 +67,10 @@ class Mirror:
 
     async def finish(
         self, snapshot: Snapshot, steps: Sequence[StepRecord], output: Any, error: dict[str, Any] | None
-    ) -> None:
-        """Close the row for good. A row that is closed already keeps its outcome."""
+    ) -> tuple[ExecutionStatus, dict[str, Any] | None]:
+        """Close the row for good; answers the outcome that stands, since a closed row keeps its first one."""
         await self.steps(steps)
-        await self._connection.execute(
+        closed = await self._connection.scalar(
             _FINISH,
             {
                 "execution_id": self._reporter.execution_id,
@@ -82,6 +85,13 @@ class Mirror:
                 "message": None if error is None else _sentence(error),
             },
         )
+        if closed is not None:
+            return snapshot.status, error
+        execution = {"execution_id": self._reporter.execution_id}
+        standing = (await self._connection.execute(_OUTCOME, execution)).one_or_none()
+        if standing is None:  # the row is gone: nothing contradicts this outcome
+            return snapshot.status, error
+        return ExecutionStatus(standing.status), standing.error
 
     def _values(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
         return {
@@ -149,13 +159,14 @@ _REPORT = text(
             progress = greatest(progress, :progress), current_step = :current_step,
             waiting_on = CAST(:waiting_on AS jsonb),
             started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0))
-        WHERE id = :execution_id AND completed_at IS NULL AND mirror_version < CAST(:version AS bigint[])
+        WHERE id = :execution_id AND completed_at IS NULL AND mirror_version <= CAST(:version AS bigint[])
         RETURNING status
     )
-    SELECT coalesce((SELECT status FROM reported),
-                    (SELECT status FROM workflow_executions WHERE id = :execution_id))
+    SELECT status FROM reported
     """  # noqa: S608 - assembled from constants only
 )
+
+_STATUS = text("SELECT status FROM workflow_executions WHERE id = :execution_id")
 
 _LOG_ENTRIES = """
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -165,6 +176,8 @@ _LOG_ENTRIES = """
 """
 
 _LOG = text(f"UPDATE workflow_executions SET execution_log = {_LOG_ENTRIES} WHERE id = :execution_id")  # noqa: S608
+
+_OUTCOME = text("SELECT status, error FROM workflow_executions WHERE id = :execution_id")
 
 _FINISH = text(
     f"""
@@ -184,5 +197,6 @@ _FINISH = text(
         started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0)),
         completed_at = now(), execution_log = {_LOG_ENTRIES}
     WHERE id = :execution_id AND completed_at IS NULL
+    RETURNING status
     """  # noqa: S608 - assembled from constants only
 )

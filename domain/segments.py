@@ -34,6 +34,8 @@ class Carried:
     state: dict[str, Any]
     waits: list[PendingWait]
     decisions: dict[str, Any]
+    #: What was due when the run ended, not yet begun.
+    commands: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ class Waiting:
     #: Of a task: the arguments of `approve`.
     arguments: Any
     records: list[StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The outcome as it stands in the row; the execution closes in Temporal with exactly this."""
+
+    status: ExecutionStatus
+    error: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

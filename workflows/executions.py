@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     # Pure and deterministic; shared so that programs are compiled once per process, not once per execution.
     from domain.actions import Lane
     from domain.definitions.commands import (
+        Aborted,
         CallAction,
         Cancelled,
         Command,
@@ -35,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.mirror import Snapshot
     from domain.segments import (
         Carried,
+        Ended,
         Ending,
         ExecutionStart,
         PendingWait,
@@ -52,6 +54,8 @@ from workflows.journal import Journal
 
 #: The largest state that may travel; beyond it Temporal would retry the workflow task for ever.
 MAXIMUM_STATE = 1024 * 1024
+#: A workflow task is sent to Temporal as one message of at most 4 MB, with the results of all its segments.
+MAXIMUM_TASK = 1024 * 1024
 
 
 @workflow.defn(name=contract.WORKFLOW, failure_exception_types=[Fault])
@@ -64,19 +68,22 @@ class ExecutionWorkflow:
         self.flights: Flights[Event | SegmentEnd] = Flights()
         self.decisions: dict[str, Any] = dict(start.carried.decisions) if start.carried else {}
         self.told = 0
-        self.program: Program
+        self.task_bytes = 0
+        self.program: Program | None = None
         self.state = State(engine=ENGINE, execution={}, context=None)
 
     @workflow.run
     async def run(self, start: ExecutionStart) -> None:
-        ending = await self._outcome()
-        if start.mirror:
-            await self._finish(ending)
-        if ending.status is ExecutionStatus.CANCELLED:
-            raise CancelledError("Cancelled on request")
-        if ending.status is ExecutionStatus.FAILED:
-            fault = Fault.from_json(ending.error or {})
-            raise ApplicationError(fault.title, fault.as_json(), type=fault.type, non_retryable=True)
+        finish = await self._outcome()
+        # The row decides: had it been closed before, by a workflow task that was lost afterwards, that outcome stands.
+        ended = await self._finish(finish) if start.mirror else Ended(finish.status, finish.error)
+        match ended.status:
+            case ExecutionStatus.COMPLETED:
+                return
+            case ExecutionStatus.CANCELLED:
+                raise CancelledError("Cancelled on request")
+        fault = Fault.from_json(ended.error) if ended.error else Fault("runtime", 500, ended.status.value)
+        raise ApplicationError(fault.title, fault.as_json(), type=fault.type, non_retryable=True)
 
     @workflow.signal(name=contract.DECIDE)
     def decide(self, decision: dict[str, Any]) -> None:
@@ -102,14 +109,14 @@ class ExecutionWorkflow:
             return await self._walk_unless_closed()
         except asyncio.CancelledError:
             await self.flights.ground()
-            return self._cancelled()
+            return self._end(Cancelled(_now()))
         except Fault as fault:
             await self.flights.ground()
-            return _ended_by(fault)
+            return self._end(Aborted(_now(), fault.as_json()))
         except Exception as error:  # noqa: BLE001  a defect of ours: retrying the workflow task for ever would hide it
             workflow.logger.exception("The engine failed to carry out an execution")
             await self.flights.ground()
-            return _ended_by(Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}"))
+            return self._end(Aborted(_now(), _engine_fault(error).as_json()))
 
     async def _walk_unless_closed(self) -> Finish:
         try:
@@ -127,10 +134,13 @@ class ExecutionWorkflow:
             for command in commands:
                 if isinstance(command, Finish):
                     return command
+            if workflow.info().is_continue_as_new_suggested() and self.flights.only_waits:
+                await self._continue_as_new(commands)
+            for command in commands:
                 self._launch(command)
             await workflow.wait_condition(lambda: self.flights.has_landed or self._may_continue_as_new())
             if not self.flights.has_landed:
-                self._continue_as_new()
+                await self._continue_as_new([])
             commands = self._take(self.flights.next())
 
     def _begin(self) -> list[Command]:
@@ -138,7 +148,8 @@ class ExecutionWorkflow:
         self.program = PROGRAMS.load(start.pinned.sha256, start.pinned.compiled)
         if start.carried is not None:
             self.state = State.from_json(start.carried.state)
-            return self._resume_waits(start.carried.waits)
+            self._resume_waits(start.carried.waits)
+            return [command_from_json(command) for command in start.carried.commands]
         self.state = begin(
             self.program,
             input=start.input,
@@ -157,13 +168,17 @@ class ExecutionWorkflow:
         return self._advance(landed)
 
     def _advance(self, event: Event) -> list[Command]:
+        assert self.program is not None
         step = advance(self.program, self.state, event, Meter(ACTIVATION_FUEL))
         self.state = step.state
         self.journal.remember(step.records)
         return step.commands
 
-    def _cancelled(self) -> Finish:
-        finish = self._advance(Cancelled(_now()))[-1]
+    def _end(self, event: Cancelled | Aborted) -> Finish:
+        if self.program is None:  # not even its definition could be read
+            assert isinstance(event, Aborted)
+            return Finish(ExecutionStatus.FAILED, error=event.error)
+        finish = self._advance(event)[-1]
         assert isinstance(finish, Finish)
         return finish
 
@@ -186,9 +201,10 @@ class ExecutionWorkflow:
 
     async def _segment(self, command: CallAction | None) -> SegmentEnd:
         state = self._travelling_state()
+        await self._breathe()
         await self.journal.make_bearable()
         with self.journal.riding() as records:
-            return await workflow.execute_local_activity(
+            end = await workflow.execute_local_activity(
                 contract.run_segment,
                 Segment(
                     pinned_version=self.start.pinned.version_id,
@@ -200,6 +216,14 @@ class ExecutionWorkflow:
                 ),
                 **contract.segment_config("continue" if command is None else command.occurrence),
             )
+        self.task_bytes += measure([end.state, *end.commands], MAXIMUM_STATE * 2)
+        return end
+
+    async def _breathe(self) -> None:
+        """Begin a new workflow task before the results of this one's segments exceed what may be sent at once."""
+        if self.task_bytes > MAXIMUM_TASK:
+            await workflow.sleep(timedelta(milliseconds=1))
+            self.task_bytes = 0
 
     async def _perform(self, command: CallAction) -> Event:
         await self.journal.make_light()
@@ -263,20 +287,20 @@ class ExecutionWorkflow:
                 **contract.record_config(occurrence),
             )
 
-    async def _finish(self, finish: Finish) -> None:
+    async def _finish(self, finish: Finish) -> Ended:
         committing = asyncio.create_task(self._commit(finish))
         while not committing.done():
             try:
                 await asyncio.shield(committing)
             except asyncio.CancelledError:
                 continue  # the outcome stands already; a cancellation that arrives now is too late
-        committing.result()
+        return committing.result()
 
-    async def _commit(self, finish: Finish) -> None:
+    async def _commit(self, finish: Finish) -> Ended:
         self.status = finish.status
         await self.journal.make_bearable()
         with self.journal.riding() as records:
-            await workflow.execute_local_activity(
+            return await workflow.execute_local_activity(
                 contract.finish_execution,
                 Ending(finish.status, finish.output, finish.error, records),
                 **contract.record_config("finish"),
@@ -291,7 +315,7 @@ class ExecutionWorkflow:
 
     # Continuing as new
 
-    def _resume_waits(self, waits: list[PendingWait]) -> list[Command]:
+    def _resume_waits(self, waits: list[PendingWait]) -> None:
         for wait in waits:
             self.flights.waits[wait.occurrence] = wait
             self.flights.launch(
@@ -300,20 +324,23 @@ class ExecutionWorkflow:
                 if wait.until is None
                 else self._timer(wait.occurrence, wait.until),
             )
-        self.status = ExecutionStatus.WAITING
-        return []
+        if waits:
+            self.status = ExecutionStatus.WAITING
 
     def _may_continue_as_new(self) -> bool:
-        """Only at quiescence: everything in flight is a wait that the mirror knows already."""
-        return (
-            workflow.info().is_continue_as_new_suggested() and self.flights.all_wait and self.journal.is_empty
-        )
+        """While nothing but waits that the mirror knows is under way."""
+        return workflow.info().is_continue_as_new_suggested() and self.flights.all_wait
 
-    def _continue_as_new(self) -> None:
+    async def _continue_as_new(self, commands: list[Command]) -> None:
+        """Begin a new run with the state, the waits under way and `commands`, which are due but not begun."""
+        await self.journal.write()
+        if self.flights.has_landed:  # a wait ended meanwhile: its answer must not be left behind
+            return
         carried = Carried(
             state=self._travelling_state(),
             waits=list(self.flights.waits.values()),
             decisions=dict(self.decisions),
+            commands=[command_as_json(command) for command in commands],
         )
         workflow.continue_as_new(replace(self.start, input=None, carried=carried))
 
@@ -327,8 +354,8 @@ def _failed(command: CallAction, error: ActivityFailure) -> Event:
     return Failed(_now(), command.occurrence, fault_of(error).as_json())
 
 
-def _ended_by(fault: Fault) -> Finish:
-    return Finish(ExecutionStatus.FAILED, error=fault.as_json())
+def _engine_fault(error: Exception) -> Fault:
+    return Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}")
 
 
 def _now() -> int:

@@ -37,9 +37,13 @@ class Flights(Generic[T]):
         return bool(self._landed)
 
     @property
+    def only_waits(self) -> bool:
+        """Nothing is under way, or nothing but waits."""
+        return not self._landed and self._flights.keys() == self.waits.keys()
+
+    @property
     def all_wait(self) -> bool:
-        """Nothing is under way but waits."""
-        return not self._landed and bool(self.waits) and self._flights.keys() == self.waits.keys()
+        return bool(self.waits) and self.only_waits
 
     def next(self) -> T:
         """The answer that arrived first; raises the error it is."""

@@ -27,10 +27,6 @@ class Journal:
         self._enabled = enabled
         self._records: dict[str, StepRecord] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._records
-
     def remember(self, records: Iterable[StepRecord]) -> None:
         if self._enabled:
             keep(self._records, records)
@@ -38,6 +34,11 @@ class Journal:
     async def make_light(self) -> None:
         """Write what is too much to travel with a normal activity."""
         while len(self._records) > FEW_RECORDS or self._size() > FEW_BYTES:
+            await self._write()
+
+    async def write(self) -> None:
+        """Write everything: nothing may ride into another run."""
+        while self._records:
             await self._write()
 
     async def make_bearable(self) -> None:

@@ -82,7 +82,15 @@ class Cancelled:
     now: int
 
 
-Event: TypeAlias = Resume | Completed | Failed | Cancelled
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The engine gives up: nothing in the definition can answer this error."""
+
+    now: int
+    error: dict[str, Json]
+
+
+Event: TypeAlias = Resume | Completed | Failed | Cancelled | Aborted
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from domain.definitions.commands import StepRecord
-from domain.segments import Ending, Segment, SegmentEnd, Waiting
+from domain.segments import Ended, Ending, Segment, SegmentEnd, Waiting
 
 WORKFLOW: Final = "execution"
 WORKFLOW_QUEUE: Final = "workflows"
@@ -24,8 +24,8 @@ _UNTIL_IT_WORKS = RetryPolicy(
 
 
 def segment_config(name: str) -> LocalActivityConfig:
-    """A segment ends by itself after about a second, unless a single step computes for longer."""
-    return _local(name, timedelta(seconds=120))
+    """A segment ends by itself after about a second, but costly ones may queue for the thread that computes."""
+    return _local(name, timedelta(minutes=10))
 
 
 def record_config(name: str) -> LocalActivityConfig:
@@ -74,7 +74,7 @@ async def begin_wait(waiting: Waiting) -> None:
 
 
 @activity.defn
-async def finish_execution(ending: Ending) -> None:
+async def finish_execution(ending: Ending) -> Ended:
     """Commit the outcome, the last steps and everything that follows from them, in one transaction."""
     raise _stub()
 

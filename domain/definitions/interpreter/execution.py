@@ -72,3 +72,12 @@ def cancel(activation: Activation) -> None:
         if frame.kind == "step":
             activation.journal.note(frame, StepStatus.CANCELLED)
     activation.close(Finish(ExecutionStatus.CANCELLED))
+
+
+def abort(activation: Activation, error: Mapping[str, Json]) -> None:
+    """Every open step fails; the error arose at the innermost of them, unless it says where."""
+    open_steps = [frame for frame in activation.state.frames.values() if frame.kind == "step"]
+    placed = {"instance": open_steps[-1].pointer, **error} if open_steps else dict(error)
+    for frame in open_steps:
+        activation.journal.note(frame, StepStatus.FAILED, error=placed)
+    activation.close(Finish(ExecutionStatus.FAILED, error=placed))

@@ -9,8 +9,8 @@ from domain.executions import ExecutionStatus, StepStatus
 from . import entering
 from .activation import Activation, Commit
 
-#: What the expressions of a single step may compute at most, wherever they run (about 30 s).
-MAXIMUM_STEP_FUEL = ACTIVATION_FUEL * 150
+#: What the expressions of a single step may compute at most, wherever they run (about 10 s).
+MAXIMUM_STEP_FUEL = ACTIVATION_FUEL * 60
 
 #: Where a fault of the workflow itself arose.
 _OUTSIDE = {"begin": "/input", "finish": "/output"}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from domain.definitions.checks import charge
 from domain.definitions.commands import (
+    Aborted,
     Cancelled,
     Command,
     Completed,
@@ -74,6 +75,8 @@ def _take(activation: Activation, event: Event) -> None:
             activation.due(Todo("fault", state.pending.pop(occurrence), event.error))
         case Cancelled() if not state.is_over:
             execution.cancel(activation)
+        case Aborted() if not state.is_over:
+            execution.abort(activation, event.error)
         case _:
             pass
 
