@@ -1,12 +1,15 @@
 """The one place that knows how a connection to PostgreSQL is made."""
 
 import json
+from sys import float_info
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import NullPool
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from domain.definitions.values import normal_number
 
 #: Sent when a connection opens; a pooler refuses such parameters, so they are left out behind one.
 SERVER_SETTINGS = {
@@ -24,7 +27,11 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """
     address, pooled = translate(url)
     # Values stay out of error messages and so out of logs.
-    options: dict[str, Any] = {"json_serializer": to_json, "hide_parameters": True}
+    options: dict[str, Any] = {
+        "json_serializer": to_json,
+        "json_deserializer": from_json,
+        "hide_parameters": True,
+    }
     if pooled:
         return create_async_engine(
             address,
@@ -73,3 +80,22 @@ def translate(url: str) -> tuple[URL, bool]:
 def to_json(value: Any) -> str:
     """JSON as PostgreSQL stores it; NaN and infinities, which it cannot, raise ValueError here."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> Any:
+    """A jsonb or json value as it was written; an integer beyond 64 bits comes back as the double it was.
+
+    jsonb spells 1e300 as an integer of 301 digits, which no writer of answers and no state takes.
+    """
+    return _READER.decode(text)
+
+
+def _whole(digits: str) -> int | float:
+    if len(digits) <= 20:
+        return normal_number(int(digits))
+    # Python refuses thousands of digits as an integer; what no double holds was written by somebody else.
+    return max(-float_info.max, min(float_info.max, float(digits)))
+
+
+# Not orjson: it keeps integers between 2**63 and 2**64, and finding those costs more than it saves.
+_READER = json.JSONDecoder(parse_int=_whole)

@@ -33,6 +33,16 @@ async def test_a_client_is_created_read_changed_and_removed(house: House) -> Non
     assert (await house.owner.get(path)).status_code == 404
 
 
+@pytest.mark.parametrize("number", [1e19, 1e20, -1e300])
+async def test_a_number_beyond_64_bit_is_told_back_as_it_was_sent(house: House, number: float) -> None:
+    body = {"name": "Far", "service_preferences": {"limit": number}}
+    created = await house.owner.post("/v1/clients", body, Idempotency_Key="far")
+    assert created.status_code == 201
+    assert created.json()["service_preferences"] == {"limit": number}
+    again = await house.owner.post("/v1/clients", body, Idempotency_Key="far")
+    assert again.json() == created.json()
+
+
 async def test_a_lost_update_is_refused(house: House) -> None:
     created = await house.owner.post("/v1/clients", {"name": "Ada"})
     path, tag = created.headers["location"], created.headers["etag"]

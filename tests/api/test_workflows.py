@@ -40,6 +40,19 @@ async def test_a_definition_may_come_as_text(house: House) -> None:
     assert len(await house.everything("workflows")) == 1
 
 
+@pytest.mark.parametrize("number", [1e19, 1e20, -1e300])
+async def test_a_number_beyond_64_bit_is_told_back_as_it_was_sent(house: House, number: float) -> None:
+    definition = {"do": [{"greet": {"set": {"far": number}}}]}
+    created = await house.owner.post("/v1/workflows", {"name": "Far", "definition": definition})
+    assert created.status_code == 201
+    assert created.json()["definition"] == definition
+    path, tag = created.headers["location"], created.headers["etag"]
+    changed = await house.owner.change(path, {"layout": {"x": number}}, tag)
+    assert changed.status_code == 200
+    assert changed.json()["layout"] == {"x": number}
+    assert (await house.owner.get(path)).json()["definition"] == definition
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [
