@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from api import (
     actions,
@@ -29,11 +29,11 @@ from api.collaborators import Collaborators
 from api.console import pages
 from api.identification import Identification
 from api.operations import Probe, database_probe
+from api.parameters import only_known_parameters
 from api.protection import Protection
 from api.sessions import SignIn
 
-ROUTERS = (
-    operations.router,
+API = (
     identity.router,
     organizations.router,
     workflows.router,
@@ -45,9 +45,9 @@ ROUTERS = (
     tasks.router,
     clients.router,
     contacts.router,
-    reference.router,
-    pages.router,
 )
+#: For people and probes, who may bring query parameters of their own: a campaign's, a cache breaker.
+BESIDES = (operations.router, reference.router, pages.router)
 
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.
@@ -83,7 +83,9 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
     app.state.identification = Identification(collaborators)
     app.state.sign_in = SignIn(collaborators)
     app.state.probes = {"database": database_probe(collaborators), **(probes or {})}
-    for router in ROUTERS:
+    for router in API:
+        app.include_router(router, dependencies=[Depends(only_known_parameters)])
+    for router in BESIDES:
         app.include_router(router)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's documented way
     errors.install(app)

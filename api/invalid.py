@@ -35,7 +35,7 @@ def _problem(error: Mapping[str, Any], model: Any) -> Problem:
     location, kind = tuple(error["loc"]), str(error["type"])
     inside = location[1:]
     if kind == "extra_forbidden":
-        return _unknown(location, _fields(model, inside[:-1]) if location[0] == "body" else [])
+        return unknown("field", location, _fields(model, inside[:-1]) if location[0] == "body" else [])
     if kind == "missing" and location == ("body",):
         return Problem(
             "#", "The request needs a JSON body.", "Send an object with Content-Type: application/json."
@@ -51,13 +51,14 @@ def pointer(location: Sequence[str | int]) -> str:
     return f"#{tokens}" if part == "body" else f"{part}{tokens}"
 
 
-def _unknown(location: Sequence[str | int], known: Sequence[str]) -> Problem:
-    name = str(location[-1])
+def unknown(what: str, location: Sequence[str | int], known: Sequence[str]) -> Problem:
+    """A name that is not `known` at its place, with the nearest one that is; `what` is "field" or "parameter"."""
+    name = str(location[-1])[:80]
     near = difflib.get_close_matches(name, known, 1, 0.5)
     mend = f"Did you mean {near[0]!r}?" if near else None
     if mend is None:
         mend = f"Remove it; known here: {', '.join(known)}." if known else "Remove it."
-    return Problem(pointer(location), f"There is no field {name[:80]!r} here.", mend, "unknown_field")
+    return Problem(pointer(location), f"There is no {what} {name!r} here.", mend, f"unknown_{what}")
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -63,13 +63,13 @@ async def list_tasks(
     parts: Parts,
     paging: Paging,
     status: TaskStatus | None = None,
-    execution: UUID | None = None,
+    execution_id: UUID | None = None,
     mine: Annotated[bool, Query(description="Only what you may decide.")] = False,
 ) -> Any:
     """Newest first."""
     async with parts.database.transaction(caller.access) as tx:
         decider = await decider_of(tx, caller) if mine else None
-        filters = TaskFilters(status, execution, decider)
+        filters = TaskFilters(status, execution_id, decider)
         rows = await Tasks(tx).page(filters, before=paging.before, limit=paging.fetch)
     return paging.page(rows, lambda row: (row["created_at"], row["id"]), dict)
 

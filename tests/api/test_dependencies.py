@@ -18,9 +18,9 @@ def test_no_request_visits_a_thread_to_resolve_its_dependencies(world: World) ->
 
 
 def routes(world: World) -> Iterator[Dependant]:
-    from api.app import ROUTERS
+    from api.app import API, BESIDES
 
-    for router in ROUTERS:
+    for router in (*API, *BESIDES):
         for route in router.routes:
             yield route.dependant  # type: ignore[attr-defined]
 

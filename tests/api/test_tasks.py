@@ -161,11 +161,11 @@ async def test_the_inbox_is_filtered(house: House) -> None:
     assert await inbox(house.member, mine="true") == [mine, anybodys]
     assert await inbox(house.member, mine="true", status="open") == [mine]
     assert await inbox(house.reviewer, mine="true", status="open") == [theirs]
-    assert await inbox(house.member, execution=execution) == [mine]
+    assert await inbox(house.member, execution_id=execution) == [mine]
     assert await inbox(house.stranger) == []
     page = (await house.member.get("/v1/tasks", params={"limit": 2})).json()
     assert await inbox(house.member, cursor=page["next_cursor"]) == [theirs]
-    for query in ({"status": "lost"}, {"mine": "maybe"}, {"execution": "x"}):
+    for query in ({"status": "lost"}, {"mine": "maybe"}, {"execution_id": "x"}):
         assert (await house.member.get("/v1/tasks", params=query)).status_code == 422
 
 

@@ -102,7 +102,7 @@ async def test_cancelling_a_waiting_execution_cancels_it_everywhere(engine: Engi
     row = await engine.ended(started["id"])
     assert row["status"] == "cancelled"
     assert (await engine.described(started["id"])).status is WorkflowExecutionStatus.CANCELED
-    tasks = (await engine.get(f"/v1/tasks?execution={started['id']}"))["items"]
+    tasks = (await engine.get(f"/v1/tasks?execution_id={started['id']}"))["items"]
     assert [task["status"] for task in tasks] == ["cancelled"]
     steps = await engine.steps(started["id"])
     assert [step["status"] for step in steps] == ["cancelled"]
