@@ -1,12 +1,8 @@
-"""One e-mail as data: checked addresses, a Message-ID that a repeat cannot change, and its MIME form."""
+"""One e-mail as data: checked addresses, and a Message-ID that a repeat cannot change."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, formataddr
 from hashlib import sha256
 
 MAX_RECIPIENTS = 50
@@ -46,9 +42,6 @@ class Mailbox:
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
-
-    def __str__(self) -> str:
-        return formataddr((self.name, self.address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +90,6 @@ def check_subject(subject: str) -> str:
     if _CONTROL.search(subject):
         raise ValueError("holds a line break or control character; write it on one line")
     return subject
-
-
-def compose(mail: Mail) -> EmailMessage:
-    """The message as sent, the same bytes for the same mail."""
-    message = EmailMessage(policy=SMTP)
-    message["From"] = str(mail.sender)
-    message["To"] = _list(mail.to)
-    if mail.cc:
-        message["Cc"] = _list(mail.cc)
-    if mail.reply_to is not None:
-        message["Reply-To"] = str(mail.reply_to)
-    message["Subject"] = mail.subject
-    message["Date"] = format_datetime(mail.date)
-    message["Message-ID"] = mail.message_id
-    # Asks autoresponders to stay silent (RFC 3834).
-    message["Auto-Submitted"] = "auto-generated"
-    if mail.text is not None or mail.html is None:
-        message.set_content(mail.text or "", cte="quoted-printable")
-        if mail.html is not None:
-            message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
-            # The default boundary is random; a repeat must be byte for byte the same message.
-            message.set_boundary("part-" + sha256(mail.message_id.encode()).hexdigest()[:32])
-    else:
-        message.set_content(mail.html, subtype="html", cte="quoted-printable")
-    return message
-
-
-def _list(boxes: Iterable[Mailbox]) -> str:
-    return ", ".join(str(box) for box in boxes)
 
 
 def _domain(text: str) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from domain.definitions.faults import Fault
-from domain.email import Delivery, Mail, Mailbox, Rejection, compose
+from domain.email import Delivery, Mail, Mailbox, Rejection
+from domain.mime import NotComposed, compose
 
 _STARTTLS = {"true": True, "required": True, "false": False, "never": False, "auto": None}
 
@@ -59,7 +60,14 @@ class SmtpMailer:
         return self._sender
 
     async def send(self, mail: Mail) -> Delivery:
-        """Raises a communication fault: 422 when the server refuses for good, 503 when a retry may help."""
+        """Raises a communication fault: 422 when the server refuses for good, 503 when a retry may help.
+
+        Raises a validation fault when the message cannot be written so that it says what was asked.
+        """
+        try:
+            message = compose(mail)
+        except NotComposed as refusal:
+            raise Fault("validation", 400, "E-mail not composed", str(refusal)) from None
         client = aiosmtplib.SMTP(
             hostname=self._server.host,
             port=self._server.port,
@@ -75,9 +83,7 @@ class SmtpMailer:
         try:
             async with asyncio.timeout(self._timeout):
                 await client.connect()
-                refusals, _ = await client.send_message(
-                    compose(mail), sender=mail.sender.address, recipients=list(recipients)
-                )
+                refusals, _ = await client.sendmail(mail.sender.address, list(recipients), message)
             # The server has taken the message over: a goodbye that fails changes nothing.
             with suppress(aiosmtplib.SMTPException, OSError):
                 await client.quit(timeout=1)

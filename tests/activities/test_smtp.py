@@ -86,6 +86,25 @@ async def test_a_message_arrives_with_its_envelope(sink: Sink, server: str) -> N
     assert message.get_content().splitlines() == ["Hallo", "."]
 
 
+async def test_encoded_words_somebody_typed_arrive_as_typed(sink: Sink, server: str) -> None:
+    name = "=?utf-8?q?Bob=0AContent-Type:_text/html=0A=0A<h1>owned</h1>?="
+    ann = Mailbox.parse("=?utf-8?q?x=0A?= <ann@client.example>")
+    await mailer(server).send(replace(MAIL, to=(ann,), subject=f"Welcome, {name}"))
+    content = sink.envelopes[0].content
+    assert isinstance(content, bytes)
+    message = message_from_bytes(content, policy=default)
+    assert message["Subject"] == f"Welcome, {name}"
+    assert message["To"].addresses[0].display_name == "=?utf-8?q?x=0A?="
+    assert message.get_content_type() == "text/plain"
+
+
+async def test_a_message_that_would_read_otherwise_fails_with_its_mend(sink: Sink, server: str) -> None:
+    with pytest.raises(Fault, match="write its fields as plain text") as caught:
+        await mailer(server).send(replace(MAIL, message_id="<a@b.example>\nX-Evil: 1"))
+    assert (caught.value.status, caught.value.transient) == (400, False)
+    assert sink.envelopes == []
+
+
 async def test_a_repeat_is_byte_for_byte_the_same(sink: Sink, server: str) -> None:
     mail = replace(MAIL, html="<p>Hallo</p>")
     await mailer(server).send(mail)
