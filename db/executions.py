@@ -255,6 +255,25 @@ class Executions:
             )
         return result, await self.get(execution_id)
 
+    async def close_as(self, execution_id: UUID, status: ExecutionStatus) -> None:
+        """Write down an end that the execution could not report itself; one that did keeps its own."""
+        await self._connection.execute(_CLOSE_AS, {"execution_id": execution_id, "status": status.value})
+
+
+_CLOSE_AS = text(
+    """
+    WITH inbox AS (
+        UPDATE tasks SET status = 'cancelled' WHERE execution_id = :execution_id AND status = 'open'
+    ), steps AS (
+        UPDATE execution_steps SET status = 'cancelled', completed_at = now()
+        WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
+    )
+    UPDATE workflow_executions
+    SET status = :status, completed_at = now(), waiting_on = NULL,
+        error_message = 'Ended in Temporal, not by its own steps'
+    WHERE id = :execution_id AND completed_at IS NULL
+    """
+)
 
 #: A queued execution is closed here only while nobody holds the lease of its start; otherwise it may be starting
 #: right now, and the cancellation follows it to Temporal.

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from db.executions import Executions
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.errors import NotFound
@@ -58,6 +59,17 @@ class Relay:
                     await outbox.failed(entry_id, error, RETRY)
         return len(entries)
 
+    async def _close(self, entry: OutboxEntry) -> str | None:
+        """An execution that an operator ended in Temporal could not close its own row."""
+        try:
+            status = await self._dispatcher.closed_as(entry.workflow_id)
+        except (RPCError, TemporalUnavailable) as error:
+            return str(error)
+        if status is not None:
+            async with self._database.transaction(Access(Role.WORKER, entry.organization_id)) as connection:
+                await Executions(connection).close_as(entry.execution_id, status)
+        return None
+
     async def _carry(self, entry: OutboxEntry) -> str | None:
         """None when Temporal has it; otherwise what went wrong."""
         try:
@@ -66,6 +78,8 @@ class Relay:
         except NotThere:
             # The start left before this entry was claimed, so the execution has closed: nothing to tell it.
             log.info("%s came too late for %s", entry.kind, entry.workflow_id)
+            if entry.kind is OutboxKind.CANCEL:
+                return await self._close(entry)
         except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
             reason = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
             log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, reason)

@@ -5,7 +5,7 @@ import logging
 from typing import Final
 from uuid import UUID
 
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
-from domain.executions import OutboxKind
+from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned
 from workers.temporal.closings import Closings
@@ -38,6 +38,15 @@ TRIGGER: Final = SearchAttributeKey.for_keyword("TriggerType")
 ASK_AFTER = 0.5
 #: A request waits this long for Temporal to take what it wrote; then it answers, and the relay carries on.
 DISPATCH_SECONDS = 2.0
+
+
+_CLOSED: Final = {
+    WorkflowExecutionStatus.COMPLETED: ExecutionStatus.COMPLETED,
+    WorkflowExecutionStatus.FAILED: ExecutionStatus.FAILED,
+    WorkflowExecutionStatus.CANCELED: ExecutionStatus.CANCELLED,
+    WorkflowExecutionStatus.TERMINATED: ExecutionStatus.TERMINATED,
+    WorkflowExecutionStatus.TIMED_OUT: ExecutionStatus.TIMED_OUT,
+}
 
 
 class NotThere(Exception):
@@ -84,6 +93,16 @@ class TemporalDispatcher:
             await self._connection.client.get_workflow_handle(workflow_id).cancel()
         except RPCError as error:
             raise _absent(error) from error
+
+    async def closed_as(self, workflow_id: str) -> ExecutionStatus | None:
+        """How Temporal says that the execution ended; None while it runs. One it no longer knows was terminated."""
+        try:
+            description = await self._connection.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return ExecutionStatus.TERMINATED
+        return None if description.status is None else _CLOSED.get(description.status)
 
     async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  the API's protocol
         """True when the execution closed in time; its row is terminal then."""
