@@ -12,6 +12,7 @@ from db.engine import to_json
 from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus
 from domain.mirror import Snapshot
+from domain.redaction import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Mirror:
 
 
 def _step(record: StepRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in StepRecord.__slots__}
+    return {name: getattr(record, name) for name in StepRecord.__slots__} | {"input": redacted(record.input)}
 
 
 def _sentence(error: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from domain.actions import Effect
 from domain.definitions.faults import Fault
 from domain.definitions.values import Json, ValueRefused, check_value
+from domain.redaction import is_credential
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,9 +32,6 @@ _OURS = frozenset(
 _OURS_PREFIXES = ("proxy-", "x-forwarded-")
 #: What may follow a redirect to another origin; anything else could be a credential under a name of its own.
 _HARMLESS = frozenset({"accept", "accept-language", "content-type", "idempotency-key", "user-agent"})
-_CREDENTIAL = re.compile(
-    r"authorization|cookie|secret|token|password|signature|api-?key|-key$", re.IGNORECASE
-)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9_.:\-]{1,40})", re.IGNORECASE)
 
 
@@ -89,7 +87,7 @@ def shown_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
-        if _CREDENTIAL.search(key) and key not in ("idempotency-key", "set-cookie"):
+        if is_credential(key) and key not in ("idempotency-key", "set-cookie"):
             shown[key] = "[withheld]"
         else:
             shown[key] = f"{shown[key]}, {value}" if key in shown else value
