@@ -84,12 +84,13 @@ _LIMITS = {
     "contains": "has no item of the kind it must contain",
     "not": "is a value that is not allowed",
     "falseSchema": "is not allowed here",
-    "propertyNames": "has a member whose name is not allowed",
     "anyOf": "fits none of the alternatives",
     "oneOfNotValid": "fits none of the alternatives",
     "oneOfMultipleValid": "fits several alternatives of which exactly one must fit",
     "contentEncoding": "is not encoded as {content_encoding}",
     "contentMediaType": "is not of the type {content_media_type}",
+    "additionalItems": "must have at most {limit} items",
+    "unevaluatedItems": "has items that are not expected here",
 }
 
 
@@ -109,12 +110,31 @@ def _problem(error: jsonschema_rs.ValidationError) -> SchemaProblem:
         return _one_of(pointer, facts["options"], error.instance)
     if name == "constant":
         return SchemaProblem(pointer, f"must be {_text(facts['expected_value'])}", None)
+    if name == "propertyNames":
+        return _member_name(pointer, facts["error"])
+    if name == "falseSchema" and _forbids_names(error):
+        return SchemaProblem(pointer, "must have no members", "remove them")
     if name == "type":
         return SchemaProblem(pointer, f"must be of type {' or '.join(facts['types'])}", None)
     if name in _LIMITS:
         shown = {key: _text(fact).strip('"') for key, fact in facts.items() if key != "context"}
         return SchemaProblem(pointer, _LIMITS[name].format(**shown), None)
     return SchemaProblem(pointer, error.message[:200], None)
+
+
+def _forbids_names(error: jsonschema_rs.ValidationError) -> bool:
+    """`propertyNames: false`, and no member that is itself called so."""
+    return error.schema_path[-1:] == ["propertyNames"] != error.instance_path[-1:]
+
+
+def _member_name(pointer: str, error: jsonschema_rs.ValidationError) -> SchemaProblem:
+    """At the object, since no pointer leads to a name."""
+    why = _problem(_closest(error, 0)[0])
+    return SchemaProblem(
+        pointer,
+        f"the member name {_text(error.instance)} {why.message}",
+        why.suggestion or "rename or remove it",
+    )
 
 
 def _one_of(pointer: str, options: list[Any], given: Any) -> SchemaProblem:

@@ -198,8 +198,11 @@ def canonical(value: Json) -> bytes:
         raise ValueRefused("the value is not JSON or is nested too deeply") from None
 
 
-def quote(value: Json, cap: int = 60) -> str:
-    """Return the beginning of a value as JSON for a message, never more than about `cap` characters."""
+def quote(value: object, cap: int = 60) -> str:
+    """Return the beginning of a value as JSON for a message, never more than about `cap` characters.
+
+    Foreign types never fail: they are told as text.
+    """
     parts: list[str] = []
     length = 0
     stack: list[Any] = [value]
@@ -226,11 +229,23 @@ def quote(value: Json, cap: int = 60) -> str:
                 if position:
                     stack.append(_Raw(","))
         else:
-            piece = json.dumps(item)
+            piece = _scalar(item, cap)
         parts.append(piece)
         length += len(piece)
     text = "".join(parts)
     return text if length <= cap else text[: cap - 3] + "..."
+
+
+def _scalar(item: object, cap: int) -> str:
+    """What is no JSON (a Decimal, an error, an integer of thousands of digits) is told as a text."""
+    try:
+        return json.dumps(item)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return encode_basestring(str(item)[: cap + 1])
+    except ValueError:
+        return encode_basestring(f"a very large {type(item).__name__}")
 
 
 class _Raw:

@@ -3,11 +3,16 @@
 # programs and their results stay on one line
 
 import time
+from decimal import Decimal
 from typing import Any
 
+import jsonschema_rs
+import orjson
 import pytest
 
+from domain.definitions.schema_problems import sentence, tell
 from domain.definitions.schemas import Schema, SchemaProblem, SchemaRefused, compile_schema
+from domain.definitions.values import quote
 from tests.pace import slowness
 
 SECONDS = 0.25
@@ -182,6 +187,95 @@ def test_shared_and_deep_values_do_not_stall() -> None:
         level = [level]
     assert problems(chain, level) == []
     assert "deeper" in problems(chain, [level])[0].message
+
+
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+#: One schema and one wrong value for every kind of error the validator can make of a stored schema.
+WRONG: dict[str, tuple[Any, Any]] = {
+    "AdditionalItems": ({"$schema": DRAFT_7, "items": [{}], "additionalItems": False}, [1, 2]),
+    "AdditionalProperties": ({"properties": {"b": True}, "additionalProperties": False}, {"a": 1}),
+    "AnyOf": ({"anyOf": [{"minimum": 3}, {"maximum": 1}]}, 2),
+    "Constant": ({"const": {"a": 10.5}}, 1),
+    "Contains": ({"contains": {"type": "string"}}, [1]),
+    "ContentEncoding": ({"$schema": DRAFT_7, "contentEncoding": "base64"}, "%%"),
+    "ContentMediaType": ({"$schema": DRAFT_7, "contentMediaType": "application/json"}, "{"),
+    "Enum": ({"enum": [1, "a"]}, 2),
+    "ExclusiveMaximum": ({"exclusiveMaximum": 1e300}, 1e301),
+    "ExclusiveMinimum": ({"exclusiveMinimum": 1}, 1),
+    "FalseSchema": ({"properties": {"a": False}}, {"a": 1}),
+    "Format": ({"format": "email"}, "x"),
+    "FromUtf8": (
+        {"$schema": DRAFT_7, "contentEncoding": "base64", "contentMediaType": "application/json"},
+        "/w==",
+    ),
+    "MaxItems": ({"maxItems": 1}, [1, 2]),
+    "MaxLength": ({"maxLength": 1}, "ab"),
+    "MaxProperties": ({"maxProperties": 0}, {"a": 1}),
+    "Maximum": ({"maximum": 1}, 2),
+    "MinItems": ({"minItems": 1}, []),
+    "MinLength": ({"minLength": 1}, ""),
+    "MinProperties": ({"minProperties": 1}, {}),
+    "Minimum": ({"minimum": 1e300}, 2),
+    "MultipleOf": ({"multipleOf": 0.1}, 0.25),
+    "Not": ({"not": {"type": "string"}}, "a"),
+    "OneOfMultipleValid": ({"oneOf": [{"minimum": 1}, {"minimum": 2}]}, 3),
+    "OneOfNotValid": ({"oneOf": [{"minimum": 3}, {"maximum": 1}]}, 2),
+    "Pattern": ({"pattern": "^a"}, "b"),
+    "PropertyNames": ({"propertyNames": {"pattern": "^a"}}, {"b": 1}),
+    "Required": ({"required": ["a"]}, {}),
+    "Type": ({"type": ["string", "null"]}, 1),
+    "UnevaluatedItems": ({"prefixItems": [{}], "unevaluatedItems": False}, [1, 2]),
+    "UnevaluatedProperties": ({"unevaluatedProperties": False}, {"a": 1}),
+    "UniqueItems": ({"uniqueItems": True}, [1, 1]),
+}
+#: Keywords of our own, which we do not add; references, refused before; a regular expression that gives up,
+#: which the linear engine never does.
+UNREACHABLE = {"Custom", "Referencing", "BacktrackLimitExceeded", "RegexEngineFailure"}
+
+
+def test_the_sweep_leaves_no_kind_of_error_out() -> None:
+    kinds = {name for name in dir(jsonschema_rs.ValidationErrorKind) if name[0].isupper()}
+    assert kinds == WRONG.keys() | UNREACHABLE
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_every_kind_of_error_is_told(kind: str) -> None:
+    schema, value = WRONG[kind]
+    [error] = jsonschema_rs.validator_for(schema, validate_formats=True).iter_errors(value)
+    assert type(error.kind).__name__ == kind
+    for found in (*tell([error], 50), *tell([error], 1)):
+        assert found.message
+        assert "<" not in found.message, "a foreign object, not words"
+        assert orjson.dumps(found)
+    assert sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "message", "suggestion"),
+    [
+        ({"pattern": "^a"}, "b", 'the member name "b" must match the regular expression ^a', None),
+        ({"maxLength": 1}, "bc", 'the member name "bc" must have at most 1 characters', None),
+        ({"enum": ["name"]}, "nam", 'the member name "nam" must be one of "name"', "did you mean name?"),
+        (False, "b", "must have no members", "remove them"),
+        (
+            {"anyOf": [{"minLength": 3}, {"maxLength": 1}]},
+            "bc",
+            'the member name "bc" fits none of the alternatives',
+            None,
+        ),
+    ],
+)
+def test_a_wrong_member_name_is_told_at_its_object(
+    names: Any, name: str, message: str, suggestion: str | None
+) -> None:
+    [found] = problems({"properties": {"x": {"propertyNames": names}}}, {"x": {name: 1}})
+    assert found == SchemaProblem("/x", message, suggestion or "rename or remove it")
+
+
+def test_quoting_never_fails_on_foreign_values() -> None:
+    assert quote(Decimal("0.10")) == '"0.10"'
+    assert quote({"a": [ValueError("odd")]}) == '{"a":["odd"]}'
+    assert len(quote([10**5_000, object()])) <= 60
 
 
 def test_expressions_in_data_are_not_compiled() -> None:
