@@ -53,10 +53,6 @@ class Begun:
     error: dict[str, Any] | None
     same_request: bool
 
-    @property
-    def is_first(self) -> bool:
-        return self.attempts == 1
-
 
 class Effects:
     """The ledger in which every outside effect is written down before it happens, and again after."""

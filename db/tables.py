@@ -14,8 +14,8 @@ from db.base import Base
 
 metadata = Base.metadata
 
-#: Tables that app_system may read across organizations: what the relay, the reconciler, key loading and the
-#: definer functions of a request that has not entered yet need. A test holds the policies to this list.
+#: Tables that app_system may read across organizations: what the relay, key loading and the definer
+#: functions of a request that has not entered yet need. A test holds the policies to this list.
 SYSTEM_TABLES = frozenset(
     {
         "api_keys",

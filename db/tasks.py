@@ -121,12 +121,6 @@ class Tasks:
         result = await self._tx.execute(statement.on_conflict_do_nothing(index_elements=[Task.id]))
         return result.rowcount == 1
 
-    async def cancel_open(self, execution_id: UUID) -> int:
-        """Close what nobody decided because its execution ended; answers how many tasks that were."""
-        open_ones = (Task.execution_id == execution_id, Task.status == TaskStatus.OPEN)
-        result = await self._tx.execute(update(Task).where(*open_ones).values(status=TaskStatus.CANCELLED))
-        return result.rowcount
-
     async def get(self, id: UUID) -> RowMapping:
         """All columns; raises NotFound."""
         return one(await self._tx.execute(select(Task).where(Task.id == id)))

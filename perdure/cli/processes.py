@@ -15,7 +15,7 @@ def worker() -> None:
 
 
 def relay() -> None:
-    """Run the relay: starts what was accepted but not yet started, and reconciles."""
+    """Run the relay: delivers what was accepted but has not reached Temporal yet."""
     _become("relay")
 
 

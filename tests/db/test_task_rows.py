@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import create_engine
+from db.mirror import Mirror, Reporter
 from db.outbox import OutboxRow
 from db.session import Access, Database, Role
 from db.tasks import NewTask, TaskFilters, Tasks
 from domain.errors import Forbidden, Invalid, NotFound
-from domain.executions import OutboxKind, TaskOutcome, TaskStatus
+from domain.executions import ExecutionStatus, OutboxKind, TaskOutcome, TaskStatus
+from domain.mirror import Snapshot
 from domain.tasks import Decider, Decision, TaskClosed
 from tests.factories import rows
 
@@ -137,9 +139,10 @@ async def test_open_tasks_end_with_their_execution(world: World) -> None:
     for new in (first, second):
         await world.register(new)
     await world.decide(first.id, REJECTED)
+    reporter = Reporter(world.organization_id, world.execution["id"], "run")
+    completed = Snapshot((1, 1, 1), ExecutionStatus.COMPLETED, 100, 0)
     async with world.database.transaction(world.worker) as tx:
-        assert await Tasks(tx).cancel_open(world.execution["id"]) == 1
-        assert await Tasks(tx).cancel_open(world.execution["id"]) == 0
+        await Mirror(tx, reporter).finish(completed, [], output=None, error=None)
     with pytest.raises(TaskClosed, match="execution ended"):
         await world.decide(second.id, APPROVED)
     async with world.database.transaction(world.api) as tx:
