@@ -11,6 +11,7 @@ from db.executions import Executions
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.errors import NotFound
+from domain.executions import OutboxKind
 from workers.temporal.connection import TemporalUnavailable
 from workers.temporal.dispatcher import NotThere, TemporalDispatcher
 

@@ -89,10 +89,13 @@ class TemporalDispatcher:
                 await self.cancel(entry.workflow_id)
 
     async def cancel(self, workflow_id: str) -> None:
+        """Raises NotThere when the execution has closed already; Temporal itself answers as if it had listened."""
         try:
             await self._connection.client.get_workflow_handle(workflow_id).cancel()
         except RPCError as error:
             raise _absent(error) from error
+        if await self.closed_as(workflow_id) is not None:
+            raise NotThere(f"{workflow_id} has closed")
 
     async def closed_as(self, workflow_id: str) -> ExecutionStatus | None:
         """How Temporal says that the execution ended; None while it runs. One it no longer knows was terminated."""
