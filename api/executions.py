@@ -4,14 +4,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
 from api.collaborators import Parts
 from api.executionviews import ExecutionSummary, ExecutionView, StepView, show_all, show_one
-from api.fields import Body
+from api.fields import Body, Moment
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.revisions import moment_of, revision_of
@@ -62,10 +62,8 @@ async def list_executions(
     workflow_id: UUID | None = None,
     status: Annotated[list[ExecutionStatus], Query(description="May be repeated.")] = [],  # noqa: B006
     trigger: TriggerType | None = None,
-    created_from: Annotated[
-        AwareDatetime | None, Query(alias="from", description="Queued at or after.")
-    ] = None,
-    created_to: Annotated[AwareDatetime | None, Query(alias="to", description="Queued before.")] = None,
+    created_from: Annotated[Moment | None, Query(alias="from", description="Queued at or after.")] = None,
+    created_to: Annotated[Moment | None, Query(alias="to", description="Queued before.")] = None,
 ) -> Any:
     """Newest first."""
     async with parts.database.transaction(caller.access) as tx:

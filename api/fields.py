@@ -1,9 +1,10 @@
 """Field types the bodies of every slice are made of; `api/bodies.py` has refused unstorable text before."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from domain.definitions.values import MAX_BYTES, ValueRefused, check_value
@@ -30,6 +31,18 @@ def bounded_json(max_bytes: int) -> Callable[[Any], Any]:
     return check
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """An offset may carry the first and last hours of the calendar into years that do not exist."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "moment", "The time lies outside the years 1 to 9999 once it is converted to UTC."
+        ) from None
+
+
+#: A point in time with its offset, read as UTC.
+Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 #: One line of text, as names and codes are.
 Line: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 #: Several sentences by a person.

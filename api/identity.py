@@ -5,12 +5,12 @@ from typing import Annotated, Any, cast
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Anyone, Caller, Person, require
 from api.collaborators import Parts
-from api.fields import Body, Email, Line
+from api.fields import Body, Email, Line, Moment
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.sessions import Device, Registration, SignIn
@@ -58,7 +58,7 @@ class RefreshToken(Body):
 class NewApiKey(Body):
     name: Line
     scopes: Annotated[list[Permission], Field(min_length=1, max_length=50)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 @router.post("/auth/register", status_code=201, operation_id="identity_register")

@@ -21,6 +21,7 @@ _SUGGESTIONS = {
     "model_attributes_type": "Send an object in braces.",
     "uuid_parsing": "Send a UUID, for example 0192f0c1-2b7e-7cc3-9d0a-3f1b2c4d5e6f.",
     "datetime_from_date_parsing": "Send a time as RFC 3339, for example 2026-01-31T09:30:00Z.",
+    "moment": "Send a time between the years 1 and 9999 in UTC, for example 2026-01-31T09:30:00Z.",
     "datetime_parsing": "Send a time as RFC 3339, for example 2026-01-31T09:30:00Z.",
 }
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -55,6 +56,23 @@ async def test_a_start_writes_row_and_word_and_tells_the_engine(house: House) ->
         "started_by": str(house.member.id),
         "definition_name": "greeting",
     }
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_time_that_utc_has_no_year_for_is_refused_with_its_mend(
+    house: House, end: str, moment: str
+) -> None:
+    answer = await house.member.get("/v1/executions?" + urlencode({end: moment}))
+    assert answer.status_code == 422
+    assert list(problems(answer)) == [f"query/{end}"]
+    assert "2026-01-31T09:30:00Z" in answer.json()["errors"][0]["suggestion"]
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_the_ends_of_the_calendar_are_times(house: House, end: str, moment: str) -> None:
+    assert (await house.member.get("/v1/executions?" + urlencode({end: moment}))).status_code == 200
 
 
 async def test_the_hot_path_sends_few_statements(house: House) -> None:
