@@ -78,7 +78,7 @@ class Registry:
         except ValueRefused as refusal:
             raise Fault("validation", 400, "Arguments refused", f"{entry.spec.name}: {refusal}") from None
         except ValidationError as error:
-            detail = explain(error, entry.arguments)
+            detail = explain(error, entry.arguments, arguments)
             raise Fault("validation", 400, "Arguments refused", f"{entry.spec.name}: {detail}") from None
 
 

@@ -87,6 +87,56 @@ def test_a_refusal_never_repeats_the_value_and_counts_what_it_leaves_out(registr
     assert "and 26 more" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("action", "arguments", "detail"),
+    [
+        (
+            "email.send",
+            {"to": "nobody", "subject": "a", "text": "b"},
+            "/to: is not an e-mail address; write name@example.com",
+        ),
+        (
+            "email.send",
+            {"to": ["a@b.example", "nobody"], "subject": "a", "text": "b"},
+            "/to/1: is not an e-mail address; write name@example.com",
+        ),
+        (
+            "email.send",
+            {"to": 7, "subject": "a", "text": "b"},
+            "/to: input should be a valid string or a valid list",
+        ),
+        ("approve", {"title": "a", "due": 5}, "/due: input should be a valid string or an object"),
+        ("http.request", {"method": "get", "endpoint": {}}, "/endpoint/uri is missing; add it"),
+        (
+            "http.request",
+            {"method": "get", "endpoint": 5},
+            "/endpoint: input should be a valid string or an object",
+        ),
+        (
+            "http.request",
+            {"method": "get", "endpoint": {"uri": "http://a", "authentication": {"bearer": {"tokn": "x"}}}},
+            "/endpoint/authentication/bearer/token is missing; add it; "
+            "/endpoint/authentication/bearer/tokn is not an argument; remove it",
+        ),
+        (
+            "http.request",
+            {"method": "get", "endpoint": "http://a", "headers": {"a/b": {}}},
+            "/headers/a~1b: input should be a valid string or a valid integer or a valid number"
+            " or a valid boolean",
+        ),
+        (
+            "client.create",
+            {"name": "a", "assigned_manager": "s3cret"},
+            "/assigned_manager: input should be a valid UUID",
+        ),
+    ],
+)
+def test_a_place_is_the_argument_s_own_path(action: str, arguments: dict[str, Any], detail: str) -> None:
+    with pytest.raises(Fault) as caught:
+        built_in().check(action, "1.0.0", arguments)
+    assert caught.value.detail == f"{action}: {detail}"
+
+
 async def test_a_result_beyond_the_limit_names_it(registry: Registry, make_context: Any) -> None:
     arguments = {"text": "x" * 1000, "times": 131}
     assert await registry.run("test.echo", "1.2.0", make_context(), arguments)
