@@ -607,3 +607,30 @@ def test_a_hundred_steps_are_validated_quickly() -> None:
         timings.append(time.process_time() - began)
     print(f"96 steps: {min(timings) * 1000:.1f} ms")
     assert min(timings) < 0.1
+
+
+LARGE = "x" * 131_071
+
+
+@pytest.mark.parametrize(
+    ("step", "pointer"),
+    [
+        ({"set": {"a": 1, "b": {"c": [1, LARGE]}}}, "/do/0/it/set/b/c/1"),
+        ({"set": {"a": [LARGE[:70_000]], "b": "${ . }", "c": LARGE[:70_000]}}, "/do/0/it/set"),
+        ({"call": "email.send", "with": {"to": "a", "subject": "b", "body": LARGE}}, "/do/0/it/with/body"),
+        ({"set": {"a": 1}, "output": {"as": {"a": LARGE}}}, "/do/0/it/output/as/a"),
+    ],
+)
+def test_a_value_too_large_for_the_state_is_told_before_it_always_fails(step: Any, pointer: str) -> None:
+    [problem] = problems({"do": [{"it": step}]})
+    assert (problem.pointer, problem.code, problem.severity) == (pointer, "value_too_large", "error")
+    assert "128 KB" in problem.message
+    assert problem.suggestion
+
+
+def test_a_value_at_the_limit_is_none_too_large() -> None:
+    at_the_limit = {"a": "x" * (131_072 - len('{"a":""}'))}
+    assert problems({"do": [{"it": {"set": at_the_limit}}]}) == []
+    # Expressions may become as small as one digit.
+    many = {f"{n:05}": "${ .field_of_the_input }" for n in range(4_000)}
+    assert problems({"do": [{"it": {"set": many}}]}) == []

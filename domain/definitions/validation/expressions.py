@@ -17,6 +17,7 @@ from domain.definitions.expressions.syntax import parse
 from domain.definitions.model import MAX_EXPRESSION_BYTES
 from domain.definitions.pointers import join
 from domain.definitions.validation.report import Report, kind, shown
+from domain.definitions.validation.sizes import check_size
 
 Names = frozenset[str]
 
@@ -57,6 +58,7 @@ class Expressions:
 
     def template(self, pointer: str, value: Any, names: Names, *, mixed: bool) -> None:
         """A value in which whole texts (`mixed`: also parts of texts) are expressions."""
+        check_size(self._report, pointer, value)
         for at, text in _texts(pointer, value):
             if "${" not in text:
                 continue
