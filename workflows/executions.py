@@ -113,10 +113,10 @@ class ExecutionWorkflow:
         except Fault as fault:
             await self.flights.ground()
             return self._end(Aborted(_now(), fault.as_json()))
-        except Exception as error:  # noqa: BLE001  a defect of ours: retrying the workflow task for ever would hide it
+        except Exception:  # noqa: BLE001  a defect of ours: retrying the workflow task for ever would hide it
             workflow.logger.exception("The engine failed to carry out an execution")
             await self.flights.ground()
-            return self._end(Aborted(_now(), _engine_fault(error).as_json()))
+            return self._end(Aborted(_now(), _engine_fault().as_json()))
 
     async def _walk_unless_closed(self) -> Finish:
         try:
@@ -354,8 +354,13 @@ def _failed(command: CallAction, error: ActivityFailure) -> Event:
     return Failed(_now(), command.occurrence, fault_of(error).as_json())
 
 
-def _engine_fault(error: Exception) -> Fault:
-    return Fault("runtime", 500, "Engine fault", f"{type(error).__name__}: {error}")
+def _engine_fault() -> Fault:
+    return Fault(
+        "runtime",
+        500,
+        "Engine fault",
+        "The engine failed to carry out this execution; the operators find the details in the log",
+    )
 
 
 def _now() -> int:

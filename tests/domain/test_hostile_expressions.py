@@ -18,7 +18,9 @@ from domain.definitions.expressions import ExpressionError, FuelExhausted, Meter
 from domain.definitions.expressions.library import FILTERS, FOLDS, VALUES
 from domain.definitions.expressions.meter import EXPRESSION_FUEL
 from domain.definitions.expressions.prelude import SOURCES
-from tests.pace import slowness
+from tests.pace import slowness, small_heap
+
+__all__ = ["small_heap"]  # a fixture of this whole module
 
 SECONDS = 0.25
 MEGABYTES = 256

@@ -13,7 +13,9 @@ import pytest
 from domain.definitions.schema_problems import sentence, tell
 from domain.definitions.schemas import Schema, SchemaProblem, SchemaRefused, compile_schema
 from domain.definitions.values import quote
-from tests.pace import slowness
+from tests.pace import slowness, small_heap
+
+__all__ = ["small_heap"]  # a fixture of this whole module
 
 SECONDS = 0.25
 

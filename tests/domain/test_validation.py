@@ -14,7 +14,9 @@ from domain.definitions.validation import validate
 from domain.errors import Problem
 from tests.domain.sample_catalogue import CATALOGUE
 from tests.domain.sample_definitions import JSON, PLACES, SOUND, WHOLE, WORDS, replaced, steps
-from tests.pace import slowness
+from tests.pace import slowness, small_heap
+
+__all__ = ["small_heap"]  # a fixture of this whole module
 
 CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
 
