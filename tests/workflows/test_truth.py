@@ -85,13 +85,17 @@ async def test_what_was_ended_in_temporal_is_closed_by_cancelling_it(engine: Eng
     assert task["status"] == "cancelled"
 
 
-async def test_large_values_in_a_loop_stay_within_one_message(engine: Engine) -> None:
+async def test_large_values_in_a_loop_stay_within_one_message(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With segments of one step each, forty results of 120 KB and more would travel in one workflow task."""
+    monkeypatch.setattr("activities.segments.SEGMENT_SECONDS", 0.0)
     line = {
         "call": "data.template",
         "with": {"text": "x"},
         "export": {"as": '{v: ("x" * 120000)}'},
     }
-    row = await engine.run([{"often": {"for": {"in": "[range(60)]"}, "do": [{"grow": line}]}}])
+    row = await engine.run([{"often": {"for": {"in": "[range(40)]"}, "do": [{"grow": line}]}}])
     assert row["status"] == "completed", dict(row)
     await _agree(engine, [str(row["id"])])
 
