@@ -1,43 +1,29 @@
 """Starting a workflow: row and word to the engine commit together, then the engine is told at once."""
 
-import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
-from uuid import UUID, uuid4
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.accepting import KIND, accept
 from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
-from api.executionviews import ExecutionLinks, ExecutionView, links, show_one
+from api.executionviews import ExecutionLinks, ExecutionView, show_one
 from api.fields import AnyJson, Body
 from api.idempotency import Answer, Idempotent
 from api.preferences import wait_of
-from db.definitions import Versions, Workflows
-from db.executions import Executions, NewExecution
-from db.outbox import Outbox, OutboxEntry
-from domain.definitions.lifecycle import DefinitionStatus
-from domain.definitions.schemas import Schema, compile_schema
-from domain.errors import Conflict, Invalid
-from domain.executions import ExecutionStatus, OutboxKind, TriggerType
+from db.executions import Executions
+from db.outbox import OutboxEntry
+from domain.executions import ExecutionStatus, TriggerType
 from domain.ids import WorkflowId
-from domain.payloads import misfits
 from domain.permissions import Permission
 
 router = APIRouter(tags=["executions"])
 Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START))]
-KIND = "workflow"
 _TRIGGER = {"type": TriggerType.MANUAL.value, "name": "api"}
-
-
-class NotRunnable(Conflict):
-    """This workflow cannot be started as it stands."""
-
-    code = "not_runnable"
 
 
 class StartBody(Body):
@@ -55,61 +41,6 @@ class Accepted(BaseModel):
     workflow_id: UUID
     version: int
     links: ExecutionLinks
-
-
-@dataclass(frozen=True, slots=True)
-class Startable:
-    """What starting needs to know of a published version; versions never change, so it may be remembered."""
-
-    id: UUID
-    workflow_id: UUID
-    number: int
-    sha256: str
-    name: str
-    input_schema: Schema | None
-
-    @classmethod
-    def of(cls, row: RowMapping) -> "Startable":
-        document = row["compiled"]["document"]
-        schema = document.get("input", {}).get("schema")
-        return cls(
-            id=row["id"],
-            workflow_id=row["workflow_id"],
-            number=row["number"],
-            sha256=row["sha256"],
-            name=document["document"]["name"],
-            input_schema=compile_schema(schema["document"]) if schema else None,
-        )
-
-
-class Remembered:
-    """The versions started lately, by id and by number; bounded, the longest unused are forgotten first.
-
-    Only ever asked after the workflow's own row was read under row level security.
-    """
-
-    def __init__(self, capacity: int = 256) -> None:
-        self._capacity = capacity
-        self._known: OrderedDict[UUID | tuple[UUID, int], Startable] = OrderedDict()
-
-    async def get(
-        self, tx: AsyncConnection, workflow_id: UUID, current: UUID, number: int | None
-    ) -> Startable:
-        """Raises NotFound when the workflow has no version of this number."""
-        key = current if number is None else (workflow_id, number)
-        found = self._known.get(key)
-        if found is None:
-            versions = Versions(tx)
-            row = await (versions.find(current) if number is None else versions.get(workflow_id, number))
-            found = self._known[key] = await asyncio.to_thread(Startable.of, row)
-            while len(self._known) > self._capacity:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(key)
-        return found
-
-
-_remembered = Remembered()
 
 
 @router.post(
@@ -134,11 +65,19 @@ async def start_execution(
     """Accepts an execution: once this answers, it will run exactly once, whatever fails in between."""
     asked, seconds = body or StartBody(), wait_of(prefer)
 
-    async def accept(tx: AsyncConnection) -> Answer[OutboxEntry]:
-        entry, accepted = await _accept(tx, caller, id, asked)
+    async def start(tx: AsyncConnection) -> Answer[OutboxEntry]:
+        entry, accepted = await accept(
+            tx,
+            caller.organization,
+            id,
+            trigger=_TRIGGER,
+            input=asked.input,
+            started_by=caller.user_id,
+            version=asked.version,
+        )
         return Answer(202, accepted, carry=entry)
 
-    answer = await once.run(caller, accept)
+    answer = await once.run(caller, start)
     if answer.carry is not None:
         await parts.dispatcher.dispatch(answer.carry)
     headers = {"Location": answer.body["links"]["self"]}
@@ -146,73 +85,6 @@ async def start_execution(
         headers["Preference-Applied"] = f"wait={seconds}"
         answer = await _awaited(parts, caller, answer, seconds)
     return replace(answer, headers=headers).response()
-
-
-async def _accept(
-    tx: AsyncConnection, caller: Caller, workflow_id: UUID, asked: StartBody
-) -> tuple[OutboxEntry, dict[str, Any]]:
-    """Three statements when the version is remembered: read the workflow, write execution and word."""
-    status, current = await Workflows(tx).standing(workflow_id)
-    version = await _remembered.get(tx, workflow_id, _runnable(workflow_id, status, current), asked.version)
-    await _check_input(version, asked.input)
-    execution_id = uuid4()
-    address = str(WorkflowId(caller.organization, KIND, execution_id))
-    entry = OutboxEntry(
-        id=uuid4(),
-        organization_id=caller.organization,
-        execution_id=execution_id,
-        kind=OutboxKind.START,
-        workflow_id=address,
-        payload={
-            "execution_id": str(execution_id),
-            "version_id": str(version.id),
-            "sha256": version.sha256,
-            "input": asked.input,
-            "trigger": _TRIGGER,
-            "started_by": str(caller.user_id),
-            "definition_name": version.name,
-        },
-    )
-    new = NewExecution(
-        id=execution_id,
-        workflow_id=workflow_id,
-        workflow_version_id=version.id,
-        temporal_workflow_id=address,
-        trigger_event=f"{_TRIGGER['type']}:{_TRIGGER['name']}",
-        trigger_data={"input": asked.input},
-        kind=KIND,
-        started_by=caller.user_id,
-    )
-    await Executions(tx).queue(caller.organization, new)
-    await Outbox(tx).add(entry)
-    return entry, {
-        "id": str(execution_id),
-        "status": ExecutionStatus.QUEUED.value,
-        "workflow_id": str(workflow_id),
-        "version": version.number,
-        "links": links(execution_id, workflow_id),
-    }
-
-
-def _runnable(id: UUID, status: str, current: UUID | None) -> UUID:
-    if status == DefinitionStatus.ARCHIVED:
-        raise NotRunnable("This workflow is archived; create a new one from its definition to run it again.")
-    if current is None:
-        raise NotRunnable(f"This workflow has no published version; POST /v1/workflows/{id}/publish first.")
-    if status == DefinitionStatus.PAUSED:
-        raise NotRunnable(f"This workflow is paused; POST /v1/workflows/{id}/resume first.")
-    return current
-
-
-async def _check_input(version: Startable, value: Any) -> None:
-    if version.input_schema is None:
-        return
-    problems = await asyncio.to_thread(misfits, version.input_schema, value, "input")
-    if problems:
-        raise Invalid(
-            f"The input does not fit input.schema of version {version.number}; see `errors` for each place.",
-            problems=problems,
-        )
 
 
 async def _awaited(

@@ -14,13 +14,12 @@ from sqlalchemy import (
     Index,
     RowMapping,
     func,
-    insert,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,7 +37,7 @@ from db.base import (
     tenant_key,
     within,
 )
-from db.rows import Before
+from db.rows import Before, one
 from domain.errors import NotFound
 from domain.executions import ExecutionStatus, StepStatus
 
@@ -163,8 +162,11 @@ class Executions:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def queue(self, organization_id: UUID, new: NewExecution) -> datetime:
-        """Write the row of an accepted trigger; returns when. Raises IntegrityError on a repeated trigger key."""
+    async def queue(self, organization_id: UUID, new: NewExecution) -> datetime | None:
+        """Write the row of an accepted trigger; returns when, or None when its trigger key already has one.
+
+        Waits for another transaction that is writing the same trigger key.
+        """
         created: datetime | None = await self._connection.scalar(
             insert(WorkflowExecution)
             .values(
@@ -181,10 +183,20 @@ class Executions:
                 execution_context=new.context or {},
                 started_at=None,
             )
+            .on_conflict_do_nothing(
+                index_elements=("organization_id", "trigger_key"),
+                index_where=WorkflowExecution.trigger_key.is_not(None),
+            )
             .returning(WorkflowExecution.created_at)
         )
-        assert created is not None
         return created
+
+    async def of_trigger_key(self, trigger_key: str) -> RowMapping:
+        """The execution this key started; raises NotFound."""
+        query = select(*WorkflowExecution.__table__.columns).where(
+            WorkflowExecution.trigger_key == trigger_key
+        )
+        return one(await self._connection.execute(query))
 
     async def get(self, execution_id: UUID) -> RowMapping:
         """Raises NotFound."""
