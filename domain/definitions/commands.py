@@ -41,6 +41,15 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitEvent:
+    """Wait for the next event of this type; the answer is the CloudEvent."""
+
+    occurrence: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Yield:
     """The activation budget is spent: continue from this state somewhere that has time."""
 
@@ -52,7 +61,7 @@ class Finish:
     error: dict[str, Json] | None = None
 
 
-Command: TypeAlias = CallAction | Sleep | Yield | Finish
+Command: TypeAlias = CallAction | Sleep | AwaitEvent | Yield | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ def keep(kept: dict[str, StepRecord], records: Iterable[StepRecord]) -> None:
             kept[record.occurrence] = replace(record, input=earlier.input)
 
 
-_COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, Yield, Finish)}
+_COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, AwaitEvent, Yield, Finish)}
 
 
 def command_as_json(command: Command) -> dict[str, Json]:

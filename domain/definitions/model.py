@@ -41,7 +41,7 @@ KEYWORDS: Final[dict[str, frozenset[str]]] = {
     "try": frozenset({"try", "catch"}),
     "wait": frozenset({"wait"}),
 }
-SUPPORTED: Final = frozenset({"call", "do", "for", "set", "switch", "wait"})
+SUPPORTED: Final = frozenset({"call", "do", "for", "listen", "set", "switch", "wait"})
 
 #: Where keywords keep lists of steps; those of unsupported ones are checked too.
 STEP_LISTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
@@ -51,6 +51,10 @@ STEP_LISTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "listen": (("foreach", "do"),),
     "try": (("try",), ("catch", "do")),
 }
+
+#: How a `listen` reads the events it consumes; `raw` arrives with foreign event formats.
+READINGS: Final = ("data", "envelope")
+MAX_EVENT_TYPE: Final = 200
 
 DIRECTIVES: Final = ("continue", "exit", "end")
 

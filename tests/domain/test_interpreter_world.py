@@ -6,6 +6,7 @@ import pytest
 
 from domain.actions import Effect, Lane
 from domain.definitions.commands import (
+    AwaitEvent,
     CallAction,
     Completed,
     Resume,
@@ -231,3 +232,34 @@ def test_what_a_timer_brings_along_is_not_the_output_of_the_wait() -> None:
     assert isinstance(sleep, Sleep)
     run.take(Completed(sleep.until, sleep.occurrence, "anything"))
     assert run.output == {"a": 1}
+
+
+# Events
+
+
+def test_listening_asks_for_the_next_event_of_a_type_and_gives_a_list() -> None:
+    run = execute(
+        "[{hear: {listen: {to: {one: {with: {type: paid}}}}}}, {use: {set: {amount: '${ .[0].amount }'}}}]",
+        None,
+        {"hear": {"amount": 7}},
+    )
+    assert run.commands[0] == AwaitEvent("/do/0/hear#1", "hear", "paid")
+    assert run.output == {"amount": 7}
+    waiting, heard = [record for record in run.told if record.name == "hear"]
+    assert (waiting.status, waiting.input) == ("waiting", {"type": "paid"})
+    assert (heard.status, heard.output) == ("completed", [{"amount": 7}])
+
+
+def test_an_event_can_be_read_with_its_envelope() -> None:
+    run = execute(
+        "[{hear: {listen: {to: {one: {with: {type: paid}}}, read: envelope}, output: {as: '.[0]'}}}]",
+        None,
+        {"hear": "much"},
+    )
+    assert run.output == {"specversion": "1.0", "type": "paid", "data": "much"}
+
+
+def test_the_event_that_was_heard_stays_in_the_log_however_large() -> None:
+    large = "x" * 10_000
+    run = execute("[{hear: {listen: {to: {one: {with: {type: paid}}}}}}]", None, {"hear": large})
+    assert run.records["/do/0/hear#1"].output == [large]

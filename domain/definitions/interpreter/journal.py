@@ -2,7 +2,7 @@
 
 from domain.definitions.commands import StepRecord, keep
 from domain.definitions.expressions import Json
-from domain.definitions.program import Call, Program, Step
+from domain.definitions.program import Call, Listen, Program, Step
 from domain.definitions.state import Frame, State
 from domain.definitions.values import measure
 from domain.executions import StepStatus
@@ -74,7 +74,7 @@ class Journal:
 
 
 def _logged(step: Step, output: Json) -> Json:
-    """Outputs of calls are durable; those of other steps can be computed again, so only small ones are logged."""
-    if isinstance(step.work, Call) or measure(output, MAXIMUM_LOGGED) <= MAXIMUM_LOGGED:
+    """What came from the world is durable; what was computed can be computed again: only small values are logged."""
+    if isinstance(step.work, Call | Listen) or measure(output, MAXIMUM_LOGGED) <= MAXIMUM_LOGGED:
         return output
     return None

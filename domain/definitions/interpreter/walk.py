@@ -14,11 +14,11 @@ from domain.definitions.commands import (
     StepRecord,
     Yield,
 )
-from domain.definitions.expressions import ExpressionError, FuelExhausted, Meter
+from domain.definitions.expressions import ExpressionError, FuelExhausted, Json, Meter
 from domain.definitions.faults import Fault
-from domain.definitions.program import Program, Wait
+from domain.definitions.program import Listen, Program, Wait, Work
 from domain.definitions.shaping import expression_failed
-from domain.definitions.state import State, Todo
+from domain.definitions.state import Frame, State, Todo
 
 from . import entering, execution, failing, leaving, loops
 from .activation import Activation, Commit
@@ -68,8 +68,7 @@ def _take(activation: Activation, event: Event) -> None:
             pass
         case Completed(occurrence=occurrence) if occurrence in state.pending:
             frame = state.frames[state.pending.pop(occurrence)]
-            waited = isinstance(activation.step(frame).work, Wait)
-            output = frame.value if waited else event.output
+            output = _output(activation.step(frame).work, frame, event)
             activation.due(Todo("leave", frame.id, output, event.shaped))
         case Failed(occurrence=occurrence) if occurrence in state.pending:
             activation.due(Todo("fault", state.pending.pop(occurrence), event.error))
@@ -79,6 +78,17 @@ def _take(activation: Activation, event: Event) -> None:
             execution.abort(activation, event.error)
         case _:
             pass
+
+
+def _output(work: Work, frame: Frame, event: Completed) -> Json:
+    match work:
+        case Wait():
+            return frame.value
+        case Listen():
+            # Always a list, as the specification has it: other ways of listening consume several events.
+            assert isinstance(event.output, dict)
+            return [event.output.get("data") if work.read == "data" else event.output]
+    return event.output
 
 
 def _prepare_or_fail(activation: Activation, todo: Todo) -> Commit:

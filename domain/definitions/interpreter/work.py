@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from domain.definitions.checks import checked
-from domain.definitions.commands import Sleep
+from domain.definitions.commands import AwaitEvent, Sleep
 from domain.definitions.durations import InvalidDuration, parse
 from domain.definitions.expressions import Expression
 from domain.definitions.faults import Fault
-from domain.definitions.program import Call, Do, For, Set, Step, Switch, Wait
+from domain.definitions.program import Call, Do, For, Listen, Set, Step, Switch, Wait
 from domain.definitions.state import Frame
 from domain.executions import StepStatus
 
@@ -27,6 +27,8 @@ def prepare(activation: Activation, step: Step, frame: Frame) -> Commit:
             return loops.prepare_first(activation, step, step.work, frame)
         case Wait():
             return _wait(activation, step, step.work, frame)
+        case Listen():
+            return _listen(activation, step, step.work, frame)
         case Call():
             return calls.prepare(activation, step, step.work, frame)
 
@@ -65,6 +67,15 @@ def _wait(activation: Activation, step: Step, work: Wait, frame: Frame) -> Commi
         activation.state.pending[frame.occurrence] = frame.id
         activation.stay(frame, StepStatus.WAITING)
         activation.commands.append(Sleep(frame.occurrence, step.name, until))
+
+    return commit
+
+
+def _listen(activation: Activation, step: Step, work: Listen, frame: Frame) -> Commit:
+    def commit() -> None:
+        activation.state.pending[frame.occurrence] = frame.id
+        activation.stay(frame, StepStatus.WAITING, input={"type": work.type})
+        activation.commands.append(AwaitEvent(frame.occurrence, step.name, work.type))
 
     return commit
 

@@ -23,6 +23,7 @@ from .parts import (
     Case,
     Do,
     For,
+    Listen,
     PinnedAction,
     Program,
     Set,
@@ -93,6 +94,8 @@ class _Loader:
                 return "do", Do(self.block(join(pointer, "do"), body))
             case {"wait": duration}:
                 return "wait", _wait(duration)
+            case {"listen": {"to": {"one": {"with": {"type": type}}}} as listen}:
+                return "listen", Listen(type, listen.get("read", "data"))
             case {"call": name}:
                 return "call", _call(name, self.calls[name], definition.get("with", {}))
         raise ValueError(f"{pointer}: no keyword of this engine in {sorted(definition)}")

@@ -68,6 +68,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """One event of this type; `read` is "data" or "envelope"."""
+
+    type: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """`variables` are the `{names}` the endpoint of an HTTP call is written with."""
 
@@ -77,7 +85,7 @@ class Call:
     variables: frozenset[str]
 
 
-Work: TypeAlias = Set | Switch | For | Do | Wait | Call
+Work: TypeAlias = Set | Switch | For | Do | Wait | Listen | Call
 
 
 @dataclass(frozen=True, slots=True)
