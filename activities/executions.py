@@ -30,7 +30,17 @@ from domain.definitions.state import State
 from domain.executions import ExecutionStatus
 from domain.ids import WorkflowId, derived_id, effect_key
 from domain.mirror import Snapshot
-from domain.segments import Ended, Ending, Performance, Performed, Segment, SegmentEnd, Waiting
+from domain.segments import (
+    Ended,
+    Ending,
+    Pause,
+    PauseEnd,
+    Performance,
+    Performed,
+    Segment,
+    SegmentEnd,
+    Waiting,
+)
 from workflows.contracts.executions import EXECUTION_CLOSED
 
 
@@ -78,6 +88,8 @@ class ExecutionActivities:
             self.run_segment,
             self.begin_wait,
             self.record_steps,
+            self.begin_pause,
+            self.end_pause,
             self.finish_execution,
             *(self._performing(name) for name in dict.fromkeys(actions)),
         ]
@@ -143,10 +155,7 @@ class ExecutionActivities:
             if task is not None:
                 await Tasks(connection).register(task)
             if report.snapshot is not None:
-                records = {record.occurrence: record for record in waiting.records}
-                waiting_on = _waiting_on(waiting, task)
-                await self._report(connection, report, report.snapshot, records, waiting_on)
-                await Mirror(connection, report.reporter).log()
+                await self._show(connection, report, waiting.records, _waiting_on(waiting, task))
 
     @activity.defn
     async def record_steps(self, records: list[StepRecord]) -> None:
@@ -154,6 +163,35 @@ class ExecutionActivities:
         report = reporting()
         async with self._database.transaction(report.access) as connection:
             await Mirror(connection, report.reporter).steps(records)
+
+    @activity.defn
+    async def begin_pause(self, pause: Pause) -> None:
+        """Show in the mirror that the execution holds still, and what it would do next."""
+        report = reporting()
+        async with self._database.transaction(report.access) as connection:
+            wait = await Mirror(connection, report.reporter).wait_under_way(pause.waits)
+            await self._show(connection, report, pause.records, paused_on(pause, wait))
+
+    @activity.defn
+    async def end_pause(self, end: PauseEnd) -> None:
+        """Show in the mirror that the execution goes on."""
+        report = reporting()
+        async with self._database.transaction(report.access) as connection:
+            wait = await Mirror(connection, report.reporter).wait_under_way(end.waits)
+            await self._show(connection, report, end.records, wait)
+
+    async def _show(
+        self,
+        connection: Any,
+        report: Reporting,
+        records: list[StepRecord],
+        waiting_on: dict[str, Any] | None,
+    ) -> None:
+        """Where the execution stands still, its short log is renewed as well."""
+        assert report.snapshot is not None
+        told = {record.occurrence: record for record in records}
+        await self._report(connection, report, report.snapshot, told, waiting_on)
+        await Mirror(connection, report.reporter).log()
 
     @activity.defn
     async def finish_execution(self, ending: Ending) -> Ended:
@@ -259,9 +297,18 @@ def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": waiting.kind, "step": waiting.step, "occurrence": waiting.occurrence}
     if waiting.until is not None:
         shown["until"] = datetime.fromtimestamp(waiting.until / 1000, UTC).isoformat()
+    if waiting.event is not None:
+        shown["type"] = waiting.event
     if task is not None:
         shown |= {"task_id": str(task.id), "title": task.title, "assignees": list(task.assignees)}
     return shown
+
+
+def paused_on(pause: Pause, wait: dict[str, Any] | None) -> dict[str, Any]:
+    """What would be done next; `meanwhile` is the wait that goes on, as the row showed it."""
+    following = [{"step": next.step, "occurrence": next.occurrence, "does": next.does} for next in pause.next]
+    shown: dict[str, Any] = {"kind": "paused", "next": following}
+    return shown if wait is None else {**shown, "meanwhile": wait}
 
 
 def _was_cancelled() -> bool:

@@ -46,6 +46,12 @@ class Mirror:
         status = await self._connection.scalar(_STATUS, {"execution_id": self._reporter.execution_id})
         return status is not None and not ExecutionStatus(status).is_terminal
 
+    async def wait_under_way(self, occurrences: Sequence[str]) -> dict[str, Any] | None:
+        """The wait the row shows, plainly or beside a pause, if it is still one of these."""
+        shown = await self._connection.scalar(_WAITING_ON, {"execution_id": self._reporter.execution_id})
+        wait = (shown or {}).get("meanwhile", shown)
+        return wait if wait and wait.get("occurrence") in occurrences else None
+
     async def steps(self, steps: Sequence[StepRecord]) -> None:
         if not steps:
             return
@@ -166,6 +172,8 @@ _REPORT = text(
     SELECT status FROM reported
     """  # noqa: S608 - assembled from constants only
 )
+
+_WAITING_ON = text("SELECT waiting_on FROM workflow_executions WHERE id = :execution_id")
 
 _STATUS = text("SELECT status FROM workflow_executions WHERE id = :execution_id")
 

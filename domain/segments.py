@@ -21,10 +21,20 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class PendingWait:
-    """A wait that outlives a continue-as-new: registered already, with an absolute end for a timer."""
+    """A wait that outlives a continue-as-new: registered already; a timer has an end, a listen a type of event."""
 
     occurrence: str
     until: int | None = None
+    event: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether people want the execution to hold still. Wishes are numbered: the highest one counts."""
+
+    number: int = 0
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,10 @@ class Carried:
     decisions: dict[str, Any]
     #: What was due when the run ended, not yet begun.
     commands: list[dict[str, Any]]
+    wish: Wish | None = None
+    #: Events that no step has asked for yet, and the keys of those that arrived lately.
+    events: list[dict[str, Any]] = field(default_factory=list)
+    event_keys: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,8 @@ class ExecutionStart:
     #: Off only to measure what the mirror costs.
     mirror: bool = True
     carried: Carried | None = None
+    #: Asked for before the execution had started.
+    wish: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +114,40 @@ class Performed:
 class Waiting:
     """A wait to be shown in the mirror before it begins."""
 
-    kind: Literal["timer", "task"]
+    kind: Literal["timer", "task", "event"]
     occurrence: str
     step: str
     until: int | None
     #: Of a task: the arguments of `approve`.
     arguments: Any
+    records: list[StepRecord]
+    #: Of a listen: the type of the event.
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What a paused execution would do next; `step` is its name, `does` the action or the kind of step."""
+
+    occurrence: str
+    step: str
+    does: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The execution holds still: nothing new begins, the waits under way go on."""
+
+    next: list[NextStep]
+    waits: list[str]
+    records: list[StepRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class PauseEnd:
+    """The execution goes on; `waits` are those that have not ended meanwhile."""
+
+    waits: list[str]
     records: list[StepRecord]
 
 

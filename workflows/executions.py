@@ -1,6 +1,7 @@
 """The durable shell of one execution: it carries out the interpreter's commands and decides nothing itself."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -13,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.actions import Lane
     from domain.definitions.commands import (
         Aborted,
+        AwaitEvent,
         CallAction,
         Cancelled,
         Command,
@@ -39,6 +41,9 @@ with workflow.unsafe.imports_passed_through():
         Ended,
         Ending,
         ExecutionStart,
+        NextStep,
+        Pause,
+        PauseEnd,
         PendingWait,
         Performance,
         Performed,
@@ -47,7 +52,10 @@ with workflow.unsafe.imports_passed_through():
         Waiting,
     )
 
+from workflows.arrivals import Arrivals
 from workflows.contracts import executions as contract
+from workflows.control import Control
+from workflows.details import step_table
 from workflows.failures import ActivityFailure, fault_of, says_cancelled, says_closed
 from workflows.flights import Flights
 from workflows.journal import Journal
@@ -66,7 +74,11 @@ class ExecutionWorkflow:
         self.status = ExecutionStatus.RUNNING
         self.journal = Journal(enabled=start.mirror)
         self.flights: Flights[Event | SegmentEnd] = Flights()
-        self.decisions: dict[str, Any] = dict(start.carried.decisions) if start.carried else {}
+        carried = start.carried
+        self.decisions: dict[str, Any] = dict(carried.decisions) if carried else {}
+        self.arrivals = Arrivals(carried.events, carried.event_keys) if carried else Arrivals()
+        self.control = Control(carried.wish if carried else start.wish)
+        self.is_held = False
         self.told = 0
         self.task_bytes = 0
         self.program: Program | None = None
@@ -90,6 +102,21 @@ class ExecutionWorkflow:
         """A person decided a task. The row was decided once; a repeated delivery changes nothing."""
         self.decisions.setdefault(decision["occurrence"], decision["decision"])
 
+    @workflow.signal(name=contract.PAUSE)
+    def pause(self, request: dict[str, Any] | None = None) -> None:
+        """Nothing new shall begin. A segment under way goes on to its end, at most about a second."""
+        self.control.take(request, paused=True)
+
+    @workflow.signal(name=contract.RESUME)
+    def resume(self, request: dict[str, Any] | None = None) -> None:
+        """Go on exactly where the execution stands."""
+        self.control.take(request, paused=False)
+
+    @workflow.signal(name=contract.EVENT)
+    def event(self, event: dict[str, Any]) -> None:
+        """A CloudEvent for this execution; it is kept until a step listens to its type."""
+        self.arrivals.add(event)
+
     def snapshot(self) -> Snapshot | None:
         if not self.start.mirror:
             return None
@@ -97,7 +124,7 @@ class ExecutionWorkflow:
         info = workflow.info()
         return Snapshot(
             version=(_milliseconds(info.start_time), info.get_current_history_length(), self.told),
-            status=self.status,
+            status=ExecutionStatus.PAUSED if self.is_held and not self.status.is_terminal else self.status,
             progress=self.state.progress,
             current_step=self.state.current_step,
         )
@@ -129,19 +156,26 @@ class ExecutionWorkflow:
         raise AssertionError("only a cancellation ends this wait")
 
     async def _walk(self) -> Finish:
-        commands = self._begin()
+        due = self._begin()
         while True:
-            for command in commands:
+            while self.control.wants_pause:
+                due = await self._pause(due)
+            for command in due:
                 if isinstance(command, Finish):
                     return command
             if workflow.info().is_continue_as_new_suggested() and self.flights.only_waits:
-                await self._continue_as_new(commands)
-            for command in commands:
+                await self._continue_as_new(due)
+            for command in due:
                 self._launch(command)
-            await workflow.wait_condition(lambda: self.flights.has_landed or self._may_continue_as_new())
+            due = []
+            await workflow.wait_condition(
+                lambda: self.flights.has_landed or self.control.wants_pause or self._may_continue_as_new()
+            )
+            if self.control.wants_pause:
+                continue
             if not self.flights.has_landed:
                 await self._continue_as_new([])
-            commands = self._take(self.flights.next())
+            due = self._take(self.flights.next())
 
     def _begin(self) -> list[Command]:
         start = self.start
@@ -182,6 +216,65 @@ class ExecutionWorkflow:
         assert isinstance(finish, Finish)
         return finish
 
+    # Pausing
+
+    async def _pause(self, due: list[Command]) -> list[Command]:
+        """Begin nothing until somebody resumes; answers what is due then. Waits go on, what follows them waits."""
+        due = await self._settled(due)
+        if not self.control.wants_pause:
+            return due
+        await self._tell_pause(due)
+        while self.control.wants_pause:
+            await workflow.wait_condition(
+                lambda: not self.control.wants_pause or workflow.info().is_continue_as_new_suggested()
+            )
+            if self.control.wants_pause:
+                due = await self._settled(due)
+                await self._continue_as_new(due)
+        await self._tell_resumption()
+        return due
+
+    async def _settled(self, due: list[Command]) -> list[Command]:
+        """`due` and what came of the activities that were still under way."""
+        while self.control.wants_pause and not self.flights.only_waits:
+            await workflow.wait_condition(
+                lambda: self.flights.has_landed or self.flights.only_waits or not self.control.wants_pause
+            )
+            if self.flights.has_landed:
+                due = [*due, *self._take(self.flights.next())]
+        return due
+
+    async def _tell_pause(self, due: list[Command]) -> None:
+        self.is_held = True
+        self._show_steps("Paused")
+        if not self.start.mirror:
+            return
+        await self.journal.make_bearable()
+        with self.journal.riding() as records:
+            await workflow.execute_local_activity(
+                contract.begin_pause,
+                Pause([_next_step(command) for command in due], list(self.flights.waits), records),
+                **contract.record_config("pause", "Paused"),
+            )
+
+    async def _tell_resumption(self) -> None:
+        self.is_held = False
+        waits = list(self.flights.waits)
+        self.status = ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING
+        self._show_steps("Resumed")
+        if not self.start.mirror:
+            return
+        await self.journal.make_bearable()
+        with self.journal.riding() as records:
+            await workflow.execute_local_activity(
+                contract.end_pause, PauseEnd(waits, records), **contract.record_config("resume", "Resumed")
+            )
+
+    def _show_steps(self, title: str) -> None:
+        """Only where an execution stands still: the table costs time, and is read by people."""
+        if self.program is not None:
+            workflow.set_current_details(step_table(self.program, self.state, title))
+
     # Commands
 
     def _launch(self, command: Command) -> None:
@@ -196,6 +289,8 @@ class ExecutionWorkflow:
                 self.flights.launch(command.occurrence, self._approve(command))
             case Sleep():
                 self.flights.launch(command.occurrence, self._sleep(command))
+            case AwaitEvent():
+                self.flights.launch(command.occurrence, self._listen(command))
             case Finish():
                 raise AssertionError("finishing is not launched")
 
@@ -214,7 +309,9 @@ class ExecutionWorkflow:
                     command=None if command is None else command_as_json(command),
                     records=records,
                 ),
-                **contract.segment_config("continue" if command is None else command.occurrence),
+                **contract.segment_config("continue", "Computing")
+                if command is None
+                else contract.segment_config(command.occurrence, command.name),
             )
         self.task_bytes += measure([end.state, *end.commands], MAXIMUM_STATE * 2)
         return end
@@ -239,7 +336,9 @@ class ExecutionWorkflow:
                         records=records,
                     ),
                     result_type=Performed,
-                    **contract.perform_config(command.occurrence, timedelta(milliseconds=command.timeout_ms)),
+                    **contract.perform_config(
+                        command.occurrence, timedelta(milliseconds=command.timeout_ms), command.name
+                    ),
                 )
         except ActivityError as error:
             return _failed(command, error)
@@ -250,7 +349,7 @@ class ExecutionWorkflow:
             await self._begin_wait("task", command.occurrence, command.name, arguments=command.arguments)
         except (ActivityError, ApplicationError) as error:
             return _failed(command, error)
-        self.flights.waits[command.occurrence] = PendingWait(command.occurrence)
+        self.flights.waits[command.occurrence] = PendingWait(command.occurrence, name=command.name)
         return await self._decision(command.occurrence)
 
     async def _decision(self, occurrence: str) -> Event:
@@ -260,31 +359,46 @@ class ExecutionWorkflow:
     async def _sleep(self, command: Sleep) -> Event:
         if self.start.mirror:
             await self._begin_wait("timer", command.occurrence, command.name, until=command.until)
-        self.flights.waits[command.occurrence] = PendingWait(command.occurrence, command.until)
-        return await self._timer(command.occurrence, command.until)
+        wait = PendingWait(command.occurrence, command.until, name=command.name)
+        self.flights.waits[command.occurrence] = wait
+        return await self._timer(wait, command.until)
 
-    async def _timer(self, occurrence: str, until: int) -> Event:
+    async def _timer(self, wait: PendingWait, until: int) -> Event:
         remaining = until - _now()
         if remaining > 0:
-            await workflow.sleep(timedelta(milliseconds=remaining))
-        return Completed(_now(), occurrence, None)
+            await workflow.sleep(timedelta(milliseconds=remaining), summary=wait.name or None)
+        return Completed(_now(), wait.occurrence, None)
+
+    async def _listen(self, command: AwaitEvent) -> Event:
+        if not self.arrivals.has(command.type):
+            if self.start.mirror:
+                await self._begin_wait("event", command.occurrence, command.name, event=command.type)
+            wait = PendingWait(command.occurrence, event=command.type, name=command.name)
+            self.flights.waits[command.occurrence] = wait
+        return await self._arrival(command.occurrence, command.type)
+
+    async def _arrival(self, occurrence: str, type: str) -> Event:
+        await workflow.wait_condition(lambda: self.arrivals.has(type))
+        return Completed(_now(), occurrence, self.arrivals.take(type))
 
     async def _begin_wait(
         self,
-        kind: Literal["timer", "task"],
+        kind: Literal["timer", "task", "event"],
         occurrence: str,
         step: str,
         *,
         until: int | None = None,
         arguments: Any = None,
+        event: str | None = None,
     ) -> None:
         await self.journal.make_bearable()
         self.status = ExecutionStatus.WAITING
+        self._show_steps(f"Waiting: {step}")
         with self.journal.riding() as records:
             await workflow.execute_local_activity(
                 contract.begin_wait,
-                Waiting(kind, occurrence, step, until, arguments, records),
-                **contract.record_config(occurrence),
+                Waiting(kind, occurrence, step, until, arguments, records, event),
+                **contract.record_config(occurrence, step),
             )
 
     async def _finish(self, finish: Finish) -> Ended:
@@ -318,14 +432,16 @@ class ExecutionWorkflow:
     def _resume_waits(self, waits: list[PendingWait]) -> None:
         for wait in waits:
             self.flights.waits[wait.occurrence] = wait
-            self.flights.launch(
-                wait.occurrence,
-                self._decision(wait.occurrence)
-                if wait.until is None
-                else self._timer(wait.occurrence, wait.until),
-            )
+            self.flights.launch(wait.occurrence, self._resumed(wait))
         if waits:
             self.status = ExecutionStatus.WAITING
+
+    def _resumed(self, wait: PendingWait) -> Coroutine[Any, Any, Event]:
+        if wait.until is not None:
+            return self._timer(wait, wait.until)
+        if wait.event is not None:
+            return self._arrival(wait.occurrence, wait.event)
+        return self._decision(wait.occurrence)
 
     def _may_continue_as_new(self) -> bool:
         """While nothing but waits that the mirror knows is under way."""
@@ -341,8 +457,25 @@ class ExecutionWorkflow:
             waits=list(self.flights.waits.values()),
             decisions=dict(self.decisions),
             commands=[command_as_json(command) for command in commands],
+            wish=self.control.wish,
+            events=self.arrivals.events,
+            event_keys=self.arrivals.keys,
         )
         workflow.continue_as_new(replace(self.start, input=None, carried=carried))
+
+
+def _next_step(command: Command) -> NextStep:
+    match command:
+        case CallAction():
+            return NextStep(command.occurrence, command.name, command.action)
+        case Sleep():
+            return NextStep(command.occurrence, command.name, "wait")
+        case AwaitEvent():
+            return NextStep(command.occurrence, command.name, "listen")
+        case Yield():
+            return NextStep("", "", "compute")
+        case Finish():
+            return NextStep("", "", "finish")
 
 
 def _failed(command: CallAction, error: ActivityFailure) -> Event:

@@ -8,12 +8,15 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from domain.definitions.commands import StepRecord
-from domain.segments import Ended, Ending, Segment, SegmentEnd, Waiting
+from domain.segments import Ended, Ending, Pause, PauseEnd, Segment, SegmentEnd, Waiting
 
 WORKFLOW: Final = "execution"
 WORKFLOW_QUEUE: Final = "workflows"
 ACTIVITY_QUEUE: Final = "io"
 DECIDE: Final = "decide"
+PAUSE: Final = "pause"
+RESUME: Final = "resume"
+EVENT: Final = "event"
 #: The type of the error by which an activity says that the execution's row is closed already.
 EXECUTION_CLOSED: Final = "ExecutionClosed"
 
@@ -23,20 +26,24 @@ _UNTIL_IT_WORKS = RetryPolicy(
 )
 
 
-def segment_config(name: str) -> LocalActivityConfig:
+def segment_config(name: str, summary: str) -> LocalActivityConfig:
     """A segment ends by itself after about a second, but costly ones may queue for the thread that computes."""
-    return _local(name, timedelta(minutes=10))
+    return _local(name, timedelta(minutes=10), summary)
 
 
-def record_config(name: str) -> LocalActivityConfig:
+def record_config(name: str, summary: str | None = None) -> LocalActivityConfig:
     """Short transactions of the mirror."""
-    return _local(name, timedelta(seconds=30))
+    return _local(name, timedelta(seconds=30), summary)
 
 
-def _local(name: str, timeout: timedelta) -> LocalActivityConfig:
-    """`name` becomes the activity id, by which operators read an execution in the Temporal UI."""
+def _local(name: str, timeout: timedelta, summary: str | None) -> LocalActivityConfig:
+    """`name` becomes the activity id, by which operators read an execution in the Temporal UI.
+
+    The summary is what the UI shows beside it to whoever may decrypt.
+    """
     return LocalActivityConfig(
         activity_id=name,
+        summary=summary,
         start_to_close_timeout=timeout,
         retry_policy=_UNTIL_IT_WORKS,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -47,10 +54,11 @@ def _local(name: str, timeout: timedelta) -> LocalActivityConfig:
 MARGIN: Final = timedelta(seconds=20)
 
 
-def perform_config(name: str, timeout: timedelta) -> ActivityConfig:
+def perform_config(name: str, timeout: timedelta, summary: str) -> ActivityConfig:
     """An action runs under its own timeout; the heartbeat notices a lost worker long before that."""
     return ActivityConfig(
         activity_id=name,
+        summary=summary,
         task_queue=ACTIVITY_QUEUE,
         start_to_close_timeout=timeout + MARGIN,
         heartbeat_timeout=timedelta(seconds=10),
@@ -70,6 +78,18 @@ async def run_segment(segment: Segment) -> SegmentEnd:
 @activity.defn
 async def begin_wait(waiting: Waiting) -> None:
     """Show the wait in the mirror and, for a task, put it into the inbox."""
+    raise _stub()
+
+
+@activity.defn
+async def begin_pause(pause: Pause) -> None:
+    """Show in the mirror that the execution holds still, and what it would do next."""
+    raise _stub()
+
+
+@activity.defn
+async def end_pause(end: PauseEnd) -> None:
+    """Show in the mirror that the execution goes on."""
     raise _stub()
 
 
