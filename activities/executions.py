@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from temporalio import activity
@@ -23,7 +23,7 @@ from db.session import Access, Database, Role
 from db.tasks import NewTask, Tasks
 from domain.actions import Lane
 from domain.definitions import durations
-from domain.definitions.commands import CallAction, StepRecord, command_from_json
+from domain.definitions.commands import CallAction, Finish, StepRecord, command_from_json
 from domain.definitions.faults import Fault
 from domain.definitions.program import PROGRAMS, Program
 from domain.definitions.state import State
@@ -115,6 +115,7 @@ class ExecutionActivities:
             program=await self._program(report.access, segment.pinned_version, segment.sha256),
             state=State.from_json(segment.state),
             clock=self._clock,
+            alone=segment.alone and report.snapshot is not None,
             records={record.occurrence: record for record in segment.records},
         )
         if command is None:
@@ -130,18 +131,35 @@ class ExecutionActivities:
                 await self._commit(run, report, run.following)
             else:
                 break
-        if run.records:
+        if run.records or run.may_close:
             await self._commit(run, report)
+        if run.ended is not None:
+            self._closed(str(report.id))
         return run.end()
 
     async def _commit(self, run: SegmentRun, report: Reporting, command: CallAction | None = None) -> None:
-        """Built-ins and what is to be reported of them, in one transaction."""
+        """Built-ins and what is to be reported of them, in one transaction; the outcome too, once there is one."""
         async with run.transaction():
             if command is not None:
                 await run.act(command)
-            if report.snapshot is not None:
+            if report.snapshot is None:
+                pass
+            elif run.may_close and run.finish is not None:
+                run.ended = await self._close(run, report, run.finish)
+            else:
                 await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
         run.records.clear()
+
+    async def _close(self, run: SegmentRun, report: Reporting, finish: Finish) -> Ended:
+        """Commit the outcome with the segment's last steps: one transaction and one event less for every execution."""
+        assert report.snapshot is not None
+        snapshot = replace(_advanced(report.snapshot, run.state), status=finish.status)
+        closing = await Mirror(run.connection, report.reporter).finish(
+            snapshot, list(run.records.values()), finish.output, finish.error
+        )
+        if closing.run_id not in (None, report.reporter.run_id):
+            await self._refuse(report)
+        return closing.ended
 
     @activity.defn
     async def begin_wait(self, waiting: Waiting) -> None:
@@ -203,9 +221,9 @@ class ExecutionActivities:
         assert report.snapshot is not None
         async with self._database.transaction(report.access) as connection:
             mirror = Mirror(connection, report.reporter)
-            standing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
+            closing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
         self._closed(str(report.id))
-        return Ended(*standing)
+        return closing.ended
 
     def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:
         @activity.defn(name=name)
@@ -258,9 +276,12 @@ class ExecutionActivities:
     ) -> None:
         mirror = Mirror(connection, report.reporter)
         if not await mirror.report(snapshot, list(records.values()), waiting_on):
-            # Closed while its workflow was starting: nothing more may happen, here or in Temporal.
-            await self._cancel(str(report.id))
-            raise ApplicationError("the execution was closed", type=EXECUTION_CLOSED, non_retryable=True)
+            await self._refuse(report)
+
+    async def _refuse(self, report: Reporting) -> NoReturn:
+        """Closed while its workflow was starting: nothing more may happen, here or in Temporal."""
+        await self._cancel(str(report.id))
+        raise ApplicationError("the execution was closed", type=EXECUTION_CLOSED, non_retryable=True)
 
     async def _program(self, access: Access, version_id: str, sha256: str) -> Program:
         program = PROGRAMS.get(sha256)

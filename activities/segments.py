@@ -26,6 +26,7 @@ from domain.definitions.commands import (
     Completed,
     Event,
     Failed,
+    Finish,
     Resume,
     StepRecord,
     Yield,
@@ -39,7 +40,7 @@ from domain.definitions.program import Program
 from domain.definitions.state import State
 from domain.definitions.values import measure
 from domain.ids import effect_key
-from domain.segments import SegmentEnd
+from domain.segments import Ended, SegmentEnd
 
 #: A segment returns to the workflow after this long, so that signals and cancellation are heard.
 SEGMENT_SECONDS = 1.0
@@ -67,6 +68,9 @@ class SegmentRun:
     program: Program
     state: State
     clock: Callable[[], datetime]
+    #: Nothing else of the execution is under way, so its end may be committed here.
+    alone: bool = False
+    ended: Ended | None = None
     commands: list[Command] = field(default_factory=list)
     records: dict[str, StepRecord] = field(default_factory=dict)
     ends: float = field(default_factory=lambda: time.monotonic() + SEGMENT_SECONDS)
@@ -97,12 +101,26 @@ class SegmentRun:
         return None
 
     @property
+    def finish(self) -> Finish | None:
+        """The outcome, once the segment has reached the end of the execution."""
+        match self.commands:
+            case [Finish() as finish]:
+                return finish
+        return None
+
+    @property
+    def may_close(self) -> bool:
+        return self.alone and self.ended is None and self.finish is not None
+
+    @property
     def must_compute(self) -> bool:
         """Expressions ran out of fuel on the event loop."""
         return bool(self.commands) and isinstance(self.commands[-1], Yield)
 
     def end(self) -> SegmentEnd:
         """What the workflow continues from. A state that would not travel ends the execution instead."""
+        if self.ended is not None:
+            return SegmentEnd({}, [], ended=self.ended)
         end = self._end()
         if measure([end.state, *end.commands], MAXIMUM_RESULT) <= MAXIMUM_RESULT:
             return end

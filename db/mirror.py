@@ -13,6 +13,7 @@ from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus
 from domain.mirror import Snapshot
 from domain.redaction import redacted
+from domain.segments import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,15 @@ class Reporter:
     organization_id: UUID
     execution_id: UUID
     run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The outcome that stands in a closed row."""
+
+    ended: Ended
+    #: The run whose outcome it is: "" when it was closed before any run reported, None when the row is gone.
+    run_id: str | None
 
 
 class Mirror:
@@ -74,7 +84,7 @@ class Mirror:
 
     async def finish(
         self, snapshot: Snapshot, steps: Sequence[StepRecord], output: Any, error: dict[str, Any] | None
-    ) -> tuple[ExecutionStatus, dict[str, Any] | None]:
+    ) -> Closing:
         """Close the row for good; answers the outcome that stands, since a closed row keeps its first one."""
         await self.steps(steps)
         closed = await self._connection.scalar(
@@ -93,12 +103,14 @@ class Mirror:
             },
         )
         if closed is not None:
-            return snapshot.status, error
+            return Closing(Ended(snapshot.status, error), self._reporter.run_id)
         execution = {"execution_id": self._reporter.execution_id}
         standing = (await self._connection.execute(_OUTCOME, execution)).one_or_none()
         if standing is None:  # the row is gone: nothing contradicts this outcome
-            return snapshot.status, error
-        return ExecutionStatus(standing.status), standing.error
+            return Closing(Ended(snapshot.status, error), None)
+        return Closing(
+            Ended(ExecutionStatus(standing.status), standing.error), standing.temporal_run_id or ""
+        )
 
     def _values(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
         return {
@@ -186,7 +198,7 @@ _LOG_ENTRIES = """
 
 _LOG = text(f"UPDATE workflow_executions SET execution_log = {_LOG_ENTRIES} WHERE id = :execution_id")  # noqa: S608
 
-_OUTCOME = text("SELECT status, error FROM workflow_executions WHERE id = :execution_id")
+_OUTCOME = text("SELECT status, error, temporal_run_id FROM workflow_executions WHERE id = :execution_id")
 
 _FINISH = text(
     f"""

@@ -79,16 +79,28 @@ class Segment:
     state: dict[str, Any]
     command: dict[str, Any] | None
     records: list[StepRecord]
+    #: Nothing else of the execution is under way: should the segment reach its end, it commits the outcome as well.
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The outcome as it stands in the row; the execution closes in Temporal with exactly this."""
+
+    status: ExecutionStatus
+    error: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:
-    """Where the segment stopped: the state, and the commands that need the workflow."""
+    """Where the segment stopped: the state, and the commands that need the workflow; neither once it has ended."""
 
     state: dict[str, Any]
     commands: list[dict[str, Any]]
     #: Records the segment has not written itself.
     records: list[StepRecord] = field(default_factory=list)
+    #: The execution's outcome, committed with the segment's last steps.
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +161,6 @@ class PauseEnd:
 
     waits: list[str]
     records: list[StepRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The outcome as it stands in the row; the execution closes in Temporal with exactly this."""
-
-    status: ExecutionStatus
-    error: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ class Flights(Generic[T]):
         return bool(self._landed)
 
     @property
+    def count(self) -> int:
+        """How many are under way, whoever asks included."""
+        return len(self._flights)
+
+    @property
     def only_waits(self) -> bool:
         """Nothing is under way, or nothing but waits."""
         return not self._landed and self._flights.keys() == self.waits.keys()

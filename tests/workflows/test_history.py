@@ -66,10 +66,13 @@ async def test_replayed_at_every_task_it_decides_the_same(
     await replayer.replay_workflow(await handle.fetch_history())
 
 
-async def test_the_mirror_costs_one_event_and_one_more_for_each_wait(engine: Engine) -> None:
+async def test_the_mirror_costs_at_most_one_event_and_one_more_for_each_wait(engine: Engine) -> None:
     pause = {"pause": {"wait": {"milliseconds": 400}}}
     again = {"pause again": {"wait": {"milliseconds": 400}}}
-    assert await _events(engine, TEMPLATES, mirror=True) - await _events(engine, TEMPLATES, mirror=False) == 1
+    # The segment that reaches the end commits it as well.
+    assert await _events(engine, TEMPLATES, mirror=True) == await _events(engine, TEMPLATES, mirror=False)
+    plain: list[dict[str, Any]] = [{"take": {"set": {"n": 1}}}]
+    assert await _events(engine, plain, mirror=True) - await _events(engine, plain, mirror=False) == 1
     with_waits = [pause, *TEMPLATES, again]
     assert (
         await _events(engine, with_waits, mirror=True) - await _events(engine, with_waits, mirror=False) == 3
