@@ -81,6 +81,7 @@ class ExecutionWorkflow:
         self.is_held = False
         self.told = 0
         self.task_bytes = 0
+        self.ended: Ended | None = None
         self.program: Program | None = None
         self.state = State(engine=ENGINE, execution={}, context=None)
 
@@ -88,7 +89,9 @@ class ExecutionWorkflow:
     async def run(self, start: ExecutionStart) -> None:
         finish = await self._outcome()
         # The row decides: had it been closed before, by a workflow task that was lost afterwards, that outcome stands.
-        ended = await self._finish(finish) if start.mirror else Ended(finish.status, finish.error)
+        ended = self.ended or (
+            await self._finish(finish) if start.mirror else Ended(finish.status, finish.error)
+        )
         match ended.status:
             case ExecutionStatus.COMPLETED:
                 return
@@ -158,7 +161,7 @@ class ExecutionWorkflow:
     async def _walk(self) -> Finish:
         due = self._begin()
         while True:
-            while self.control.wants_pause:
+            while self.control.wants_pause and self.ended is None:
                 due = await self._pause(due)
             for command in due:
                 if isinstance(command, Finish):
@@ -196,6 +199,9 @@ class ExecutionWorkflow:
     def _take(self, landed: Event | SegmentEnd) -> list[Command]:
         self.status = ExecutionStatus.RUNNING
         if isinstance(landed, SegmentEnd):
+            if landed.ended is not None:  # the last segment has committed the outcome already
+                self.ended = landed.ended
+                return [Finish(landed.ended.status, error=landed.ended.error)]
             self.state = State.from_json(landed.state)
             self.journal.remember(landed.records)
             return [command_from_json(command) for command in landed.commands]
@@ -221,7 +227,7 @@ class ExecutionWorkflow:
     async def _pause(self, due: list[Command]) -> list[Command]:
         """Begin nothing until somebody resumes; answers what is due then. Waits go on, what follows them waits."""
         due = await self._settled(due)
-        if not self.control.wants_pause:
+        if not self.control.wants_pause or self.ended is not None:
             return due
         await self._tell_pause(due)
         while self.control.wants_pause:
@@ -308,6 +314,7 @@ class ExecutionWorkflow:
                     state=state,
                     command=None if command is None else command_as_json(command),
                     records=records,
+                    alone=self.start.mirror and self.flights.count == 1,
                 ),
                 **contract.segment_config("continue", "Computing")
                 if command is None
