@@ -12,6 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.executions import ExecutionActivities
 from activities.interceptors import ActivityInterceptor
 from domain.definitions.faults import Fault
+from workers.temporal.refusals import RefusalInterceptor
 from workflows.contracts import executions as contract
 from workflows.executions import ExecutionWorkflow
 from workflows.mirror import MirrorInterceptor
@@ -43,7 +44,7 @@ def create_workers(
     """`runner` defaults to no sandbox: tenants supply no Python; tests run our workflows sandboxed."""
     registered = activities.all()
     common = {
-        "interceptors": [MirrorInterceptor(), ActivityInterceptor()],
+        "interceptors": [RefusalInterceptor(), MirrorInterceptor(), ActivityInterceptor()],
         "graceful_shutdown_timeout": SHUTDOWN,
         # Cancellation reaches an activity with its heartbeat.
         "max_heartbeat_throttle_interval": timedelta(seconds=2),

@@ -5,6 +5,11 @@ from typing import Any
 _STANDARD = "https://serverlessworkflow.io/spec/1.0.0/errors/"
 
 
+def is_standard(type: str) -> bool:
+    """One of the language's own error types; any other was written by a tenant."""
+    return type.startswith(_STANDARD)
+
+
 class Fault(Exception):
     """A step failed in a way the definition may know about.
 

@@ -10,7 +10,6 @@ from domain.ids import WorkflowId
 from domain.segments import ExecutionStart
 from tests.workflows.engine import Engine, working
 from tests.workflows.test_executions import TEMPLATES
-from workers.temporal.converter import DATA_CONVERTER
 from workflows.contracts import executions as contract
 from workflows.executions import ExecutionWorkflow
 from workflows.mirror import MirrorInterceptor
@@ -60,7 +59,7 @@ async def test_replayed_at_every_task_it_decides_the_same(
     replayer = Replayer(
         workflows=[ExecutionWorkflow],
         interceptors=[MirrorInterceptor()],
-        data_converter=DATA_CONVERTER,
+        data_converter=engine.client.data_converter,
         workflow_failure_exception_types=[Fault],
     )
     await replayer.replay_workflow(await handle.fetch_history())

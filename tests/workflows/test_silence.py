@@ -15,7 +15,6 @@ from tests.workflows.engine import Engine
 from tests.workflows.test_delivery import SYSTEM, _lease_ends, _undelivered
 from tests.workflows.test_executions import TEMPLATES
 from workers.node import _temporal_probe
-from workers.temporal.converter import DATA_CONVERTER
 
 
 @pytest.fixture
@@ -29,7 +28,8 @@ async def silence(idle_engine: Engine) -> AsyncIterator[Engine]:
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        silent = await Client.connect(f"127.0.0.1:{port}", lazy=True, data_converter=DATA_CONVERTER)
+        converter = idle_engine.client.data_converter
+        silent = await Client.connect(f"127.0.0.1:{port}", lazy=True, data_converter=converter)
         connection = idle_engine.parts.connection
         answering, connection._client = connection._client, silent
         yield idle_engine

@@ -7,23 +7,24 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.service import GrpcCompression, TLSConfig
 
+from domain.keys import KeyRing
 from workers.settings import Settings
-from workers.temporal.converter import DATA_CONVERTER
+from workers.temporal.converter import data_converter
+from workers.temporal.errors import TemporalUnavailable
+
+__all__ = ["Connection", "TemporalUnavailable"]
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 
 
-class TemporalUnavailable(ConnectionError):
-    """Temporal has not been reached yet; the outbox keeps everything until it is."""
-
-
 class Connection:
     """Connects in the background and repeats until it works."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing) -> None:
         self._settings = settings
+        self._converter = data_converter(keys)
         self._client: Client | None = None
 
     @property
@@ -50,7 +51,7 @@ class Connection:
             namespace=settings.temporal_namespace,
             api_key=settings.temporal_api_key,
             tls=_tls(settings),
-            data_converter=DATA_CONVERTER,
+            data_converter=self._converter,
             # Compressing for a server on the same machine only costs time.
             grpc_compression=GrpcCompression.GZIP if settings.uses_tls else GrpcCompression.NONE,
         )
