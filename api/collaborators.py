@@ -10,6 +10,8 @@ from fastapi import Depends, Request
 from db.outbox import OutboxEntry
 from db.session import Database
 from domain.actions import Catalogue
+from domain.blobs import BlobStore, NoBlobs
+from domain.keys import SearchableKeyRing
 
 
 class Dispatcher(Protocol):
@@ -44,10 +46,12 @@ class Security:
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     database: Database
+    keys: SearchableKeyRing
     catalogue: Catalogue
     dispatcher: Dispatcher
     security: Security
     clock: Callable[[], datetime]
+    blobs: BlobStore = field(default_factory=NoBlobs)
 
 
 async def collaborators(request: Request) -> Collaborators:

@@ -1,11 +1,26 @@
 """What the rest of the product asks of encryption: seal bytes for one organization, and open them again."""
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
 
 class Unreadable(Exception):
     """The bytes were not sealed for this organization and place, were changed, or their key is gone."""
+
+
+class MasterKeyMissing(Exception):
+    """A data key is wrapped by a master key that the settings do not hold; `ids` names each."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = tuple(ids)
+        names = ", ".join(repr(id) for id in self.ids)
+        super().__init__(
+            f"PERDURE_MASTER_KEYS lacks the master key {names}, under which data keys are stored. Put it back, "
+            "behind the current one; `perdure rotate-keys --master` then makes it dispensable. If it is lost for "
+            "ever, `perdure rotate-keys --give-up ID` deletes the data keys it wrapped, and whatever they sealed "
+            "stays unreadable."
+        )
 
 
 class KeyRing(Protocol):
@@ -21,4 +36,16 @@ class KeyRing(Protocol):
 
     async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
         """Decrypt with the key the bytes name, current or retired. Raises Unreadable."""
+        ...
+
+
+class SearchableKeyRing(KeyRing, Protocol):
+    """A KeyRing whose values can also be looked up by their exact content, through a blind index."""
+
+    async def fingerprint(self, organization_id: UUID, content: bytes, bound_to: str) -> bytes:
+        """The keyed hash to store beside a sealed value, 32 bytes; `bound_to` names the column, not the row."""
+        ...
+
+    async def fingerprints(self, organization_id: UUID, content: bytes, bound_to: str) -> list[bytes]:
+        """Every keyed hash under which an equal value may stand: one for each key, retired ones included."""
         ...

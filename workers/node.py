@@ -17,6 +17,8 @@ import uvloop
 
 from api.app import create_app
 from api.operations import Probe
+from db.keys import AWAY
+from domain.keys import MasterKeyMissing
 from workers.settings import Settings, SettingsError
 from workers.temporal.connection import TemporalUnavailable
 from workers.wiring import Parts, wire
@@ -37,6 +39,7 @@ class NodeRole(StrEnum):
 async def run_node(settings: Settings, roles: frozenset[NodeRole]) -> None:
     """Serve until SIGTERM or SIGINT; a part that dies takes the process with it, and the supervisor restarts it."""
     parts = wire(settings)
+    await _load_keys(parts)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,6 +56,15 @@ async def run_node(settings: Settings, roles: frozenset[NodeRole]) -> None:
         stopping.set()
         await _wind_down(tasks)
         await parts.close()
+
+
+async def _load_keys(parts: Parts) -> None:
+    """Keys are there before the first request; a master key that is missing is told now, not at its first use."""
+    try:
+        await parts.keys.prefetch()
+    except AWAY as error:
+        # Every role waits for PostgreSQL by itself, and loads each key when it is needed.
+        log.warning("Data keys could not be loaded before PostgreSQL answers: %s", type(error).__name__)
 
 
 async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
@@ -135,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         status = main()
+    except MasterKeyMissing as error:
+        sys.stderr.write(f"{error}\n")
+        status = 2
     except Exception:
         log.exception("The node failed")
         status = 1

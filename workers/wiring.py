@@ -8,10 +8,13 @@ from activities.actions.context import Services
 from activities.actions.registry import Registry, built_in
 from activities.executions import ExecutionActivities
 from activities.gateways.http_client import GuardedHttpClient
+from activities.gateways.s3 import Bucket, S3Blobs
 from activities.gateways.smtp import NoMailer, SmtpMailer
 from api.collaborators import Collaborators, Security
+from db.keys import DataKeys
 from db.session import Database
 from domain.addresses import AddressPolicy
+from domain.blobs import BlobStore, NoBlobs
 from workers.relay import Relay
 from workers.settings import Settings
 from workers.temporal.closings import Closings
@@ -30,6 +33,8 @@ class Parts:
 
     settings: Settings
     database: Database
+    keys: DataKeys
+    blobs: BlobStore
     connection: Connection
     registry: Registry
     dispatcher: TemporalDispatcher
@@ -39,19 +44,25 @@ class Parts:
 
     async def close(self) -> None:
         self.activities.close()
+        if isinstance(self.blobs, S3Blobs):
+            self.blobs.close()
         await self.database.close()
 
 
 def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     """Connects nothing yet."""
     database = Database(settings.database_url, pool_size=pool_size)
-    connection = Connection(settings)
+    blobs = _blobs(settings)
+    keys = DataKeys(database, settings.master_keys)
+    connection = Connection(settings, keys)
     closings = Closings()
     dispatcher = TemporalDispatcher(connection, database, PinnedVersions(database), closings)
     registry = built_in()
     return Parts(
         settings=settings,
         database=database,
+        keys=keys,
+        blobs=blobs,
         connection=connection,
         registry=registry,
         dispatcher=dispatcher,
@@ -66,11 +77,27 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         relay=Relay(database, dispatcher),
         api=Collaborators(
             database=database,
+            keys=keys,
             catalogue=registry.specs(),
             dispatcher=dispatcher,
             security=Security(settings.token_secret, settings.password_pepper, settings.public_url),
             clock=utc_now,
+            blobs=blobs,
         ),
+    )
+
+
+def _blobs(settings: Settings) -> BlobStore:
+    if settings.s3_bucket is None:
+        return NoBlobs()
+    return S3Blobs(
+        Bucket(
+            settings.s3_bucket,
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key,
+        )
     )
 
 

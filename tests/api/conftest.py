@@ -12,12 +12,19 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.collaborators import Collaborators, Security
+from db.keys import DataKeys
 from db.outbox import OutboxEntry
 from db.session import Database
 from domain.actions import Catalogue
+from workers.secret_values import MasterKey
 
 PASSWORD = "tidal ferns at dusk"
+MASTER_KEYS = [MasterKey("test", b"m" * 32)]
 SECURITY = Security(b"t" * 32, b"p" * 32, "http://perdure.test", password_cost=4)
+
+
+def keys_of(database: Database) -> DataKeys:
+    return DataKeys(database, MASTER_KEYS)
 
 
 @dataclass
@@ -123,7 +130,7 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 async def world(database_url: str, catalogue: Catalogue) -> AsyncIterator[World]:
     database, clock, dispatcher = Database(database_url, pool_size=5), Clock(), Recorder()
-    app = create_app(Collaborators(database, catalogue, dispatcher, SECURITY, clock))
+    app = create_app(Collaborators(database, keys_of(database), catalogue, dispatcher, SECURITY, clock))
     async with _client(app) as http:
         yield World(app, http, database, clock, dispatcher)
     await database.close()

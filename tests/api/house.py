@@ -16,12 +16,14 @@ from api.app import create_app
 from api.collaborators import Collaborators, Security
 from api.tokens import ApiKey
 from db.engine import create_engine
+from db.keys import DataKeys
 from db.outbox import OutboxEntry
 from db.session import Access, Database, Role
 from db.tables import metadata
 from domain.actions import ActionSpec, Catalogue, Effect, Lane
 from domain.permissions import Permission, RoleName
 from tests.factories import rows
+from workers.secret_values import MasterKey
 
 SECURITY = Security(b"t" * 32, b"p" * 32, "http://127.0.0.1", password_cost=4)
 
@@ -146,7 +148,10 @@ class House:
 @pytest.fixture
 async def house(database_url: str, admin_url: str) -> AsyncIterator[House]:
     database, admin, dispatcher = Database(database_url, pool_size=POOL), create_engine(admin_url), Recorder()
-    app = create_app(Collaborators(database, CATALOGUE, dispatcher, SECURITY, lambda: datetime.now(UTC)))
+    keys = DataKeys(database, [MasterKey("test", b"m" * 32)])
+    app = create_app(
+        Collaborators(database, keys, CATALOGUE, dispatcher, SECURITY, lambda: datetime.now(UTC))
+    )
 
     async def person(connection: AsyncConnection, organization_id: UUID, user_id: UUID) -> Person:
         key = ApiKey.new()
