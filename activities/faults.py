@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from domain.blobs import BlobsUnavailable
 from domain.definitions.faults import Fault
 from domain.errors import DomainError
 
@@ -19,13 +20,13 @@ _REFUSING = ("22", "23")
 
 
 def is_passing(error: BaseException) -> bool:
-    """The database cannot answer right now; the whole activity is repeated, nothing of it has happened."""
+    """Database or storage cannot answer right now; the whole activity is repeated, nothing of it has happened."""
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
         if state is not None:
             return str(state).startswith(_PASSING)
         return error.connection_invalidated or isinstance(error, InterfaceError | OperationalError)
-    return isinstance(error, ConnectionError | TimeoutError)
+    return isinstance(error, ConnectionError | TimeoutError | BlobsUnavailable)
 
 
 def as_fault(error: Exception, action: str) -> Fault:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from api.console.templates import render
 from api.invalid import problems_of
 from domain import errors
+from domain.blobs import BlobsUnavailable
 from domain.errors import DomainError, Invalid, Problem
 
 logger = logging.getLogger("perdure.api")
@@ -76,6 +77,7 @@ STATUSES: Mapping[type[DomainError], int] = {
     RouteNotFound: 404,
     MethodNotAllowed: 405,
     Unavailable: 503,
+    BlobsUnavailable: 503,
     Unexpected: 500,
 }
 
@@ -103,7 +105,7 @@ def respond(error: DomainError, *, instance: str | None = None, allow: str | Non
     headers = {}
     if isinstance(error, errors.TooManyRequests):
         headers["Retry-After"] = str(max(1, error.retry_after))
-    elif isinstance(error, Unavailable):
+    elif isinstance(error, Unavailable | BlobsUnavailable):
         headers["Retry-After"] = "2"
     elif isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="perdure"'

@@ -2,13 +2,24 @@
 
 from typing import Protocol
 
+from domain.errors import DomainError
+
 
 class BlobMissing(Exception):
     """Nothing is stored under this key."""
 
 
+class BlobsUnavailable(DomainError):
+    """The storage for large contents does not answer at this moment; nothing was changed. Try again shortly."""
+
+    code = "storage_unavailable"
+
+
 class BlobStore(Protocol):
-    """Objects by key, `<organization>/<what>/<id>`; what is confidential is sealed before it gets here."""
+    """Objects by key, `<organization>/<what>/<id>`; what is confidential is sealed before it gets here.
+
+    Every operation repeats safely, and raises BlobsUnavailable while the storage is away or not set up.
+    """
 
     async def put(self, key: str, content: bytes) -> None:
         """Store, replacing what was there."""
@@ -21,3 +32,21 @@ class BlobStore(Protocol):
     async def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""
         ...
+
+
+class NoBlobs:
+    """A platform without storage: what needs it fails with the operator's mend."""
+
+    async def put(self, key: str, content: bytes) -> None:
+        raise self._refusal()
+
+    async def get(self, key: str) -> bytes:
+        raise self._refusal()
+
+    async def delete(self, key: str) -> None:
+        raise self._refusal()
+
+    def _refusal(self) -> BlobsUnavailable:
+        return BlobsUnavailable(
+            "This platform stores no large contents; its operator sets PERDURE_S3_BUCKET (and …_ENDPOINT)."
+        )

@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     token_secret: SecretBytes = Field(repr=False)
     password_pepper: SecretBytes = Field(repr=False)
 
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    """Contents too large for a row go there; without it what needs that is refused."""
+    s3_endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    """Any server that speaks S3; None is AWS itself."""
+    s3_region: Annotated[str, Field(min_length=1)] = "us-east-1"
+    s3_access_key: str | None = Field(default=None, repr=False)
+    s3_secret_key: str | None = Field(default=None, repr=False)
+    """Without keys: the machine's own identity (an instance role, a mounted profile)."""
+
     smtp_url: str | None = Field(default=None, pattern=r"^smtps?://", repr=False)
     mail_from: str = "Perdure <no-reply@perdure.localhost>"
 
@@ -68,10 +77,16 @@ class Settings(BaseSettings):
         return self.database_direct_url or self.database_url
 
     @model_validator(mode="after")
-    def _tls_is_whole(self) -> Self:
+    def _what_belongs_together(self) -> Self:
         if (self.temporal_tls_cert_file is None) != (self.temporal_tls_key_file is None):
             raise ValueError(
                 "PERDURE_TEMPORAL_TLS_CERT_FILE and …_KEY_FILE belong together: set both or neither"
+            )
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("PERDURE_S3_ACCESS_KEY and …_SECRET_KEY belong together: set both or neither")
+        if self.s3_bucket is None and (self.s3_endpoint or self.s3_access_key):
+            raise ValueError(
+                "PERDURE_S3_BUCKET is not set: name the bucket, or leave out the other PERDURE_S3_…"
             )
         if self.http_allow and self.demo_organization_id is None:
             raise ValueError(
@@ -115,6 +130,8 @@ MENDS = {
     "PERDURE_TOKEN_SECRET": f"at least 32 random bytes in base64; {_MAKE_ONE}",
     "PERDURE_PASSWORD_PEPPER": f"at least 32 random bytes in base64; {_MAKE_ONE} and never change it",
     "PERDURE_SMTP_URL": "smtp://host:port or smtps://user:password@host:465",
+    "PERDURE_S3_BUCKET": "the bucket's name, 3 to 63 small letters, digits, dots and dashes",
+    "PERDURE_S3_ENDPOINT": "https://host[:port] without a path; leave it out for AWS",
     "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
     "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
     "PERDURE_LOG_LEVEL": "one of debug, info, warning, error",

@@ -69,6 +69,10 @@ def test_no_secret_has_a_default(environment: pytest.MonkeyPatch, name: str) -> 
         ("PERDURE_TOKEN_SECRET", "aHVzaA==", "has 4 bytes, 32 are the least"),
         ("PERDURE_PASSWORD_PEPPER", "hush hush!", "is not base64"),
         ("PERDURE_SMTP_URL", "mail.example.org", "smtp://host:port"),
+        ("PERDURE_S3_BUCKET", "A bucket", "3 to 63 small letters"),
+        ("PERDURE_S3_ENDPOINT", "s3.example.org", "https://host[:port] without a path"),
+        ("PERDURE_S3_ACCESS_KEY", "known", "set both or neither"),
+        ("PERDURE_S3_REGION", "", "PERDURE_S3_REGION"),
         ("PERDURE_PUBLIC_URL", "https://example.org/app", "without a path"),
         ("PERDURE_HTTP_ALLOW", "127.0.0.1", "does not end in :port"),
         ("PERDURE_PORT", "99999", "PERDURE_PORT"),
@@ -112,5 +116,5 @@ def test_database_addresses_translate_both_ways() -> None:
 
 def test_the_example_lists_every_setting() -> None:
     example = (Path(__file__).resolve().parents[2] / ".env.example").read_text()
-    listed = set(re.findall(r"^#?(PERDURE_[A-Z_]+)=", example, flags=re.MULTILINE))
+    listed = set(re.findall(r"^#?(PERDURE_[A-Z0-9_]+)=", example, flags=re.MULTILINE))
     assert listed == {f"PERDURE_{name.upper()}" for name in Settings.model_fields}

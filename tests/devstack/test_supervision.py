@@ -59,9 +59,9 @@ async def test_a_killed_temporal_returns_with_its_namespace_as_configured(data_d
         }
 
 
-@pytest.mark.parametrize("name", ["mail", "echo"])
+@pytest.mark.parametrize("name", ["mail", "s3", "echo"])
 async def test_a_killed_small_part_returns(data_dir: Path, name: str) -> None:
-    async with Stack(data_dir, parts=["mail", "echo"]) as stack:
+    async with Stack(data_dir, parts=["mail", "s3", "echo"]) as stack:
         await comes_back(stack, name)
 
 

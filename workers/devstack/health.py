@@ -11,12 +11,14 @@ from typing import Literal
 import asyncpg
 import psutil
 
+from activities.gateways.s3 import Bucket, S3Blobs
+from domain.blobs import BlobsUnavailable
 from workers import revisions
-from workers.devstack import accounts, binaries, control, ports
+from workers.devstack import accounts, binaries, control, ports, secrets
 from workers.devstack.databases import OWNER
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
-from workers.devstack.programs import healthy
+from workers.devstack.programs import S3, healthy
 from workers.devstack.temporal import Temporal, server_version
 
 Verdict = Literal["ok", "skipped", "warning", "failed"]
@@ -116,7 +118,7 @@ def _ports(report: control.Report) -> Iterator[Check]:
 
 
 async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
-    names = ("parts", "database", "migrations", "temporal", "node", "node readiness")
+    names = ("parts", "database", "migrations", "temporal", "s3", "node", "node readiness")
     if not report.running:
         return [Check(name, "skipped", "the stack is not running", START) for name in names]
     ended = [name for name, part in report.details["parts"].items() if part["status"] != "running"]
@@ -127,6 +129,8 @@ async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
         checks += await _database(Postgres(data_dir, known["postgres"]), data_dir)
     if "temporal" in report.details["parts"]:
         checks.append(await _temporal(Temporal(data_dir, known["temporal"], known["temporal_ui"]), data_dir))
+    if "s3" in report.details["parts"]:
+        checks.append(await _storage(data_dir, known["s3"]))
     for name, path in (("node", "healthz"), ("node readiness", "readyz")):
         if "node" in report.details["parts"]:
             url = f"http://{ports.LOOPBACK}:{known['api']}/{path}"
@@ -168,6 +172,21 @@ async def _temporal(server: Temporal, data_dir: Path) -> Check:
         f"{server.address} does not serve",
         f"Read {data_dir / 'logs' / 'temporal.log'}.",
     )
+
+
+async def _storage(data_dir: Path, port: int) -> Check:
+    """Ask as the node does: the server must know our key and hold our bucket."""
+    known = secrets.load_or_create(data_dir / "secrets.env")
+    endpoint = f"http://{ports.LOOPBACK}:{port}"
+    keys = {name: known[f"PERDURE_S3_{name.upper()}"] for name in ("access_key", "secret_key")}
+    blobs = S3Blobs(Bucket(S3.bucket, endpoint=endpoint, **keys))
+    try:
+        await blobs.check()
+    except BlobsUnavailable as problem:
+        return Check("s3", "failed", problem.message, f"Read {data_dir / 'logs' / 's3.log'}.")
+    finally:
+        blobs.close()
+    return Check("s3", "ok", f"{endpoint}, bucket {S3.bucket}")
 
 
 def _existing(path: Path) -> Path:

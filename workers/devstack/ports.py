@@ -15,6 +15,7 @@ DEFAULTS = {
     "temporal_ui": 8233,
     "postgres": 5433,
     "mail": 2525,
+    "s3": 9000,
     "echo": 8490,
 }
 

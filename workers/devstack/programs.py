@@ -1,4 +1,4 @@
-"""The parts that are Python programs of this project: mail, echo and the node."""
+"""The parts that are Python programs of this project: mail, S3, echo and the node."""
 
 import asyncio
 import os
@@ -56,6 +56,36 @@ class Mail:
 
     async def prepare(self) -> Command:
         return program("workers.devstack.mail", "--folder", str(self.folder), "--port", str(self.port))
+
+    async def ready(self) -> bool:
+        return ports.answers(self.port)
+
+    async def settle(self) -> None:
+        return None
+
+
+class S3:
+    """The object storage part; `secrets` hold the key its requests must be signed with."""
+
+    name = "s3"
+    ready_seconds = 30.0
+    bucket = "perdure"
+
+    def __init__(self, data_dir: Path, port: int, secrets: Mapping[str, str]) -> None:
+        self.folder = data_dir / "s3"
+        self.port = port
+        self._secrets = secrets
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {"s3": self.port}
+
+    async def prepare(self) -> Command:
+        environment = {
+            name: self._secrets[name] for name in ("PERDURE_S3_ACCESS_KEY", "PERDURE_S3_SECRET_KEY")
+        }
+        where = ("--folder", str(self.folder), "--bucket", self.bucket, "--port", str(self.port))
+        return program("workers.devstack.s3", *where, environment=environment)
 
     async def ready(self) -> bool:
         return ports.answers(self.port)

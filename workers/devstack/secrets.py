@@ -43,5 +43,7 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "PERDURE_MASTER_KEYS": lambda: f"m{secrets.token_hex(4)}:{_random_key()}",
     "PERDURE_TOKEN_SECRET": _random_key,
     "PERDURE_PASSWORD_PEPPER": _random_key,
+    "PERDURE_S3_ACCESS_KEY": lambda: f"perdure{secrets.token_hex(6)}",
+    "PERDURE_S3_SECRET_KEY": lambda: secrets.token_urlsafe(30),
     "PERDURE_DEMO_ORGANIZATION_ID": lambda: str(uuid.uuid4()),
 }

@@ -14,11 +14,11 @@ from workers.devstack.errors import StackError
 from workers.devstack.migrating import migrate as migrate_database
 from workers.devstack.part import Part
 from workers.devstack.postgres import Postgres
-from workers.devstack.programs import EchoService, Mail, Node
+from workers.devstack.programs import S3, EchoService, Mail, Node
 from workers.devstack.supervisor import Supervisor
 from workers.devstack.temporal import Temporal
 
-PARTS = ("postgres", "temporal", "mail", "echo", "node")
+PARTS = ("postgres", "temporal", "mail", "s3", "echo", "node")
 DEFAULT_FOLDER = Path(".perdure")
 
 
@@ -87,7 +87,7 @@ class Stack:
             async with asyncio.TaskGroup() as group:
                 if "postgres" in self.wanted:
                     group.create_task(self._database())
-                for name in ("temporal", "mail", "echo"):
+                for name in ("temporal", "mail", "s3", "echo"):
                     if name in self.wanted:
                         group.create_task(self._start(name))
         except BaseExceptionGroup as problems:
@@ -148,6 +148,8 @@ class Stack:
                 part = Temporal(self.data_dir, chosen["temporal"], chosen["temporal_ui"])
             case "mail":
                 part = Mail(self.data_dir, chosen["mail"])
+            case "s3":
+                part = S3(self.data_dir, chosen["s3"], self.secrets)
             case "echo":
                 part = EchoService(self.data_dir, chosen["echo"])
             case _:
@@ -161,12 +163,12 @@ class Stack:
 
     @property
     def urls(self) -> dict[str, str]:
-        """console, login, api, api_docs, temporal_ui, temporal, postgres, smtp, echo."""
+        """console, login, api, api_docs, temporal_ui, temporal, postgres, s3, smtp, echo."""
         return surroundings.urls(self.state.ports)
 
     @property
     def files(self) -> dict[str, str]:
-        """Where passwords, secrets, logs, mail and the partner's ledger lie."""
+        """Where passwords, secrets, logs, mail, stored objects and the partner's ledger lie."""
         return surroundings.files(self.data_dir)
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from workers.devstack.databases import LOGINS, SUPERUSER
 from workers.devstack.ports import LOOPBACK
+from workers.devstack.programs import S3
 
 
 def urls(ports: Mapping[str, int]) -> dict[str, str]:
@@ -18,6 +19,7 @@ def urls(ports: Mapping[str, int]) -> dict[str, str]:
         "temporal_ui": f"http://{LOOPBACK}:{ports['temporal_ui']}",
         "temporal": f"{LOOPBACK}:{ports['temporal']}",
         "postgres": f"{LOOPBACK}:{ports['postgres']}",
+        "s3": f"http://{LOOPBACK}:{ports['s3']}",
         "smtp": f"smtp://{LOOPBACK}:{ports['mail']}",
         "echo": f"http://{LOOPBACK}:{ports['echo']}",
     }
@@ -34,6 +36,7 @@ def files(data_dir: Path) -> dict[str, str]:
         "secrets": str(data_dir / "secrets.env"),
         "logs": str(data_dir / "logs"),
         "mail": str(data_dir / "mail"),
+        "s3": str(data_dir / "s3"),
         "echo_ledger": str(data_dir / "echo" / "ledger.jsonl"),
         "temporal": str(data_dir / "temporal" / "temporal.db"),
     }
@@ -49,6 +52,8 @@ def environment(ports: Mapping[str, int], database_url: str, secrets: Mapping[st
         "PERDURE_DATABASE_DIRECT_URL": database_url,
         "PERDURE_TEMPORAL_ADDRESS": f"{LOOPBACK}:{ports['temporal']}",
         "PERDURE_TEMPORAL_NAMESPACE": "default",
+        "PERDURE_S3_ENDPOINT": f"http://{LOOPBACK}:{ports['s3']}",
+        "PERDURE_S3_BUCKET": S3.bucket,
         "PERDURE_SMTP_URL": f"smtp://{LOOPBACK}:{ports['mail']}",
         "PERDURE_HOST": LOOPBACK,
         "PERDURE_PORT": str(ports["api"]),
