@@ -3,12 +3,15 @@
 from db import (
     clients,
     definitions,
+    deliveries,
     effects,
     executions,
     identity,
     outbox,
+    secrets,
     tasks,
     tenants,
+    triggers,
 )
 from db.base import Base
 
@@ -19,14 +22,18 @@ metadata = Base.metadata
 SYSTEM_TABLES = frozenset(
     {
         "api_keys",
+        "deliveries",
         "encryption_keys",
         "idempotency_keys",
         "organizations",
         "outbox",
         "roles",
         "sessions",
+        "trigger_secrets",
+        "triggers",
         "user_organizations",
         "users",
+        "webhook_inbox",
         "workflow_executions",
     }
 )
@@ -38,11 +45,14 @@ __all__ = [
     "SYSTEM_TABLES",
     "clients",
     "definitions",
+    "deliveries",
     "effects",
     "executions",
     "identity",
     "metadata",
     "outbox",
+    "secrets",
     "tasks",
     "tenants",
+    "triggers",
 ]

@@ -30,6 +30,7 @@ async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None 
                     found += [f"{role} in context {context.name}: {leak}" for leak in await probe.run()]
         for table in chosen:
             found += await system(connection, world, table)
+        found += await forgetful(connection)
         found += await strangers(connection, world)
     return found
 
@@ -49,6 +50,15 @@ async def system(connection: AsyncConnection, world: World, table: Table) -> lis
         return [f"app_system reads {table.name}, which is not on its list"]
     missing = len(world.everything[table.name]) - (seen or 0)
     return [f"app_system does not see {missing} rows of {table.name}"] if missing else []
+
+
+async def forgetful(connection: AsyncConnection) -> list[str]:
+    """The sweep removes sessions that have expired, never one that could still be used or reused."""
+    async with connection.begin() as transaction:
+        await enter(connection, Access(Role.SYSTEM))
+        gone = (await connection.execute(text("DELETE FROM sessions"))).rowcount
+        await transaction.rollback()
+    return [f"app_system deletes {gone} sessions that have not expired"] if gone else []
 
 
 async def owner(admin: AsyncEngine, tables: Iterable[str] | None = None) -> list[str]:
