@@ -89,10 +89,13 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             timeout_graceful_shutdown=10,
         )
     )
+    # An API alone delivers too, and asks; it serves while Temporal does not answer yet.
+    connecting = asyncio.create_task(parts.connection.connect(), name="connect")
     serving = asyncio.create_task(server.serve())
     await asyncio.wait((serving, asyncio.create_task(stopping.wait())), return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
+    connecting.cancel()
 
 
 def _temporal_probe(parts: Parts) -> Probe:
