@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
+from sqlalchemy import RowMapping
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -18,7 +19,7 @@ from activities.interceptors import reported_snapshot
 from activities.performing import Attempt
 from activities.segments import SegmentRun
 from db.definitions import Versions
-from db.mirror import Mirror, Reporter
+from db.mirror import Closing, Mirror, Reporter
 from db.session import Access, Database, Role
 from db.tasks import NewTask, Tasks
 from domain.actions import Lane
@@ -69,7 +70,7 @@ class ExecutionActivities:
         services: Services,
         *,
         cancel: Callable[[str], Awaitable[None]],
-        closed: Callable[[str], None],
+        closed: Callable[[str, RowMapping | None], None],
         clock: Callable[[], datetime],
         threads: int = 2,
     ) -> None:
@@ -133,24 +134,26 @@ class ExecutionActivities:
                 break
         if run.records or run.may_close:
             await self._commit(run, report)
-        if run.ended is not None:
-            self._closed(str(report.id))
         return run.end()
 
     async def _commit(self, run: SegmentRun, report: Reporting, command: CallAction | None = None) -> None:
         """Built-ins and what is to be reported of them, in one transaction; the outcome too, once there is one."""
+        closing = None
         async with run.transaction():
             if command is not None:
                 await run.act(command)
             if report.snapshot is None:
                 pass
             elif run.may_close and run.finish is not None:
-                run.ended = await self._close(run, report, run.finish)
+                closing = await self._close(run, report, run.finish)
             else:
                 await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
         run.records.clear()
+        if closing is not None:
+            run.ended = closing.ended
+            self._closed(str(report.id), closing.row)
 
-    async def _close(self, run: SegmentRun, report: Reporting, finish: Finish) -> Ended:
+    async def _close(self, run: SegmentRun, report: Reporting, finish: Finish) -> Closing:
         """Commit the outcome with the segment's last steps: one transaction and one event less for every execution."""
         assert report.snapshot is not None
         snapshot = replace(_advanced(report.snapshot, run.state), status=finish.status)
@@ -159,7 +162,7 @@ class ExecutionActivities:
         )
         if closing.run_id not in (None, report.reporter.run_id):
             await self._refuse(report)
-        return closing.ended
+        return closing
 
     @activity.defn
     async def begin_wait(self, waiting: Waiting) -> None:
@@ -222,7 +225,7 @@ class ExecutionActivities:
         async with self._database.transaction(report.access) as connection:
             mirror = Mirror(connection, report.reporter)
             closing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
-        self._closed(str(report.id))
+        self._closed(str(report.id), closing.row)
         return closing.ended
 
     def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:

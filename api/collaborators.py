@@ -1,9 +1,9 @@
 """What the API works with; `workers/wiring.py` hands it in, tests hand in their own real parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -14,14 +14,21 @@ from domain.blobs import BlobStore, NoBlobs
 from domain.keys import SearchableKeyRing
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An execution's row is terminal; here it is, if it was closed by this very process."""
+
+    row: Mapping[str, Any] | None
+
+
 class Dispatcher(Protocol):
     """Carries committed outbox entries to the engine; the relay repeats whatever it could not deliver."""
 
     async def dispatch(self, entry: OutboxEntry) -> None:
         """Called after commit; never raises for an unreachable engine."""
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  it ends the wait, not the call
-        """True when the execution closed within `timeout` seconds."""
+    async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  it ends the wait
+        """Not None when the execution closed within `timeout` seconds."""
 
 
 @dataclass(frozen=True, slots=True)

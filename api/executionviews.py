@@ -1,6 +1,6 @@
 """How executions and their steps are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -94,18 +94,20 @@ Shown = TypeVar("Shown", bound=ExecutionSummary)
 async def show_all(tx: AsyncConnection, rows: Sequence[RowMapping], view: type[Shown]) -> list[Shown]:
     """The rows as they are shown; the numbers of all their versions come with one statement."""
     numbers = await Versions(tx).numbers({row["workflow_version_id"] for row in rows}) if rows else {}
-    return [
-        view.model_validate(
-            {
-                **row,
-                "version": numbers[row["workflow_version_id"]],
-                "input": row["trigger_data"].get("input"),
-                "links": links(row["id"], row["workflow_id"]),
-            }
-        )
-        for row in rows
-    ]
+    return [show(row, numbers[row["workflow_version_id"]], view) for row in rows]
 
 
 async def show_one(tx: AsyncConnection, row: RowMapping) -> ExecutionView:
     return (await show_all(tx, [row], ExecutionView))[0]
+
+
+def show(row: Mapping[str, Any], version: int, view: type[Shown]) -> Shown:
+    """One row, whose version's number is known."""
+    return view.model_validate(
+        {
+            **row,
+            "version": version,
+            "input": row["trigger_data"].get("input"),
+            "links": links(row["id"], row["workflow_id"]),
+        }
+    )

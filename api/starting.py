@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.accepting import KIND, accept
 from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
-from api.executionviews import ExecutionLinks, ExecutionView, show_one
+from api.executionviews import ExecutionLinks, ExecutionView, show, show_one
 from api.fields import AnyJson, Body
 from api.idempotency import Answer, Idempotent
 from api.preferences import wait_of
@@ -94,11 +94,15 @@ async def _awaited(
     id = UUID(answer.body["id"])
     view = await _view(parts, caller, id) if answer.replayed else None
     if view is None or not view.status.is_terminal:
-        if not await parts.dispatcher.finished(
+        closed = await parts.dispatcher.finished(
             str(WorkflowId(caller.organization, KIND, id)), float(seconds)
-        ):
+        )
+        if closed is None:
             return answer
-        view = await _view(parts, caller, id)
+        if closed.row is not None:
+            view = show(closed.row, answer.body["version"], ExecutionView)
+        else:
+            view = await _view(parts, caller, id)
         if not view.status.is_terminal:  # it was stopped from outside, and the mirror has not noticed yet
             return answer
     return replace(answer, status=200, body=view.model_dump(mode="json"))

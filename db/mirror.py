@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import to_json
@@ -32,6 +32,8 @@ class Closing:
     ended: Ended
     #: The run whose outcome it is: "" when it was closed before any run reported, None when the row is gone.
     run_id: str | None
+    #: The whole row, when it was closed just now.
+    row: RowMapping | None = None
 
 
 class Mirror:
@@ -87,7 +89,7 @@ class Mirror:
     ) -> Closing:
         """Close the row for good; answers the outcome that stands, since a closed row keeps its first one."""
         await self.steps(steps)
-        closed = await self._connection.scalar(
+        finished = await self._connection.execute(
             _FINISH,
             {
                 "execution_id": self._reporter.execution_id,
@@ -102,8 +104,9 @@ class Mirror:
                 "message": None if error is None else _sentence(error),
             },
         )
-        if closed is not None:
-            return Closing(Ended(snapshot.status, error), self._reporter.run_id)
+        row = finished.mappings().one_or_none()
+        if row is not None:
+            return Closing(Ended(snapshot.status, error), self._reporter.run_id, row)
         execution = {"execution_id": self._reporter.execution_id}
         standing = (await self._connection.execute(_OUTCOME, execution)).one_or_none()
         if standing is None:  # the row is gone: nothing contradicts this outcome
@@ -218,6 +221,6 @@ _FINISH = text(
         started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0)),
         completed_at = now(), execution_log = {_LOG_ENTRIES}
     WHERE id = :execution_id AND completed_at IS NULL
-    RETURNING status
+    RETURNING workflow_executions.*
     """  # noqa: S608 - assembled from constants only
 )

@@ -49,8 +49,8 @@ class Recorder:
     async def dispatch(self, entry: OutboxEntry) -> None:
         self.entries.append(entry)
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  the protocol's own
-        return False
+    async def finished(self, workflow_id: str, timeout: float) -> None:  # noqa: ASYNC109  the protocol's own
+        return None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.app import create_app
-from api.collaborators import Collaborators, Security
+from api.collaborators import Closed, Collaborators, Security
 from api.tokens import ApiKey
 from db.engine import create_engine
 from db.keys import DataKeys
@@ -58,9 +58,9 @@ class Recorder:
     async def dispatch(self, entry: OutboxEntry) -> None:
         self.told.append(entry)
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109 - the protocol's word
+    async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109 - the protocol's word
         self.waited.append((workflow_id, timeout))
-        return False if self.finish is None else await self.finish(workflow_id)
+        return Closed(None) if self.finish is not None and await self.finish(workflow_id) else None
 
 
 @dataclass

@@ -5,7 +5,8 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.workflows.engine import Engine
+from tests.workflows.engine import Engine, working
+from workers.wiring import wire
 
 TEMPLATES = [
     {f"line {number}": {"call": "data.template", "with": {"text": "{{ n }}", "values": {"n": number}}}}
@@ -136,3 +137,22 @@ async def test_many_executions_at_once_all_end(engine: Engine) -> None:
     started = await asyncio.gather(*(engine.start(workflow_id) for _ in range(30)))
     rows = await asyncio.gather(*(engine.ended(execution["id"]) for execution in started))
     assert {row["status"] for row in rows} == {"completed"}
+
+
+async def test_waiting_for_the_result_answers_what_the_row_says_wherever_it_closed(
+    idle_engine: Engine,
+) -> None:
+    """In this process the finishing transaction hands its row over; from another one it is read."""
+    engine = idle_engine
+    workflow_id = await engine.publish(TEMPLATES)
+    elsewhere = wire(engine.parts.settings, pool_size=4)
+    client = await elsewhere.connection.connect()
+    for parts in (engine.parts, elsewhere):
+        async with working(parts, client):
+            answer = await engine.http.post(
+                f"/v1/workflows/{workflow_id}/executions", json={}, headers={"Prefer": "wait=20"}
+            )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["status"] == "completed"
+        assert answer.json() == await engine.get(f"/v1/executions/{answer.json()['id']}")
+    await elsewhere.close()

@@ -2,6 +2,11 @@
 
 import asyncio
 from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+#: The execution's row as it was committed.
+Row = Mapping[str, Any]
 
 
 class Closings:
@@ -10,26 +15,28 @@ class Closings:
     def __init__(self, remember: int = 10_000) -> None:
         self._remember = remember
         self._recent: OrderedDict[str, None] = OrderedDict()
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[asyncio.Future[Row | None]]] = defaultdict(set)
 
-    def announce(self, workflow_id: str) -> None:
+    def announce(self, workflow_id: str, row: Row | None = None) -> None:
+        """Rows are handed to who waits already, and not kept."""
         self._recent[workflow_id] = None
         while len(self._recent) > self._remember:
             self._recent.popitem(last=False)
-        for event in self._waiting.pop(workflow_id, ()):
-            event.set()
+        for waiting in self._waiting.pop(workflow_id, ()):
+            if not waiting.done():
+                waiting.set_result(row)
 
-    async def wait(self, workflow_id: str) -> None:
-        """Returns when the execution closes in this process; elsewhere, never."""
+    async def wait(self, workflow_id: str) -> Row | None:
+        """Returns when the execution closes in this process, with its row if it was announced; elsewhere, never."""
         if workflow_id in self._recent:
-            return
-        event = asyncio.Event()
-        self._waiting[workflow_id].add(event)
+            return None
+        closing: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
+        self._waiting[workflow_id].add(closing)
         try:
-            await event.wait()
+            return await closing
         finally:
             waiting = self._waiting.get(workflow_id)
             if waiting is not None:
-                waiting.discard(event)
+                waiting.discard(closing)
                 if not waiting:
                     del self._waiting[workflow_id]

@@ -17,12 +17,13 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.collaborators import Closed
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned
-from workers.temporal.closings import Closings
+from workers.temporal.closings import Closings, Row
 from workers.temporal.connection import Connection, TemporalUnavailable
 from workers.versions import PinnedVersions
 from workflows.contracts import executions as contract
@@ -107,29 +108,31 @@ class TemporalDispatcher:
             return ExecutionStatus.TERMINATED
         return None if description.status is None else _CLOSED.get(description.status)
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  the API's protocol
-        """True when the execution closed in time; its row is terminal then."""
+    async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  the API's protocol
+        """Not None when the execution closed in time; its row is terminal then."""
         try:
             async with asyncio.timeout(timeout):
                 try:
                     async with asyncio.timeout(min(timeout, ASK_AFTER)):
-                        await self._closings.wait(workflow_id)
+                        return Closed(await self._closings.wait(workflow_id))
                 except TimeoutError:
-                    await self._closed_anywhere(workflow_id)
+                    return Closed(await self._closed_anywhere(workflow_id))
         except (TimeoutError, RPCError, TemporalUnavailable):
-            return False
-        return True
+            return None
 
-    async def _closed_anywhere(self, workflow_id: str) -> None:
+    async def _closed_anywhere(self, workflow_id: str) -> Row | None:
         here = asyncio.create_task(self._closings.wait(workflow_id))
         there = asyncio.create_task(self._result(workflow_id))
         try:
             await asyncio.wait((here, there), return_when=asyncio.FIRST_COMPLETED)
+            if here.done():
+                return here.result()
         finally:
             here.cancel()
             there.cancel()
         if there.done() and not there.cancelled() and there.exception() is not None:
-            await here
+            return await self._closings.wait(workflow_id)
+        return None
 
     async def _result(self, workflow_id: str) -> None:
         try:
