@@ -15,9 +15,9 @@ from api.fields import Body, Moment
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.revisions import moment_of, revision_of
+from db.control import ExecutionClosed
 from db.executions import CancelResult, Executions
 from db.outbox import Outbox, OutboxEntry
-from domain.errors import Conflict
 from domain.executions import ExecutionStatus, OutboxKind, TriggerType
 from domain.ids import derived_id
 from domain.permissions import Permission
@@ -27,12 +27,6 @@ router = APIRouter(tags=["executions"])
 Reader = Annotated[Caller, Depends(require(Permission.EXECUTIONS_READ))]
 Canceller = Annotated[Caller, Depends(require(Permission.EXECUTIONS_CANCEL))]
 PATH = "/v1/executions"
-
-
-class ExecutionClosed(Conflict):
-    """This execution has already ended; there is nothing left to cancel."""
-
-    code = "execution_closed"
 
 
 class CancelBody(Body):

@@ -17,7 +17,11 @@ class ExecutionLinks(BaseModel):
     self: str
     steps: str
     log: str
+    events: str
     cancel: str
+    pause: str
+    resume: str
+    signal: str
     workflow: str
 
 
@@ -27,7 +31,7 @@ def links(id: Any, workflow_id: Any) -> dict[str, str]:
         "self": here,
         "steps": f"{here}/steps",
         "log": f"{here}/log",
-        "cancel": f"{here}/cancel",
+        **{word: f"{here}/{word}" for word in ("events", "cancel", "pause", "resume", "signal")},
         "workflow": f"/v1/workflows/{workflow_id}",
     }
 
@@ -52,6 +56,7 @@ class ExecutionSummary(BaseModel):
     started_at: datetime | None
     completed_at: datetime | None
     cancel_requested_at: datetime | None
+    pause_requested: bool
     updated_at: datetime
     links: ExecutionLinks
 
@@ -108,6 +113,8 @@ def show(row: Mapping[str, Any], version: int, view: type[Shown]) -> Shown:
             **row,
             "version": version,
             "input": row["trigger_data"].get("input"),
+            "pause_requested": row["completed_at"] is None
+            and bool((row["execution_context"].get("wish") or {}).get("paused")),
             "links": links(row["id"], row["workflow_id"]),
         }
     )

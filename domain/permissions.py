@@ -19,6 +19,7 @@ class Permission(StrEnum):
     EXECUTIONS_READ = "executions:read"
     EXECUTIONS_START = "executions:start"
     EXECUTIONS_CANCEL = "executions:cancel"
+    EXECUTIONS_CONTROL = "executions:control"
     TASKS_READ = "tasks:read"
     TASKS_DECIDE = "tasks:decide"
     CLIENTS_READ = "clients:read"
@@ -62,7 +63,7 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
     # All but replacing the owner; that rule belongs to changing memberships, not to this table.
     RoleName.ADMIN: ALL,
     RoleName.MANAGER: _MEMBER
-    | {_P.WORKFLOWS_WRITE, _P.WORKFLOWS_PUBLISH, _P.EXECUTIONS_CANCEL, _P.AUDIT_READ},
+    | {_P.WORKFLOWS_WRITE, _P.WORKFLOWS_PUBLISH, _P.EXECUTIONS_CANCEL, _P.EXECUTIONS_CONTROL, _P.AUDIT_READ},
     RoleName.MEMBER: _MEMBER,
     RoleName.REVIEWER: frozenset(
         {_P.ORGANIZATION_READ, _P.EXECUTIONS_READ, _P.TASKS_READ, _P.TASKS_DECIDE, _P.CLIENTS_READ}

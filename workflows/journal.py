@@ -1,8 +1,9 @@
 """Step records on their way to the mirror: they ride as arguments of the activities that run anyway."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -47,9 +48,13 @@ class Journal:
             await self._write()
 
     @contextmanager
-    def riding(self) -> Iterator[list[StepRecord]]:
-        """The records that travel with one activity; those of an activity that did not succeed are kept."""
-        riding = list(self._records.values())[:MAXIMUM_RECORDS]
+    def riding(self, *, but: Collection[str] = ()) -> Iterator[list[StepRecord]]:
+        """The records that travel with one activity; those of an activity that did not succeed are kept.
+
+        `but` are occurrences that are due and not begun: it is too early to tell of them.
+        """
+        told = (record for record in self._records.values() if record.occurrence not in but)
+        riding = list(islice(told, MAXIMUM_RECORDS))
         for record in riding:
             del self._records[record.occurrence]
         try:

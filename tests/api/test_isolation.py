@@ -58,6 +58,9 @@ SUBJECTS = {
     "executions_steps": Subject("workflow_executions"),
     "executions_log": Subject("workflow_executions"),
     "executions_cancel": Subject("workflow_executions", {"reason": "no more"}),
+    "executions_pause": Subject("workflow_executions"),
+    "executions_resume": Subject("workflow_executions"),
+    "executions_signal": Subject("workflow_executions", {"type": "paid"}),
     "tasks_get": Subject("tasks"),
     "tasks_decide": Subject("tasks", {"outcome": "approved"}),
 }

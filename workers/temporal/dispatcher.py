@@ -22,7 +22,7 @@ from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
-from domain.segments import ExecutionStart, Pinned
+from domain.segments import ExecutionStart, Pinned, Wish
 from workers.temporal.closings import Closings, Row
 from workers.temporal.connection import Connection, TemporalUnavailable
 from workers.versions import PinnedVersions
@@ -179,6 +179,7 @@ def _start_argument(entry: OutboxEntry, pinned: Pinned) -> ExecutionStart:
         input=payload["input"],
         trigger=payload["trigger"],
         started_by=payload.get("started_by"),
+        wish=Wish(**payload["wish"]) if "wish" in payload else None,
     )
 
 
