@@ -56,6 +56,12 @@ class Client(Tenant, Base):
         ),
         Index(None, "organization_id", "created_at", "id"),
         Index("ix_clients_email_lower", "organization_id", text("lower(email)")),
+        Index(
+            "ix_clients_tax_id_index",
+            "organization_id",
+            "tax_id_index",
+            postgresql_where=text("tax_id_index IS NOT NULL"),
+        ),
         one_of("client_type", ClientType),
         one_of("status", ClientStatus),
     )
@@ -74,7 +80,7 @@ class Client(Tenant, Base):
     state: Mapped[str | None]
     zip_code: Mapped[str | None]
     country: Mapped[str | None] = mapped_column(server_default="US")
-    #: Ciphertext only.
+    #: Sealed for `clients.tax_id/<id>`, in base64.
     tax_id: Mapped[str | None]
     registration_number: Mapped[str | None]
     fiscal_year_end: Mapped[str | None]
@@ -87,6 +93,8 @@ class Client(Tenant, Base):
     billing_address: Mapped[JsonValue]
     payment_terms: Mapped[str | None] = mapped_column(server_default="net_30")
     credit_limit: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
+    #: The keyed hash under which the sealed tax id is found.
+    tax_id_index: Mapped[bytes | None]
     #: NULL when an execution that nobody in particular started created the client.
     created_by: Mapped[UserRef | None]
     created_at: Mapped[CreatedAt]

@@ -38,6 +38,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "idempotency_keys": {},
     "organizations": {"timezone": "UTC"},
     "outbox": {"kind": "start"},
+    "reconciliations": {"found": "ended"},
     "roles": {},
     "secret_versions": {},
     "secrets": {},

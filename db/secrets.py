@@ -1,0 +1,113 @@
+"""Tenants' secrets: every value sealed, written through the API, read by workers alone."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, RowMapping, UniqueConstraint, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, CreatedAt, Id, Tenant, UpdatedAt, UserRef, tenant_key, within
+from db.rows import many, one
+from domain.errors import NotFound
+
+
+class Secret(Tenant, Base):
+    __tablename__ = "secrets"
+    __table_args__ = (
+        tenant_key(),
+        UniqueConstraint("organization_id", "name"),
+        CheckConstraint("version > 0", name="version"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    #: The number of the version whose value is in use.
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_by: Mapped[UserRef]
+    updated_by: Mapped[UserRef]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class SecretVersion(Tenant, Base):
+    """A value, who set it and when; the next one takes its place, so that nothing replaced can leak."""
+
+    __tablename__ = "secret_versions"
+    __table_args__ = (
+        tenant_key(),
+        within("secret_id", "secrets", ondelete="CASCADE"),
+        UniqueConstraint("organization_id", "secret_id", "number"),
+        CheckConstraint("number > 0", name="number"),
+    )
+
+    id: Mapped[Id]
+    secret_id: Mapped[UUID]
+    number: Mapped[int]
+    #: Sealed for `place("secret_versions", "value", id)`.
+    value: Mapped[bytes]
+    created_by: Mapped[UserRef]
+    created_at: Mapped[CreatedAt]
+
+
+class Secrets:
+    """The secrets of the organization the transaction belongs to."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def all(self) -> Sequence[RowMapping]:
+        """Names, versions, when and by whom, in the order of names; never a value."""
+        return await many(self._tx, select(Secret).order_by(Secret.name))
+
+    async def count(self) -> int:
+        return await self._tx.scalar(select(func.count()).select_from(Secret)) or 0
+
+    async def names(self) -> frozenset[str]:
+        return frozenset(await self._tx.scalars(select(Secret.name)))
+
+    async def put(
+        self, organization_id: UUID, name: str, version_id: UUID, sealed: bytes, by: UUID
+    ) -> RowMapping:
+        """Set the value, which was sealed for the version `version_id`; the one before it is destroyed."""
+        statement = insert(Secret).values(
+            id=uuid4(), organization_id=organization_id, name=name, created_by=by, updated_by=by
+        )
+        # The conflict locks the row: two writers make two versions, one after the other.
+        row = one(
+            await self._tx.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[Secret.organization_id, Secret.name],
+                    set_={"version": Secret.version + 1, "updated_by": by},
+                ).returning(*Secret.__table__.c)
+            )
+        )
+        await self._tx.execute(delete(SecretVersion).where(SecretVersion.secret_id == row["id"]))
+        await self._tx.execute(
+            insert(SecretVersion).values(
+                id=version_id,
+                organization_id=organization_id,
+                secret_id=row["id"],
+                number=row["version"],
+                value=sealed,
+                created_by=by,
+            )
+        )
+        return row
+
+    async def remove(self, name: str) -> None:
+        """The secret with all its versions. Raises NotFound."""
+        if (await self._tx.execute(delete(Secret).where(Secret.name == name))).rowcount == 0:
+            raise NotFound("There is no secret with this name in your organization.")
+
+    async def sealed(self, names: Iterable[str]) -> dict[str, tuple[UUID, bytes]]:
+        """The current version's id and sealed value of each name that is set; only workers may ask."""
+        statement = (
+            select(Secret.name, SecretVersion.id, SecretVersion.value)
+            .join(SecretVersion, SecretVersion.secret_id == Secret.id)
+            .where(SecretVersion.number == Secret.version, Secret.name.in_(list(names)))
+        )
+        return {
+            name: (id, value) for name, id, value in await self._tx.execute(statement) if value is not None
+        }
