@@ -64,6 +64,8 @@ from workflows.journal import Journal
 MAXIMUM_STATE = 1024 * 1024
 #: A workflow task is sent to Temporal as one message of at most 4 MB, with the results of all its segments.
 MAXIMUM_TASK = 1024 * 1024
+#: A workflow task hears no signal and no cancellation before it ends: not after more segments that used all their time.
+DEAF_SEGMENTS = 2
 
 
 @workflow.defn(name=contract.WORKFLOW, failure_exception_types=[Fault])
@@ -81,6 +83,7 @@ class ExecutionWorkflow:
         self.is_held = False
         self.told = 0
         self.task_bytes = 0
+        self.deaf_segments = 0
         self.ended: Ended | None = None
         self.program: Program | None = None
         self.state = State(engine=ENGINE, execution={}, context=None)
@@ -199,12 +202,14 @@ class ExecutionWorkflow:
     def _take(self, landed: Event | SegmentEnd) -> list[Command]:
         self.status = ExecutionStatus.RUNNING
         if isinstance(landed, SegmentEnd):
+            self.deaf_segments += 1
             if landed.ended is not None:  # the last segment has committed the outcome already
                 self.ended = landed.ended
                 return [Finish(landed.ended.status, error=landed.ended.error)]
             self.state = State.from_json(landed.state)
             self.journal.remember(landed.records)
             return [command_from_json(command) for command in landed.commands]
+        self.deaf_segments = 0
         return self._advance(landed)
 
     def _advance(self, event: Event) -> list[Command]:
@@ -324,10 +329,10 @@ class ExecutionWorkflow:
         return end
 
     async def _breathe(self) -> None:
-        """Begin a new workflow task before the results of this one's segments exceed what may be sent at once."""
-        if self.task_bytes > MAXIMUM_TASK:
+        """Begin a new workflow task before this one's results exceed what may be sent at once, or it hears too late."""
+        if self.task_bytes > MAXIMUM_TASK or self.deaf_segments >= DEAF_SEGMENTS:
             await workflow.sleep(timedelta(milliseconds=1))
-            self.task_bytes = 0
+            self.task_bytes = self.deaf_segments = 0
 
     async def _perform(self, command: CallAction) -> Event:
         await self.journal.make_light()
