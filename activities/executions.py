@@ -182,8 +182,9 @@ class ExecutionActivities:
     async def record_steps(self, records: list[StepRecord]) -> None:
         """Write step records that are too many to travel with another activity."""
         report = reporting()
+        assert report.snapshot is not None
         async with self._database.transaction(report.access) as connection:
-            await Mirror(connection, report.reporter).steps(records)
+            await Mirror(connection, report.reporter).steps(report.snapshot, records)
 
     @activity.defn
     async def begin_pause(self, pause: Pause) -> None:
@@ -314,7 +315,14 @@ class ExecutionActivities:
 
 def _advanced(snapshot: Snapshot, state: State) -> Snapshot:
     """The workflow told where the segment began; the row shows where it ended."""
-    return Snapshot(snapshot.version, ExecutionStatus.RUNNING, state.progress, state.current_step)
+    return replace(
+        snapshot,
+        status=ExecutionStatus.RUNNING,
+        progress=state.progress,
+        current_step=state.current_step,
+        at=state.now,
+        occurrences=state.occurrences,
+    )
 
 
 def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:

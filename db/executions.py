@@ -94,6 +94,16 @@ class WorkflowExecution(Tenant, Base):
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
+    #: The run in Temporal by which an operator reset this execution, once its row follows that.
+    reset_run_id: Mapped[str | None]
+    #: From what happened in the workflow to its commit here, of the latest report.
+    lag_ms: Mapped[int | None]
+    #: Its workflow tasks fail again and again since then; Temporal's word for why.
+    stalled_since: Mapped[datetime | None]
+    stalled_reason: Mapped[str | None]
+    #: When supervision compared the row with Temporal, and in which version of the row.
+    verified_at: Mapped[datetime | None]
+    verified_version: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger()))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -129,6 +139,8 @@ class ExecutionStep(Tenant, Base):
     error: Mapped[JsonValue]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    #: Start of the run that wrote this line, in epoch ms: a reset run's lines replace those of the run before.
+    run_started: Mapped[int] = mapped_column(BigInteger(), server_default="0")
 
 
 @dataclass(frozen=True, slots=True)

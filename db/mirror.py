@@ -46,8 +46,11 @@ class Mirror:
     ) -> bool:
         """Write steps, and the snapshot unless a newer one stands; False when the row is closed or gone.
 
-        The first report also proves that the start has arrived: its outbox row is done.
+        The first report also proves that the start has arrived: its outbox row is done. The first report of a run
+        by which somebody reset the execution opens a closed row again.
         """
+        if snapshot.reset_run_id is not None:
+            await self._forget(snapshot, steps)
         values = {
             **self._values(snapshot, steps),
             "waiting_on": None if waiting_on is None else to_json(waiting_on),
@@ -64,10 +67,12 @@ class Mirror:
         wait = (shown or {}).get("meanwhile", shown)
         return wait if wait and wait.get("occurrence") in occurrences else None
 
-    async def steps(self, steps: Sequence[StepRecord]) -> None:
+    async def steps(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> None:
         if not steps:
             return
-        await self._connection.execute(_STEPS, self._steps(steps))
+        if snapshot.reset_run_id is not None:
+            await self._forget(snapshot, steps)
+        await self._connection.execute(_STEPS, self._steps(snapshot, steps))
 
     async def attempted(self, occurrence: str, attempt: int) -> None:
         """Note that a step is being tried again, after a lost worker or a peer that could not be reached."""
@@ -88,23 +93,8 @@ class Mirror:
         self, snapshot: Snapshot, steps: Sequence[StepRecord], output: Any, error: dict[str, Any] | None
     ) -> Closing:
         """Close the row for good; answers the outcome that stands, since a closed row keeps its first one."""
-        await self.steps(steps)
-        finished = await self._connection.execute(
-            _FINISH,
-            {
-                "execution_id": self._reporter.execution_id,
-                "run_id": self._reporter.run_id,
-                "status": snapshot.status.value,
-                "version": list(snapshot.version),
-                "progress": snapshot.progress,
-                "current_step": snapshot.current_step,
-                "began": snapshot.version[0],
-                "output": None if output is None else to_json(output),
-                "error": None if error is None else to_json(error),
-                "message": None if error is None else _sentence(error),
-            },
-        )
-        row = finished.mappings().one_or_none()
+        await self.steps(snapshot, steps)
+        row = await self.close(snapshot, output, error)
         if row is not None:
             return Closing(Ended(snapshot.status, error), self._reporter.run_id, row)
         execution = {"execution_id": self._reporter.execution_id}
@@ -115,21 +105,60 @@ class Mirror:
             Ended(ExecutionStatus(standing.status), standing.error), standing.temporal_run_id or ""
         )
 
+    async def close(self, snapshot: Snapshot, output: Any, error: dict[str, Any] | None) -> RowMapping | None:
+        """The one statement that closes a row, whoever found out; None when another outcome stands.
+
+        Open tasks are cancelled with it. A row that was closed before is closed anew only by a later reset run.
+        """
+        closed = await self._connection.execute(
+            _FINISH,
+            {
+                **self._snapshot(snapshot),
+                "progress": snapshot.progress,
+                "output": None if output is None else to_json(output),
+                "error": None if error is None else to_json(error),
+                "message": None if error is None else _sentence(error),
+            },
+        )
+        return closed.mappings().one_or_none()
+
+    async def _forget(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> None:
+        """Drop lines of the course that a reset gave up, before those of the new one are written.
+
+        A step beyond what the new course has entered was not taken, and where it took another step, that one
+        stands in its place. What the two courses share stays.
+        """
+        values = {
+            "execution_id": self._reporter.execution_id,
+            "run_started": snapshot.version[0],
+            "occurrences": snapshot.occurrences,
+            "positions": [step.position for step in steps],
+            "told": [step.occurrence for step in steps],
+        }
+        await self._connection.execute(_FORGET, values)
+
     def _values(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
+        return {**self._steps(snapshot, steps), **self._snapshot(snapshot)}
+
+    def _snapshot(self, snapshot: Snapshot) -> dict[str, Any]:
         return {
-            **self._steps(steps),
+            "execution_id": self._reporter.execution_id,
             "run_id": self._reporter.run_id,
+            "reset_run_id": snapshot.reset_run_id,
             "status": snapshot.status.value,
             "version": list(snapshot.version),
             "progress": min(snapshot.progress, 99),
             "current_step": snapshot.current_step,
-            "began": snapshot.version[0],
+            "run_started": snapshot.version[0],
+            "at": snapshot.at or None,
         }
 
-    def _steps(self, steps: Sequence[StepRecord]) -> dict[str, Any]:
+    def _steps(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
         return {
             "organization_id": self._reporter.organization_id,
             "execution_id": self._reporter.execution_id,
+            "reset_run_id": snapshot.reset_run_id,
+            "run_started": snapshot.version[0],
             "steps": to_json([_step(step) for step in steps]),
         }
 
@@ -144,25 +173,53 @@ def _sentence(error: dict[str, Any]) -> str:
     return f"{error.get('title', 'Failed')}{detail}{where}"
 
 
-#: A step that ended stays as it ended: a repeated report of it changes nothing.
-_WRITE_STEPS = """
+#: A run that somebody's reset has replaced may still be reporting. A row follows the latest course alone.
+_CURRENT = """
+    (reset_run_id IS NOT DISTINCT FROM CAST(:reset_run_id AS text)
+     OR mirror_version[1] <= CAST(:run_started AS bigint))
+"""
+#: Only a reset that the row has not followed yet opens it again: not a late start, not a repeated workflow task.
+_OPEN = """
+    (completed_at IS NULL
+     OR (CAST(:reset_run_id AS text) IS NOT NULL AND reset_run_id IS DISTINCT FROM CAST(:reset_run_id AS text)))
+"""
+#: A row that follows another course begins anew with what that says; what is seldom set is cleared with it.
+_FOLLOWED = """
+    reset_run_id = CAST(:reset_run_id AS text), stalled_since = NULL, stalled_reason = NULL,
+    lag_ms = CAST(least(greatest(extract(epoch FROM clock_timestamp()) * 1000 - CAST(:at AS bigint), 0), 2e9)
+                  AS integer)
+"""
+
+#: A step that ended stays as it ended: a repeated report of it changes nothing, unless a later run did it again.
+_WRITE_STEPS = f"""
     INSERT INTO execution_steps
         (organization_id, execution_id, occurrence, pointer, name, kind, action, visit, position, status,
-         started_at, completed_at, input, output, error)
+         started_at, completed_at, input, output, error, run_started)
     SELECT :organization_id, :execution_id, s.occurrence, s.pointer, s.name, s.kind, s.action, s.visit,
            s.position, s.status, to_timestamp(s.started / 1000.0), to_timestamp(s.completed / 1000.0),
-           s.input, s.output, s.error
+           s.input, s.output, s.error, :run_started
     FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s(
         occurrence text, pointer text, name text, kind text, action text, visit integer, position bigint,
         status text, started bigint, completed bigint, input jsonb, output jsonb, error jsonb)
-    WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id)
+    WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_CURRENT})
     ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
     SET status = excluded.status, completed_at = excluded.completed_at, output = excluded.output,
-        error = excluded.error, input = coalesce(excluded.input, execution_steps.input)
+        error = excluded.error, input = coalesce(excluded.input, execution_steps.input),
+        position = excluded.position, run_started = excluded.run_started
     WHERE execution_steps.status IN ('running', 'waiting')
-"""
+       OR execution_steps.run_started < excluded.run_started
+"""  # noqa: S608 - assembled from constants only
 
 _STEPS = text(_WRITE_STEPS)
+
+_FORGET = text(
+    """
+    DELETE FROM execution_steps
+    WHERE execution_id = :execution_id AND run_started < :run_started
+      AND (position > :occurrences
+           OR (position = ANY (CAST(:positions AS bigint[])) AND occurrence <> ALL (CAST(:told AS text[]))))
+    """
+)
 
 _ATTEMPTED = text(
     "UPDATE execution_steps SET attempt = :attempt WHERE execution_id = :execution_id AND occurrence = :occurrence"
@@ -178,10 +235,14 @@ _REPORT = text(
     reported AS (
         UPDATE workflow_executions
         SET status = :status, mirror_version = CAST(:version AS bigint[]), temporal_run_id = :run_id,
-            progress = greatest(progress, :progress), current_step = :current_step,
-            waiting_on = CAST(:waiting_on AS jsonb),
-            started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0))
-        WHERE id = :execution_id AND completed_at IS NULL AND mirror_version <= CAST(:version AS bigint[])
+            progress = CASE WHEN reset_run_id IS NOT DISTINCT FROM CAST(:reset_run_id AS text)
+                            THEN greatest(progress, :progress) ELSE :progress END,
+            current_step = :current_step, waiting_on = CAST(:waiting_on AS jsonb),
+            started_at = coalesce(started_at, to_timestamp(CAST(:run_started AS bigint) / 1000.0)),
+            completed_at = NULL, output = NULL, error = NULL, error_message = NULL,
+            cancel_requested_at = CASE WHEN completed_at IS NULL THEN cancel_requested_at END,
+            {_FOLLOWED}
+        WHERE id = :execution_id AND {_OPEN} AND mirror_version <= CAST(:version AS bigint[])
         RETURNING status
     )
     SELECT status FROM reported
@@ -210,17 +271,21 @@ _FINISH = text(
         WHERE execution_id = :execution_id AND kind = 'start' AND dispatched_at IS NULL
     ),
     inbox AS (
-        UPDATE tasks SET status = 'cancelled' WHERE execution_id = :execution_id AND status = 'open'
+        UPDATE tasks SET status = 'cancelled'
+        WHERE execution_id = :execution_id AND status = 'open'
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
     )
     UPDATE workflow_executions
     SET status = :status, mirror_version = CAST(:version AS bigint[]), temporal_run_id = :run_id,
         progress = CASE WHEN CAST(:status AS text) = 'completed' THEN 100
-                        ELSE greatest(progress, least(CAST(:progress AS integer), 99)) END,
+                        WHEN reset_run_id IS NOT DISTINCT FROM CAST(:reset_run_id AS text)
+                        THEN greatest(progress, least(CAST(:progress AS integer), 99))
+                        ELSE least(CAST(:progress AS integer), 99) END,
         current_step = :current_step, waiting_on = NULL,
         output = CAST(:output AS jsonb), error = CAST(:error AS jsonb), error_message = :message,
-        started_at = coalesce(started_at, to_timestamp(CAST(:began AS bigint) / 1000.0)),
-        completed_at = now(), execution_log = {_LOG_ENTRIES}
-    WHERE id = :execution_id AND completed_at IS NULL
+        started_at = coalesce(started_at, to_timestamp(CAST(:run_started AS bigint) / 1000.0)),
+        completed_at = now(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
+    WHERE id = :execution_id AND {_OPEN} AND {_CURRENT}
     RETURNING workflow_executions.*
     """  # noqa: S608 - assembled from constants only
 )

@@ -50,6 +50,8 @@ class Carried:
     #: Events that no step has asked for yet, and the keys of those that arrived lately.
     events: list[dict[str, Any]] = field(default_factory=list)
     event_keys: list[str] = field(default_factory=list)
+    #: The run by which somebody reset this execution, if anybody did.
+    reset_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

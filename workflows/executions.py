@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from temporalio import workflow
@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.definitions.state import State
     from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
-    from domain.mirror import Snapshot
+    from domain.mirror import Course, Snapshot
     from domain.segments import (
         Carried,
         Ended,
@@ -59,6 +59,7 @@ from workflows.details import step_table
 from workflows.failures import ActivityFailure, fault_of, says_cancelled, says_closed
 from workflows.flights import Flights
 from workflows.journal import Journal
+from workflows.lineage import Lineage, milliseconds
 
 #: The largest state that may travel; beyond it Temporal would retry the workflow task for ever.
 MAXIMUM_STATE = 1024 * 1024
@@ -80,6 +81,7 @@ class ExecutionWorkflow:
         self.decisions: dict[str, Any] = dict(carried.decisions) if carried else {}
         self.arrivals = Arrivals(carried.events, carried.event_keys) if carried else Arrivals()
         self.control = Control(carried.wish if carried else start.wish)
+        self.lineage = Lineage(carried.reset_run_id if carried else None)
         self.is_held = False
         self.told = 0
         self.task_bytes = 0
@@ -127,12 +129,24 @@ class ExecutionWorkflow:
         if not self.start.mirror:
             return None
         self.told += 1
-        info = workflow.info()
+        return self._snapshot()
+
+    @workflow.query(name=contract.COURSE)
+    def course(self) -> Course:
+        """Where the execution stands; asked when a reset has made it wait again without a word."""
+        open = [frame.occurrence for frame in self.state.frames.values() if frame.kind == "step"]
+        waits = {wait.occurrence: wait.until for wait in self.flights.waits.values()}
+        return Course(workflow.info().run_id, self._snapshot().as_json(), open, waits)
+
+    def _snapshot(self) -> Snapshot:
         return Snapshot(
-            version=(_milliseconds(info.start_time), info.get_current_history_length(), self.told),
+            version=(self.lineage.began(), workflow.info().get_current_history_length(), self.told),
             status=ExecutionStatus.PAUSED if self.is_held and not self.status.is_terminal else self.status,
             progress=self.state.progress,
             current_step=self.state.current_step,
+            at=_now(),
+            occurrences=self.state.occurrences,
+            reset_run_id=self.lineage.reset_run_id,
         )
 
     # Walking
@@ -261,10 +275,11 @@ class ExecutionWorkflow:
         if not self.start.mirror:
             return
         await self.journal.make_bearable()
-        with self.journal.riding() as records:
+        following = [_next_step(command) for command in due]
+        with self.journal.riding(but={step.occurrence for step in following}) as records:
             await workflow.execute_local_activity(
                 contract.begin_pause,
-                Pause([_next_step(command) for command in due], list(self.flights.waits), records),
+                Pause(following, list(self.flights.waits), records),
                 **contract.record_config("pause", "Paused"),
             )
 
@@ -472,6 +487,7 @@ class ExecutionWorkflow:
             wish=self.control.wish,
             events=self.arrivals.events,
             event_keys=self.arrivals.keys,
+            reset_run_id=self.lineage.reset_run_id,
         )
         workflow.continue_as_new(replace(self.start, input=None, carried=carried))
 
@@ -509,8 +525,4 @@ def _engine_fault() -> Fault:
 
 
 def _now() -> int:
-    return _milliseconds(workflow.now())
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    return milliseconds(workflow.now())

@@ -17,6 +17,8 @@ DECIDE: Final = "decide"
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
 EVENT: Final = "event"
+#: Asks an execution where it stands, in words for its mirror; costs no event.
+COURSE: Final = "course"
 #: The type of the error by which an activity says that the execution's row is closed already.
 EXECUTION_CLOSED: Final = "ExecutionClosed"
 
