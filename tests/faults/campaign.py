@@ -1,0 +1,189 @@
+"""From one seed: phases of load and blows, and after each the question whether everything holds."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.session import Database
+from tests.factories.invariants import Watch
+from tests.faults.blows import Blows
+from tests.faults.definitions import WEIGHTS
+from tests.faults.holding import Holding
+from tests.faults.load import LOCAL_KINDS, Load, client, publish, register, tally
+from tests.faults.rig import APART, TOGETHER, Rig, Topology
+from tests.faults.timeline import Timeline
+
+#: The two servers are not lost twice at once: each has one life to give at a time.
+TARGETS = {"temporal kill": "temporal", "postgres crash": "postgres", "freeze": "freeze"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of what. `seconds` is how long one phase is under fire."""
+
+    seed: int
+    blows: Mapping[str, int]
+    phases: Sequence[Topology]
+    executions: int
+    seconds: float
+    deadline: float
+    quick: bool = False
+
+
+def short(seed: int) -> Plan:
+    blows = {
+        "worker kill": 4,
+        "api kill": 1,
+        "relay kill": 1,
+        "temporal kill": 2,
+        "postgres crash": 2,
+        "network": 4,
+    }
+    return Plan(seed, blows, [APART], executions=30, seconds=16, deadline=60, quick=True)
+
+
+def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
+    """Each phase has its share of the blows; `scale` makes all of it smaller for trying out."""
+    whole = {
+        "worker kill": 56,
+        "api kill": 20,
+        "relay kill": 8,
+        "temporal kill": 20,
+        "postgres crash": 24,
+        "terminate storm": 4,
+        "freeze": 12,
+        "network": 56,
+    }
+    blows = {kind: max(1, round(number * scale / phases)) for kind, number in whole.items()}
+    topologies = [APART if number % 2 == 0 else TOGETHER for number in range(phases)]
+    return Plan(seed, blows, topologies, executions=200, seconds=220 * scale, deadline=150)
+
+
+@dataclass
+class Outcome:
+    """What a campaign found; `broken` is empty when every invariant held."""
+
+    plan: Plan
+    timeline: Timeline
+    broken: list[str] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    unknown: int = 0
+    looks: int = 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(blow.kind for blow in self.timeline.blows)
+
+
+class Campaign:
+    def __init__(self, plan: Plan, folder: Path, *, loud: bool = False) -> None:
+        self.plan = plan
+        self.timeline = Timeline(loud)
+        self.outcome = Outcome(plan, self.timeline)
+        self._folder = folder
+        self._chance = random.Random(plan.seed)
+
+    async def run(self) -> Outcome:
+        """Every phase in turn; stops after the first that leaves something broken."""
+        rig = Rig(self._folder, random.Random(self._chance.random()), self.timeline)
+        async with rig, client(rig.api) as http:
+            await rig.play({"api": "api"})
+            load = await self._houses(rig, http)
+            database = Database(rig.stack.database_url, pool_size=2)
+            try:
+                await self._phases(rig, load, database)
+            finally:
+                await database.close()
+        return self.outcome
+
+    async def _houses(self, rig: Rig, http: httpx2.AsyncClient) -> Load:
+        first, second = await register(http, "acme"), await register(http, "globex")
+        await rig.stack.adopt_demo_organization(first.id)
+        await publish(first, [*WEIGHTS, "probe"], rig.partner)
+        await publish(second, LOCAL_KINDS, rig.partner)
+        return Load([first, second], random.Random(self._chance.random()), self.timeline)
+
+    async def _phases(self, rig: Rig, load: Load, database: Database) -> None:
+        watch = Watch(database)
+        blows = Blows(rig, quick=self.plan.quick)
+        holding = Holding(rig.stack, load, self.timeline, database, watch)
+        for number, topology in enumerate(self.plan.phases, start=1):
+            await rig.play(topology)
+            watching = asyncio.create_task(self._look(watch))
+            try:
+                await self._phase(f"p{number}", blows, load)
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+            self.timeline.say(f"phase {number}: settling")
+            self.outcome.broken = await holding.verdict(self.plan.deadline)
+            await self._tell(number, load, database)
+            if self.outcome.broken:
+                return
+
+    async def _phase(self, name: str, blows: Blows, load: Load) -> None:
+        coming = [kind for kind, number in self.plan.blows.items() for _ in range(number)]
+        self._chance.shuffle(coming)
+        gap = self.plan.seconds / len(coming)
+        locks = {target: asyncio.Lock() for target in [*TARGETS.values(), "any"]}
+        striking: set[tuple[int, str]] = set()
+        ways = blows.kinds
+        for each in ways.values():
+            self._chance.shuffle(each)
+
+        async def strike(number: int, kind: str) -> None:
+            way = ways[kind].pop(0)
+            ways[kind].append(way)
+            target = TARGETS.get(kind)
+            if target is None:
+                blow = await way()
+            else:
+                async with locks[target]:
+                    blow = await way()
+            striking.remove((number, kind))
+            await load.probe(blow)
+
+        try:
+            async with asyncio.timeout(self.plan.seconds + self.plan.deadline), asyncio.TaskGroup() as group:
+                group.create_task(load.phase(name, self.plan.executions, self.plan.seconds))
+                for number, kind in enumerate(coming):
+                    await asyncio.sleep(self._chance.uniform(0, 2 * gap))
+                    striking.add((number, kind))
+                    group.create_task(strike(number, kind))
+        except TimeoutError:
+            load.problems.append(
+                f"did not come to an end: {sorted(load.under_way)}, blows {sorted(striking)}"
+            )
+
+    async def _look(self, watch: Watch) -> None:
+        """Samples of all rows: what ended once stays as it ended."""
+        while True:
+            with suppress(SQLAlchemyError, OSError, TimeoutError):
+                await watch.look()
+                self.outcome.looks += 1
+            await asyncio.sleep(0.5)
+
+    async def _tell(self, number: int, load: Load, database: Database) -> None:
+        rows: list[Any] = list((await _statuses(database)).elements())
+        outcome = self.outcome
+        outcome.sent, outcome.ends = tally(load.sent), Counter(rows)
+        outcome.unknown = sum(each.gave_up for each in load.sent)
+        outcome.answers = sum((house.caller.answers for house in load.houses), Counter())
+        verdict = "all invariants hold" if not outcome.broken else f"{len(outcome.broken)} violations"
+        self.timeline.say(f"phase {number}: {dict(outcome.counts)}; {dict(outcome.ends)}; {verdict}")
+
+
+async def _statuses(database: Database) -> Counter[str]:
+    from tests.factories.invariants import rows_of
+
+    return Counter(row["status"] for row in await rows_of(database))

@@ -1,0 +1,112 @@
+"""The workflows under fire: between them every way in which a step may leave its mark."""
+
+from typing import Any
+
+#: How often each kind is triggered among ten.
+WEIGHTS = {"mixed": 3, "approval": 2, "segment": 2, "once": 1, "slow": 1, "failing": 1, "cancelled": 2}
+#: What an execution of this kind may end as, whatever happened to the machines.
+ENDS = {
+    "mixed": {"completed"},
+    "approval": {"completed"},
+    "segment": {"completed"},
+    # An irreversible call whose answer was lost is for a person to look up: it may end as a failure.
+    "once": {"completed", "failed"},
+    "slow": {"completed"},
+    "failing": {"failed"},
+    "cancelled": {"cancelled"},
+    "probe": {"completed"},
+}
+ROUNDS = 3
+
+
+def definition(kind: str, partner: str) -> dict[str, Any]:
+    """`partner` is the address of the partner system, reached through its proxy."""
+    header = {"dsl": "1.0.3", "namespace": "faults", "name": kind, "version": "1.0.0"}
+    return {"document": header, "do": _STEPS[kind](partner)}
+
+
+def _create(name: str = "Client ${ $workflow.input.n }") -> dict[str, Any]:
+    arguments = {"name": name, "company_name": "${ $workflow.input.canary }"}
+    return {"create": {"call": "client.create", "with": arguments, "output": {"as": "{id}"}}}
+
+
+def _tell(partner: str, step: str, *, idempotent: bool = True, round: str = "1") -> Any:
+    body = {
+        "n": "${ $workflow.input.n }",
+        "step": step,
+        "round": f"${{ {round} }}",
+        "canary": "${ $workflow.input.canary }",
+    }
+    arguments = {"method": "post", "endpoint": f"{partner}/records", "idempotent": idempotent, "body": body}
+    return {step: {"call": "http", "with": arguments}}
+
+
+def _mixed(partner: str) -> list[Any]:
+    mail = {
+        "to": "${ $workflow.input.n }@example.com",
+        "subject": "Client ${ $workflow.input.n }",
+        "text": "Hello ${ $workflow.input.canary }",
+    }
+    return [
+        {"number it": {"set": {"n": "${ .n }"}}},
+        _create(),
+        {"write": {"call": "email.send", "with": mail}},
+        {"pause": {"wait": {"milliseconds": 300}}},
+        {"repeat": {"for": {"in": "[1, 2, 3]"}, "do": [_tell(partner, "tell", round="$item")]}},
+        _done(),
+    ]
+
+
+def _approval(partner: str) -> list[Any]:
+    ask = {"title": "Take on ${ $workflow.input.n }?"}
+    return [
+        _create(),
+        {"ask": {"call": "approve", "with": ask, "output": {"as": "{approved}"}}},
+        _tell(partner, "confirm"),
+        _done(),
+    ]
+
+
+def _segment(_: str) -> list[Any]:
+    name = "Client ${ $workflow.input.n } ${ $item }"
+    return [{"repeat": {"for": {"in": "[1, 2, 3]"}, "do": [_create(name)]}}, _done()]
+
+
+def _once(partner: str) -> list[Any]:
+    return [_tell(partner, "pay", idempotent=False), _done()]
+
+
+def _slow(partner: str) -> list[Any]:
+    """Long enough to be under way when something breaks."""
+    reading = {"method": "get", "endpoint": f"{partner}/slow?ms=1500"}
+    return [{"read": {"call": "http", "with": reading}}, _tell(partner, "report"), _done()]
+
+
+def _failing(partner: str) -> list[Any]:
+    """The partner refuses; to the organization that may not call loopback, the platform does."""
+    asking = {"method": "get", "endpoint": f"{partner}/status/400"}
+    return [_create(), {"ask": {"call": "http", "with": asking}}, _done()]
+
+
+def _cancelled(_: str) -> list[Any]:
+    return [_create(), {"rest": {"wait": {"hours": 1}}}, _done()]
+
+
+def _probe(_: str) -> list[Any]:
+    return [_create()]
+
+
+def _done() -> dict[str, Any]:
+    return {"done": {"set": {"n": "${ $workflow.input.n }", "done": True}}}
+
+
+_STEPS = {
+    "mixed": _mixed,
+    "approval": _approval,
+    "segment": _segment,
+    "once": _once,
+    "slow": _slow,
+    "failing": _failing,
+    "cancelled": _cancelled,
+    "probe": _probe,
+}
