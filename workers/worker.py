@@ -16,6 +16,7 @@ from workers.temporal.refusals import RefusalInterceptor
 from workflows.contracts import executions as contract
 from workflows.executions import ExecutionWorkflow
 from workflows.mirror import MirrorInterceptor
+from workflows.signals import SignalInterceptor
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,12 @@ def create_workers(
     """`runner` defaults to no sandbox: tenants supply no Python; tests run our workflows sandboxed."""
     registered = activities.all()
     common = {
-        "interceptors": [RefusalInterceptor(), MirrorInterceptor(), ActivityInterceptor()],
+        "interceptors": [
+            RefusalInterceptor(),
+            SignalInterceptor(),
+            MirrorInterceptor(),
+            ActivityInterceptor(),
+        ],
         "graceful_shutdown_timeout": SHUTDOWN,
         # Cancellation reaches an activity with its heartbeat.
         "max_heartbeat_throttle_interval": timedelta(seconds=2),
