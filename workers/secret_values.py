@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,21 @@ def parse_master_keys(value: Any) -> tuple[MasterKey, ...]:
             raise ValueError(f"the key name {name!r} stands twice")
         keys.append(MasterKey(name, key))
     return tuple(keys)
+
+
+def fresh_key() -> str:
+    """Return 32 random bytes in base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def fresh_master_key() -> str:
+    """Return a named key, `name:base64`."""
+    return f"m{secrets.token_hex(4)}:{fresh_key()}"
+
+
+def fresh_password() -> str:
+    """Return a random password that may stand in a URL as it is."""
+    return secrets.token_urlsafe(30)
 
 
 def _decode(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import typer
 
-from perdure.cli import doctor, migrate, processes, stack
+from perdure.cli import doctor, env, migrate, processes, rotate, stack
 
 app = typer.Typer(
     help="Perdure: durable workflows for many tenants.",
@@ -15,7 +15,9 @@ app.command("demo")(stack.demo)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
 app.command("doctor")(doctor.doctor)
+app.command("env")(env.env)
 app.command("migrate")(migrate.migrate)
+app.command("rotate-keys")(rotate.rotate_keys)
 app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)

@@ -3,6 +3,7 @@
 import asyncio
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from perdure.cli.output import AsJson, DataDir, Progress, emit, explained, out
@@ -27,6 +28,6 @@ def doctor(data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     else:
         table = Table("check", "verdict", "found", "what to do")
         for check in checks:
-            table.add_row(check.name, SIGNS[check.verdict], check.found, check.mend)
+            table.add_row(check.name, SIGNS[check.verdict], escape(check.found), escape(check.mend))
         out.print(table)
     raise typer.Exit(1 if failed else 0)

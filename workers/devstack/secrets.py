@@ -1,12 +1,12 @@
 """The stack's own secrets, made once and kept in `secrets.env` (0600)."""
 
-import base64
 import secrets
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from workers.devstack.files import write_atomically
+from workers.secret_values import fresh_key, fresh_master_key, fresh_password
 
 HEADER = (
     "# Made by `perdure up`. Whoever reads this file reads everything; without it nothing can be decrypted.\n"
@@ -35,15 +35,11 @@ def _read(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _random_key() -> str:
-    return base64.b64encode(secrets.token_bytes(32)).decode()
-
-
 _MAKERS: dict[str, Callable[[], str]] = {
-    "PERDURE_MASTER_KEYS": lambda: f"m{secrets.token_hex(4)}:{_random_key()}",
-    "PERDURE_TOKEN_SECRET": _random_key,
-    "PERDURE_PASSWORD_PEPPER": _random_key,
+    "PERDURE_MASTER_KEYS": fresh_master_key,
+    "PERDURE_TOKEN_SECRET": fresh_key,
+    "PERDURE_PASSWORD_PEPPER": fresh_key,
     "PERDURE_S3_ACCESS_KEY": lambda: f"perdure{secrets.token_hex(6)}",
-    "PERDURE_S3_SECRET_KEY": lambda: secrets.token_urlsafe(30),
+    "PERDURE_S3_SECRET_KEY": fresh_password,
     "PERDURE_DEMO_ORGANIZATION_ID": lambda: str(uuid.uuid4()),
 }
