@@ -26,6 +26,7 @@ class Connection:
         self._settings = settings
         self._converter = data_converter(keys)
         self._client: Client | None = None
+        self._connecting = asyncio.Lock()
 
     @property
     def client(self) -> Client:
@@ -35,14 +36,15 @@ class Connection:
         return self._client
 
     async def connect(self) -> Client:
-        """Try until Temporal answers."""
-        while self._client is None:
-            try:
-                self._client = await self._connect()
-            except RuntimeError as error:  # what the SDK raises for a server that cannot be reached
-                log.warning("Temporal at %s does not answer: %s", self._settings.temporal_address, error)
-                await asyncio.sleep(RETRY_SECONDS)
-        return self._client
+        """Try until Temporal answers. All roles get one client: an eager start reaches only workers of its own."""
+        async with self._connecting:
+            while self._client is None:
+                try:
+                    self._client = await self._connect()
+                except RuntimeError as error:  # what the SDK raises for a server that cannot be reached
+                    log.warning("Temporal at %s does not answer: %s", self._settings.temporal_address, error)
+                    await asyncio.sleep(RETRY_SECONDS)
+            return self._client
 
     async def _connect(self) -> Client:
         settings = self._settings
