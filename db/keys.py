@@ -97,6 +97,9 @@ class DataKeys:
             )
         return key.open(sealed, bound_to)
 
+    async def current_key_id(self, organization_id: UUID) -> UUID:
+        return (await self._current(organization_id)).id
+
     async def fingerprint(self, organization_id: UUID, content: bytes, bound_to: str) -> bytes:
         """The blind index to store beside a sealed value, 32 bytes."""
         return (await self._current(organization_id)).fingerprint(content, bound_to)

@@ -1,18 +1,22 @@
 """Which columns hold sealed values, and where in them each is at home: rotation seals all of them again."""
 
+import base64
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, LargeBinary, Table, func, literal
 
 from db.base import Base
 from db.clients import Client
+from db.sealing import prefix
 from db.secrets import SecretVersion
+from domain.keys import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A `bytea` column of a tenant table with a `uuid` id, sealed for `place(table, column, id)`.
+    """A column of a tenant table with a `uuid` id, sealed for `place(table, column, id)`: bytea, or text in base64.
 
     `index` is the column of its blind index, when values can be looked up. Workers need SELECT on the table and
     UPDATE of the columns.
@@ -29,11 +33,31 @@ class SealedColumn:
         return table
 
     @property
+    def is_binary(self) -> bool:
+        return isinstance(self.table.c[self.column].type, LargeBinary)
+
+    def sealed_by(self, key: UUID) -> ColumnElement[bool]:
+        """Whether the key sealed the value; 14 bytes of a key's id are as good as all 16."""
+        column, wanted = self.table.c[self.column], prefix(key)[:15]
+        if self.is_binary:
+            return func.substring(column, 1, len(wanted)) == literal(wanted, LargeBinary)
+        text = base64.b64encode(wanted).decode()
+        return func.left(column, len(text)) == text
+
+    def read(self, stored: Any) -> bytes:
+        """The sealed bytes of what the column holds. Raises Unreadable for a text that is no base64."""
+        return stored if isinstance(stored, bytes) else from_text(stored)
+
+    def written(self, sealed: bytes) -> bytes | str:
+        """What the column holds of sealed bytes."""
+        return sealed if self.is_binary else to_text(sealed)
+
+    @property
     def name(self) -> str:
         return f"{self.table.name}.{self.column}"
 
 
-#: Every column that is sealed; a test holds each `bytea` column of the schema to this list or to its reason.
+#: Every column that is sealed; whoever seals another one adds it here.
 SEALED_COLUMNS = (
     SealedColumn(SecretVersion, "value"),
     SealedColumn(Client, "tax_id", index="tax_id_index"),
@@ -43,3 +67,16 @@ SEALED_COLUMNS = (
 def place(table: str, column: str, id: UUID) -> str:
     """What a sealed value is bound to: moved to another row or column it does not open."""
     return f"{table}.{column}/{id}"
+
+
+def to_text(sealed: bytes) -> str:
+    """Sealed bytes for a column of the customer's that is text."""
+    return base64.b64encode(sealed).decode()
+
+
+def from_text(stored: str) -> bytes:
+    """Raises Unreadable."""
+    try:
+        return base64.b64decode(stored, validate=True)
+    except ValueError:
+        raise Unreadable("the text is no sealed value") from None

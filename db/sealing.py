@@ -21,8 +21,6 @@ NONCE_BYTES: Final = 12
 _VERSION: Final = b"\x01"
 _HEADER: Final = len(_VERSION) + 16 + NONCE_BYTES
 _TAG: Final = 16
-#: Where the key id stands, for SQL: `substring(sealed from 2 for 16)`.
-KEY_ID_FROM: Final = 2
 
 
 class DataKey:
@@ -56,6 +54,11 @@ class DataKey:
     def fingerprint(self, content: bytes, bound_to: str) -> bytes:
         """A keyed hash (32 bytes) that finds equal values without opening them."""
         return hmac.digest(self._index_key, bound_to.encode() + b"\0" + content, "sha256")
+
+
+def prefix(key: UUID) -> bytes:
+    """How everything begins that this key sealed."""
+    return _VERSION + key.bytes
 
 
 def key_id(sealed: bytes) -> UUID:

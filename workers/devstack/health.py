@@ -13,13 +13,16 @@ import psutil
 
 from activities.gateways.s3 import Bucket, S3Blobs
 from domain.blobs import BlobsUnavailable
+from domain.keys import MasterKeyMissing
 from workers import revisions
 from workers.devstack import accounts, binaries, control, ports, secrets
-from workers.devstack.databases import OWNER
+from workers.devstack.databases import OWNER, RUNTIME
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
 from workers.devstack.programs import S3, healthy
 from workers.devstack.temporal import Temporal, server_version
+from workers.secret_values import parse_master_keys
+from workers.urls import sqlalchemy_url
 
 Verdict = Literal["ok", "skipped", "warning", "failed"]
 MEGABYTE = 1024 * 1024
@@ -118,7 +121,7 @@ def _ports(report: control.Report) -> Iterator[Check]:
 
 
 async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
-    names = ("parts", "database", "migrations", "temporal", "s3", "node", "node readiness")
+    names = ("parts", "database", "migrations", "master keys", "temporal", "s3", "node", "node readiness")
     if not report.running:
         return [Check(name, "skipped", "the stack is not running", START) for name in names]
     ended = [name for name, part in report.details["parts"].items() if part["status"] != "running"]
@@ -126,7 +129,8 @@ async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
     checks = [Check("parts", "failed" if ended else "ok", ", ".join(ended) or "all running", mend)]
     known = report.details["ports"]
     if "postgres" in report.details["parts"]:
-        checks += await _database(Postgres(data_dir, known["postgres"]), data_dir)
+        server = Postgres(data_dir, known["postgres"])
+        checks += [*await _database(server, data_dir), await _keys(server, data_dir)]
     if "temporal" in report.details["parts"]:
         checks.append(await _temporal(Temporal(data_dir, known["temporal"], known["temporal_ui"]), data_dir))
     if "s3" in report.details["parts"]:
@@ -153,6 +157,27 @@ async def _database(server: Postgres, data_dir: Path) -> list[Check]:
         Check("database", "ok", f"PostgreSQL {version}"),
         _migrations(await revisions.present(server.url(OWNER)), revisions.newest()),
     ]
+
+
+async def _keys(server: Postgres, data_dir: Path) -> Check:
+    """Every data key must be wrapped by a master key that the node is given."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # SQLAlchemy is slow to load
+
+    from db.keys import DataKeys  # noqa: PLC0415
+    from db.session import Database  # noqa: PLC0415
+
+    masters = parse_master_keys(secrets.load_or_create(data_dir / "secrets.env")["PERDURE_MASTER_KEYS"])
+    database = Database(sqlalchemy_url(server.url(RUNTIME)), pool_size=1)
+    try:
+        missing = await DataKeys(database, masters).missing_masters()
+    except (SQLAlchemyError, OSError) as problem:
+        return Check("master keys", "failed", f"cannot be checked: {problem}", "Mend the database first.")
+    finally:
+        await database.close()
+    if not missing:
+        return Check("master keys", "ok", f"{len(masters)} known, {masters[0].id} is current")
+    lost = ", ".join(f"{id!r} ({count} data keys)" for id, count in sorted(missing.items()))
+    return Check("master keys", "failed", f"missing: {lost}", str(MasterKeyMissing(sorted(missing))))
 
 
 def _migrations(present: str | None, expected: str | None) -> Check:

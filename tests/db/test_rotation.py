@@ -1,0 +1,233 @@
+"""Rotation while everything runs: nothing becomes unreadable, nothing stays under an old key, shredding is final."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.clients import Client
+from db.keys import FRESH_SECONDS, DataKeys
+from db.rotation import Rotation
+from db.sealed import SEALED_COLUMNS, place, to_text
+from db.secrets import SecretVersion
+from db.session import Database
+from domain.keys import Unreadable
+from tests.factories import rows
+from workers.secret_values import MasterKey
+
+OLD = MasterKey("old", b"1" * 32)
+NEW = MasterKey("new", b"2" * 32)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Database]:
+    store = Database(database_url, pool_size=6)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def acme(admin: AsyncEngine) -> UUID:
+    async with admin.begin() as connection:
+        id: UUID = (await rows.organization(connection))["id"]
+    return id
+
+
+async def filled(admin: AsyncEngine, keys: DataKeys, organization_id: UUID, count: int) -> None:
+    """So many secrets and clients with tax ids, `value 0` and so on."""
+    async with admin.begin() as connection:
+        for number in range(count):
+            content = b"value %d" % number
+            version, client = uuid4(), uuid4()
+            secret = (await rows.row(connection, "secrets", organization_id))["id"]
+            where = place("secret_versions", "value", version)
+            await rows.row(
+                connection,
+                "secret_versions",
+                organization_id,
+                id=version,
+                secret_id=secret,
+                number=1,
+                value=await keys.seal(organization_id, content, where),
+            )
+            where = place("clients", "tax_id", client)
+            await rows.row(
+                connection,
+                "clients",
+                organization_id,
+                id=client,
+                company_name=content.decode(),
+                tax_id=to_text(await keys.seal(organization_id, content, where)),
+                tax_id_index=await keys.fingerprint(organization_id, content, "clients.tax_id"),
+            )
+
+
+async def test_a_new_data_key_seals_every_column_again(
+    admin: AsyncEngine, store: Database, acme: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.rotation.BATCH", 3)
+    keys = DataKeys(store, [OLD])
+    await filled(admin, keys, acme, 10)
+    before = await keys.current_key_id(acme)
+    done = await Rotation(store, keys).data()
+    assert done.as_json() == {
+        "organizations": 1,
+        "data_keys_made": 1,
+        "values_sealed_again": {"secret_versions.value": 10, "clients.tax_id": 10},
+        "unreadable": [],
+    }
+    fresh = DataKeys(store, [OLD])
+    after = await fresh.current_key_id(acme)
+    assert after != before
+    async with admin.connect() as connection:
+        for column in SEALED_COLUMNS:
+            table = column.table
+            stored = (await connection.execute(select(table.c.id, table.c[column.column]))).all()
+            assert len(stored) == 10
+            for id, value in stored:
+                sealed = column.read(value)
+                assert UUID(bytes=sealed[1:17]) == after
+                where = place(table.name, column.column, id)
+                assert (await fresh.open(acme, sealed, where)).startswith(b"value ")
+        index = await fresh.fingerprint(acme, b"value 7", "clients.tax_id")
+        found = await connection.scalars(select(Client.company_name).where(Client.tax_id_index == index))
+        assert list(found) == ["value 7"]
+    # What was interrupted goes on: there is nothing left, and no key is made for finding that out.
+    again = await Rotation(store, keys).data(renew=False)
+    assert (again.keys, again.values, again.unreadable) == (0, {}, [])
+
+
+async def test_an_unreadable_value_is_told_and_does_not_hold_up_the_others(
+    admin: AsyncEngine, store: Database, acme: UUID
+) -> None:
+    keys = DataKeys(store, [OLD])
+    await filled(admin, keys, acme, 3)
+    async with admin.begin() as connection:
+        for table, column, broken in (
+            ("secret_versions", "value", "'\\x01'"),
+            ("clients", "tax_id", "'plain'"),
+        ):
+            changed = (
+                f"UPDATE {table} SET {column} = {broken} WHERE id = (SELECT min(id::text)::uuid FROM {table})"
+            )
+            await connection.execute(text(changed))
+    done = await Rotation(store, keys).data()
+    assert done.values == {"secret_versions.value": 2, "clients.tax_id": 2}
+    assert sorted(each.split("/")[0] for each in done.unreadable) == [
+        "clients.tax_id",
+        "secret_versions.value",
+    ]
+
+
+async def test_only_the_wanted_organization_gets_a_new_key(
+    admin: AsyncEngine, store: Database, acme: UUID
+) -> None:
+    async with admin.begin() as connection:
+        other = (await rows.organization(connection))["id"]
+    keys = DataKeys(store, [OLD])
+    before = await keys.current_key_id(acme), await keys.current_key_id(other)
+    done = await Rotation(store, keys).data(acme)
+    fresh = DataKeys(store, [OLD])
+    assert done.organizations == 1
+    assert await fresh.current_key_id(acme) != before[0]
+    assert await fresh.current_key_id(other) == before[1]
+
+
+async def test_master_and_data_keys_change_while_four_tasks_seal_and_open(
+    admin: AsyncEngine, store: Database, acme: UUID
+) -> None:
+    hours = _Hours()
+    # Another process than the rotation's own, which knows both master keys, as a rolling restart leaves it.
+    working = DataKeys(store, [OLD, NEW], monotonic=hours)
+    await filled(admin, working, acme, 30)
+    opened: list[int] = [0, 0, 0, 0]
+    used: set[bytes] = set()
+    stopping = asyncio.Event()
+
+    async def work(number: int) -> None:
+        kept: list[bytes] = []
+        while not stopping.is_set():
+            content = b"%d:%d" % (number, opened[number])
+            kept.append(await working.seal(acme, content, f"place/{number}"))
+            used.add(kept[-1][1:17])
+            for sealed in (kept[0], kept[-1], kept[len(kept) // 2]):
+                assert (await working.open(acme, sealed, f"place/{number}")).startswith(b"%d:" % number)
+            opened[number] += 1
+            if opened[number] % 25 == 0:
+                hours.now += FRESH_SECONDS / 10
+            await asyncio.sleep(0)
+
+    workers = [asyncio.create_task(work(number)) for number in range(4)]
+    rotating = DataKeys(store, [NEW, OLD])
+    rotation = Rotation(store, rotating)
+    try:
+        assert await rotation.master() == 1
+        for _ in range(3):
+            done = await rotation.data()
+            assert done.values == {"secret_versions.value": 30, "clients.tax_id": 30}
+            seen = list(opened)
+            ends = asyncio.get_running_loop().time() + 20
+            while min(now - then for now, then in zip(opened, seen, strict=True)) < 300:
+                assert not any(task.done() for task in workers)
+                assert asyncio.get_running_loop().time() < ends, opened
+                await asyncio.sleep(0.01)
+    finally:
+        stopping.set()
+        await asyncio.gather(*workers)
+    assert await rotation.master() == 0
+    assert len(used) == 4, "the first key and each of the three new ones sealed something"
+    # The old master key is dispensable now.
+    only_new = DataKeys(store, [NEW])
+    await only_new.prefetch()
+    assert await only_new.missing_masters() == {}
+
+
+class _Hours:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_shredding_is_final_and_says_so(admin: AsyncEngine, store: Database, acme: UUID) -> None:
+    keys = DataKeys(store, [OLD])
+    async with admin.begin() as connection:
+        other = (await rows.organization(connection))["id"]
+    await filled(admin, keys, acme, 2)
+    theirs = await keys.seal(other, b"theirs", "x")
+    assert await Rotation(store, keys).shred(acme) == 1
+    async with admin.connect() as connection:
+        stored = (await connection.execute(select(SecretVersion.id, SecretVersion.value))).all()
+    for ring in (keys, DataKeys(store, [OLD])):
+        for id, sealed in stored:
+            with pytest.raises(Unreadable, match="was shredded"):
+                await ring.open(acme, sealed, place("secret_versions", "value", id))
+        assert await ring.open(other, theirs, "x") == b"theirs"
+
+
+async def test_keys_of_a_lost_master_key_are_given_up_by_name(store: Database, acme: UUID) -> None:
+    lost = DataKeys(store, [OLD])
+    await lost.seal(acme, b"x", "x")
+    keys = DataKeys(store, [NEW])
+    assert await Rotation(store, keys).give_up("old") == 1
+    await keys.prefetch()
+    assert await keys.open(acme, await keys.seal(acme, b"y", "x"), "x") == b"y"
+
+
+async def test_a_sealed_value_copied_to_another_row_does_not_open(
+    admin: AsyncEngine, store: Database, acme: UUID
+) -> None:
+    keys = DataKeys(store, [OLD])
+    await filled(admin, keys, acme, 2)
+    async with admin.begin() as connection:
+        await connection.execute(
+            text("UPDATE secret_versions SET value = (SELECT value FROM secret_versions ORDER BY id LIMIT 1)")
+        )
+        stored = (await connection.execute(select(SecretVersion).order_by(SecretVersion.id))).mappings().all()
+    homes = [place("secret_versions", "value", row["id"]) for row in stored]
+    assert await keys.open(acme, stored[0]["value"], homes[0])
+    with pytest.raises(Unreadable):
+        await keys.open(acme, stored[1]["value"], homes[1])

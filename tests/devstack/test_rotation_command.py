@@ -1,0 +1,63 @@
+"""`perdure rotate-keys` and what `doctor` says of master keys, on a stack that runs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from db.engine import create_engine
+from db.keys import DataKeys
+from db.session import Database
+from tests.devstack.conftest import PROJECT
+from tests.factories import rows
+from workers.devstack.databases import SUPERUSER
+from workers.devstack.postgres import Postgres
+from workers.devstack.stack import Stack
+from workers.secret_values import fresh_master_key, parse_master_keys
+
+
+def perdure(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perdure", *arguments, "--data-dir", str(data_dir)],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+async def test_a_master_key_is_replaced_and_everything_sealed_again(data_dir: Path) -> None:
+    assert perdure(data_dir, "rotate-keys").returncode == 1
+    async with Stack(data_dir, parts=("postgres",)) as stack:
+        await _organization_with_a_key(stack)
+    old = stack.secrets["PERDURE_MASTER_KEYS"]
+    new = fresh_master_key()
+    done = perdure(
+        data_dir, "rotate-keys", "--master", "--data", "--json", PERDURE_MASTER_KEYS=f"{new},{old}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "data_keys_wrapped_again": 1,
+        "data": {"organizations": 1, "data_keys_made": 1, "values_sealed_again": {}, "unreadable": []},
+    }
+    # Whoever drops the wrong one is told which is missing, and what to do.
+    without = perdure(data_dir, "rotate-keys", "--master", "--json", PERDURE_MASTER_KEYS=old)
+    assert without.returncode == 1
+    problem = json.loads(without.stdout)["error"]
+    assert new.partition(":")[0] in problem["mend"]
+    assert "Put it back" in problem["mend"]
+
+
+async def _organization_with_a_key(stack: Stack) -> None:
+    server = Postgres(stack.data_dir, stack.state.ports["postgres"])
+    engine = create_engine(server.url(SUPERUSER, "perdure"))
+    async with engine.begin() as connection:
+        acme = (await rows.organization(connection))["id"]
+    await engine.dispose()
+    database = Database(stack.database_url, pool_size=1)
+    await DataKeys(database, parse_master_keys(stack.secrets["PERDURE_MASTER_KEYS"])).seal(acme, b"x", "x")
+    await database.close()
