@@ -27,9 +27,17 @@ class Blows:
         self.quick = quick
         self._chance = rig.chance
         self._timeline = rig.timeline
+        self._ways = self._kinds()
+        for ways in self._ways.values():
+            self._chance.shuffle(ways)
 
-    @property
-    def kinds(self) -> dict[str, list[Callable[[], Awaitable[Blow]]]]:
+    def next(self, kind: str) -> Callable[[], Awaitable[Blow]]:
+        """The ways of a kind take turns."""
+        ways = self._ways[kind]
+        ways.append(ways.pop(0))
+        return ways[-1]
+
+    def _kinds(self) -> dict[str, list[Callable[[], Awaitable[Blow]]]]:
         """By kind, the ways in which it comes."""
         return {
             "worker kill": [

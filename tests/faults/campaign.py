@@ -7,22 +7,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx2
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.session import Database
-from tests.factories.invariants import Watch
+from tests.factories.invariants import Watch, rows_of
 from tests.faults.blows import Blows
 from tests.faults.definitions import WEIGHTS
 from tests.faults.holding import Holding
 from tests.faults.load import LOCAL_KINDS, Load, client, publish, register, tally
+from tests.faults.phase import Phase
 from tests.faults.rig import APART, TOGETHER, Rig, Topology
 from tests.faults.timeline import Timeline
-
-#: The two servers are not lost twice at once: each has one life to give at a time.
-TARGETS = {"temporal kill": "temporal", "postgres crash": "postgres", "freeze": "freeze"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,9 @@ def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
     }
     blows = {kind: max(1, round(number * scale / phases)) for kind, number in whole.items()}
     topologies = [APART if number % 2 == 0 else TOGETHER for number in range(phases)]
-    return Plan(seed, blows, topologies, executions=200, seconds=220 * scale, deadline=150)
+    return Plan(
+        seed, blows, topologies, executions=max(20, round(200 * scale)), seconds=220 * scale, deadline=150
+    )
 
 
 @dataclass
@@ -121,7 +120,15 @@ class Campaign:
             await rig.play(topology)
             watching = asyncio.create_task(self._look(watch))
             try:
-                await self._phase(f"p{number}", blows, load)
+                phase = Phase(
+                    f"p{number}",
+                    self.plan.blows,
+                    executions=self.plan.executions,
+                    seconds=self.plan.seconds,
+                    patience=self.plan.deadline,
+                    chance=self._chance,
+                )
+                await phase.run(load, blows)
             finally:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
@@ -130,40 +137,6 @@ class Campaign:
             await self._tell(number, load, database)
             if self.outcome.broken:
                 return
-
-    async def _phase(self, name: str, blows: Blows, load: Load) -> None:
-        coming = [kind for kind, number in self.plan.blows.items() for _ in range(number)]
-        self._chance.shuffle(coming)
-        gap = self.plan.seconds / len(coming)
-        locks = {target: asyncio.Lock() for target in [*TARGETS.values(), "any"]}
-        striking: set[tuple[int, str]] = set()
-        ways = blows.kinds
-        for each in ways.values():
-            self._chance.shuffle(each)
-
-        async def strike(number: int, kind: str) -> None:
-            way = ways[kind].pop(0)
-            ways[kind].append(way)
-            target = TARGETS.get(kind)
-            if target is None:
-                blow = await way()
-            else:
-                async with locks[target]:
-                    blow = await way()
-            striking.remove((number, kind))
-            await load.probe(blow)
-
-        try:
-            async with asyncio.timeout(self.plan.seconds + self.plan.deadline), asyncio.TaskGroup() as group:
-                group.create_task(load.phase(name, self.plan.executions, self.plan.seconds))
-                for number, kind in enumerate(coming):
-                    await asyncio.sleep(self._chance.uniform(0, 2 * gap))
-                    striking.add((number, kind))
-                    group.create_task(strike(number, kind))
-        except TimeoutError:
-            load.problems.append(
-                f"did not come to an end: {sorted(load.under_way)}, blows {sorted(striking)}"
-            )
 
     async def _look(self, watch: Watch) -> None:
         """Samples of all rows: what ended once stays as it ended."""
@@ -174,16 +147,10 @@ class Campaign:
             await asyncio.sleep(0.5)
 
     async def _tell(self, number: int, load: Load, database: Database) -> None:
-        rows: list[Any] = list((await _statuses(database)).elements())
         outcome = self.outcome
-        outcome.sent, outcome.ends = tally(load.sent), Counter(rows)
+        outcome.sent = tally(load.sent)
+        outcome.ends = Counter(str(row["status"]) for row in await rows_of(database))
         outcome.unknown = sum(each.gave_up for each in load.sent)
         outcome.answers = sum((house.caller.answers for house in load.houses), Counter())
         verdict = "all invariants hold" if not outcome.broken else f"{len(outcome.broken)} violations"
         self.timeline.say(f"phase {number}: {dict(outcome.counts)}; {dict(outcome.ends)}; {verdict}")
-
-
-async def _statuses(database: Database) -> Counter[str]:
-    from tests.factories.invariants import rows_of
-
-    return Counter(row["status"] for row in await rows_of(database))

@@ -15,9 +15,11 @@ import psutil
 
 from tests.faults.proxy import FaultProxy
 from tests.faults.timeline import Timeline
+from workers.devstack.ports import DEFAULTS, is_free
 from workers.devstack.processes import Command
 from workers.devstack.programs import healthy, program
 from workers.devstack.stack import PARTS, Stack
+from workers.devstack.state import StackState
 
 #: Which processes serve and with which roles; names are unique, one of them is the API.
 Topology = Mapping[str, str]
@@ -79,6 +81,8 @@ class Rig:
     """`async with Rig(folder, chance, timeline) as rig`: servers and proxies; `play` starts the product."""
 
     def __init__(self, folder: Path, chance: random.Random, timeline: Timeline) -> None:
+        folder.mkdir(exist_ok=True)
+        StackState(str(folder.resolve()), ports=_own_ports()).save()
         self.stack = Stack(folder, parts=[name for name in PARTS if name != "node"])
         self.chance = chance
         self.timeline = timeline
@@ -185,3 +189,13 @@ class Rig:
         """Returns when another process than `lost` is running as `name`."""
         while self.pid(name) == lost or not self.alive(name):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+def _own_ports() -> dict[str, int]:
+    """Not the usual ones, and none the kernel hands out: while a server is dead, nobody else may move in."""
+    chosen: dict[str, int] = {}
+    for name in DEFAULTS:
+        while (port := random.SystemRandom().randint(15_000, 30_000)) in chosen.values() or not is_free(port):
+            pass
+        chosen[name] = port
+    return chosen

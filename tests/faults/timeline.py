@@ -11,13 +11,15 @@ class Blow:
     kind: str
     what: str
     began: float
-    cleared: float = 0.0
+    cleared: float | None = None
     served: float | None = None
 
     @property
     def recovery(self) -> float | None:
         """Seconds from the end of the cause until the platform served a fresh execution from end to end."""
-        return None if self.served is None else max(0.0, self.served - self.cleared)
+        if self.served is None or self.cleared is None:
+            return None
+        return self.served - self.cleared
 
 
 @dataclass
