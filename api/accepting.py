@@ -105,9 +105,7 @@ async def accept(
     names the execution it started then, and there is nothing to dispatch (None); whoever holds the same key in
     another transaction is waited for. Raises NotFound, NotRunnable, and Invalid for an input that does not fit.
     """
-    status, current = await Workflows(tx).standing(workflow_id)
-    found = await _remembered.get(tx, workflow_id, _runnable(workflow_id, status, current), version)
-    await _check_input(found, input)
+    found = await acceptable(tx, workflow_id, input, version)
     execution_id = uuid4()
     address = str(WorkflowId(organization_id, KIND, execution_id))
     entry = OutboxEntry(
@@ -141,6 +139,14 @@ async def accept(
         return None, await _named(tx, str(trigger_key))
     await Outbox(tx).add(entry)
     return entry, _accepted(execution_id, ExecutionStatus.QUEUED, workflow_id, found.number)
+
+
+async def acceptable(tx: AsyncConnection, workflow_id: UUID, input: Any, version: int | None) -> Startable:
+    """The version `accept` would run with this input; raises what `accept` raises."""
+    status, current = await Workflows(tx).standing(workflow_id)
+    found = await _remembered.get(tx, workflow_id, _runnable(workflow_id, status, current), version)
+    await _check_input(found, input)
+    return found
 
 
 async def _named(tx: AsyncConnection, trigger_key: str) -> dict[str, Any]:

@@ -10,29 +10,39 @@ from fastapi import Depends, FastAPI
 from api import (
     actions,
     clients,
+    codec,
     contacts,
     control,
+    deliveries,
     errors,
+    events,
     executions,
     expressions,
+    hooks,
     identity,
     openapi,
     operations,
     organizations,
     publishing,
     reference,
+    secrets,
     starting,
     tasks,
+    trials,
+    triggers,
     workflows,
 )
 from api.bodies import Bodies
 from api.collaborators import Collaborators
 from api.console import pages
+from api.crossorigin import CrossOrigin
 from api.identification import Identification
 from api.operations import Probe, database_probe
 from api.parameters import only_known_parameters
 from api.protection import Protection
+from api.receiving import Receiver
 from api.sessions import SignIn
+from api.watching import Watching
 
 API = (
     identity.router,
@@ -41,15 +51,21 @@ API = (
     publishing.router,
     actions.router,
     expressions.router,
+    secrets.router,
     starting.router,
     executions.router,
     control.router,
+    events.router,
     tasks.router,
     clients.router,
     contacts.router,
+    codec.router,
+    triggers.router,
+    trials.router,
+    deliveries.router,
 )
-#: For people and probes, who may bring query parameters of their own: a campaign's, a cache breaker.
-BESIDES = (operations.router, reference.router, pages.router)
+#: For people, probes and providers, who may bring query parameters of their own: a campaign's, a cache breaker.
+BESIDES = (hooks.router, operations.router, reference.router, pages.router)
 
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.
@@ -84,6 +100,8 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
     app.state.collaborators = collaborators
     app.state.identification = Identification(collaborators)
     app.state.sign_in = SignIn(collaborators)
+    app.state.watching = Watching(collaborators.database)
+    app.state.receiver = Receiver(collaborators)
     app.state.probes = {"database": database_probe(collaborators), **(probes or {})}
     for router in API:
         app.include_router(router, dependencies=[Depends(only_known_parameters)])
@@ -92,6 +110,7 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's documented way
     errors.install(app)
     app.add_middleware(Bodies)
+    app.add_middleware(CrossOrigin, origin=collaborators.temporal_ui_url)
     app.add_middleware(Protection, is_https=collaborators.security.is_https)
     return app
 

@@ -10,9 +10,14 @@ from api.errors import PayloadTooLarge, UnsupportedMediaType, respond
 from domain.errors import DomainError, Invalid, Problem
 
 BIGGEST = 1024 * 1024
+#: Temporal's UI sends the sealed payloads of a whole history at once.
+BIGGEST_OF_CODEC = 8 * 1024 * 1024
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Where the strictly read JSON of this request waits for whoever needs it again (the idempotency hash).
 PARSED = "perdure.json"
+RAW = "/v1/hooks/"
+#: Elsewhere bodies are forms.
+JSON = ("/v1/", "/codec/")
 
 
 class Bodies:
@@ -22,7 +27,8 @@ class Bodies:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # A provider's request is read by its route: raw, within a cap of its own, in whatever format it comes.
+        if scope["type"] != "http" or scope["path"].startswith(RAW):
             await self._app(scope, receive, send)
             return
         try:
@@ -37,17 +43,18 @@ class Bodies:
 async def _gate(scope: Scope, receive: Receive) -> Receive:
     headers: dict[bytes, bytes] = dict(scope["headers"])
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared[:20]) > BIGGEST:
+    biggest = BIGGEST_OF_CODEC if scope["path"].startswith("/codec/") else BIGGEST
+    if declared.isdigit() and int(declared[:20]) > biggest:
         raise PayloadTooLarge
-    body = await _read(receive)
+    body = await _read(receive, biggest)
     if body:
         _check_type(scope["path"], headers.get(b"content-type", b"").decode("latin-1"))
-        if scope["path"].startswith("/v1/"):
+        if scope["path"].startswith(JSON):
             scope[PARSED] = strictjson.read(body)
     return _replaying(body, receive)
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, biggest: int) -> bytes:
     parts, size = [], 0
     while True:
         message = await receive()
@@ -55,7 +62,7 @@ async def _read(receive: Receive) -> bytes:
             return b""
         part = message.get("body", b"")
         size += len(part)
-        if size > BIGGEST:
+        if size > biggest:
             raise PayloadTooLarge
         parts.append(part)
         if not message.get("more_body"):
@@ -64,7 +71,7 @@ async def _read(receive: Receive) -> bytes:
 
 def _check_type(path: str, content_type: str) -> None:
     kind = content_type.partition(";")[0].strip().lower()
-    wanted = "application/json" if path.startswith("/v1/") else "application/x-www-form-urlencoded"
+    wanted = "application/json" if path.startswith(JSON) else "application/x-www-form-urlencoded"
     if kind != wanted and not (wanted == "application/json" and kind.endswith("+json")):
         raise UnsupportedMediaType(
             f"The body is sent as {kind or 'nothing in particular'}; send Content-Type: {wanted}."

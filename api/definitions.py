@@ -83,10 +83,11 @@ def _problems(catalogue: Catalogue, parts: Mapping[str, Any]) -> list[ProblemVie
         variables=parts.get("variables"),
         catalogue=catalogue,
     )
-    return [_view(problem, text) for problem in found]
+    return [shown(problem, text) for problem in found]
 
 
-def _view(problem: Problem, text: Document | None) -> ProblemView:
+def shown(problem: Problem, text: Document | None) -> ProblemView:
+    """With line and column where the definition came as text."""
     view = ProblemView(
         pointer=problem.pointer,
         detail=problem.message,

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
-from api.definitions import Definition, ProblemView, problems_in
+from api.definitions import Definition, ProblemView, problems_in, shown
 from api.fields import Body, DefinitionList, DefinitionObject
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
+from api.triggerviews import compile_triggers
 from db.definitions import Versions, Workflows
 from db.tenants import Organizations
 from domain.definitions import lifecycle
@@ -51,6 +52,10 @@ class VersionSummary(BaseModel):
     created_at: datetime
 
 
+class PublishedVersion(VersionSummary):
+    warnings: list[ProblemView] = Field(description="What was published although it deserves a second look.")
+
+
 class VersionView(VersionSummary):
     document: dict[str, Any]
 
@@ -77,11 +82,14 @@ async def validate_workflow(caller: Reader, parts: Parts, body: Candidate) -> Ve
     PATH + "/{id}/publish",
     operation_id="workflows_publish",
     status_code=201,
-    response_model=VersionSummary,
-    responses={200: {"model": VersionSummary, "description": "Unchanged since the current version."}},
+    response_model=PublishedVersion,
+    responses={200: {"model": PublishedVersion, "description": "Unchanged since the current version."}},
 )
 async def publish_workflow(caller: Publisher, parts: Parts, once: Idempotent, id: UUID) -> Response:
-    """Freezes the draft as the next version, which new executions run from now on."""
+    """Freezes the draft as the next version, which new executions run from now on, and sets up its triggers.
+
+    A trigger keeps its address and secrets as long as its name stays; one that is gone starts nothing any more.
+    """
 
     async def freeze(tx: AsyncConnection) -> Answer[None]:
         workflow = await Workflows(tx).lock(id)
@@ -89,10 +97,12 @@ async def publish_workflow(caller: Publisher, parts: Parts, once: Idempotent, id
         published = await _published(
             parts, workflow, (await Organizations(tx).get(caller.organization))["slug"]
         )
+        await compile_triggers(tx, parts, caller.organization, id, published.triggers)
+        warnings = [shown(problem, None) for problem in published.warnings]
         current = await _current(tx, workflow)
         if current is not None and current["sha256"] == published.sha256:
-            return Answer(200, _show(current))
-        return Answer(201, _show(await _freeze(tx, workflow, published, caller)))
+            return Answer(200, _published_as(current, warnings))
+        return Answer(201, _published_as(await _freeze(tx, workflow, published, caller), warnings))
 
     answer = await once.run(caller, freeze)
     response = answer.response()
@@ -186,5 +196,5 @@ async def _move(caller: Caller, once: Idempotent, id: UUID, to: DefinitionStatus
     return (await once.run(caller, move)).response()
 
 
-def _show(row: RowMapping) -> dict[str, Any]:
-    return VersionSummary.model_validate(dict(row)).model_dump(mode="json")
+def _published_as(row: RowMapping, warnings: list[ProblemView]) -> dict[str, Any]:
+    return PublishedVersion.model_validate({**row, "warnings": warnings}).model_dump(mode="json")

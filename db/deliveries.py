@@ -232,8 +232,8 @@ class Deliveries:
         """All columns, the sealed body among them; raises NotFound."""
         return one(await self._tx.execute(select(*_COLUMNS).where(Delivery.id == id)))
 
-    async def sample(self, trigger_id: UUID) -> RowMapping:
-        """The latest delivery of the trigger that could start something and still has its body; raises NotFound."""
+    async def sample(self, trigger_id: UUID) -> RowMapping | None:
+        """The latest delivery of the trigger that could start something and still has its body."""
         statement = (
             select(*_COLUMNS)
             .where(
@@ -244,7 +244,7 @@ class Deliveries:
             .order_by(Delivery.received_at.desc(), Delivery.id.desc())
             .limit(1)
         )
-        return one(await self._tx.execute(statement))
+        return (await self._tx.execute(statement)).mappings().one_or_none()
 
     async def page(
         self, filters: DeliveryFilters, *, before: Before | None, limit: int

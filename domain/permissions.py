@@ -20,6 +20,12 @@ class Permission(StrEnum):
     EXECUTIONS_START = "executions:start"
     EXECUTIONS_CANCEL = "executions:cancel"
     EXECUTIONS_CONTROL = "executions:control"
+    TRIGGERS_READ = "triggers:read"
+    TRIGGERS_WRITE = "triggers:write"
+    DELIVERIES_READ = "deliveries:read"
+    DELIVERIES_REPLAY = "deliveries:replay"
+    SECRETS_READ = "secrets:read"
+    SECRETS_WRITE = "secrets:write"
     TASKS_READ = "tasks:read"
     TASKS_DECIDE = "tasks:decide"
     CLIENTS_READ = "clients:read"
@@ -50,6 +56,8 @@ _MEMBER = frozenset(
         _P.WORKFLOWS_READ,
         _P.EXECUTIONS_READ,
         _P.EXECUTIONS_START,
+        _P.TRIGGERS_READ,
+        _P.DELIVERIES_READ,
         _P.TASKS_READ,
         _P.TASKS_DECIDE,
         _P.CLIENTS_READ,
@@ -63,7 +71,17 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
     # All but replacing the owner; that rule belongs to changing memberships, not to this table.
     RoleName.ADMIN: ALL,
     RoleName.MANAGER: _MEMBER
-    | {_P.WORKFLOWS_WRITE, _P.WORKFLOWS_PUBLISH, _P.EXECUTIONS_CANCEL, _P.EXECUTIONS_CONTROL, _P.AUDIT_READ},
+    | {
+        _P.WORKFLOWS_WRITE,
+        _P.WORKFLOWS_PUBLISH,
+        _P.EXECUTIONS_CANCEL,
+        _P.EXECUTIONS_CONTROL,
+        _P.TRIGGERS_WRITE,
+        _P.DELIVERIES_REPLAY,
+        _P.SECRETS_READ,
+        _P.SECRETS_WRITE,
+        _P.AUDIT_READ,
+    },
     RoleName.MEMBER: _MEMBER,
     RoleName.REVIEWER: frozenset(
         {_P.ORGANIZATION_READ, _P.EXECUTIONS_READ, _P.TASKS_READ, _P.TASKS_DECIDE, _P.CLIENTS_READ}
@@ -76,6 +94,9 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
             _P.MEMBERS_READ,
             _P.WORKFLOWS_READ,
             _P.EXECUTIONS_READ,
+            _P.TRIGGERS_READ,
+            _P.DELIVERIES_READ,
+            _P.SECRETS_READ,
             _P.TASKS_READ,
             _P.CLIENTS_READ,
             _P.AUDIT_READ,

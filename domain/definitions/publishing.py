@@ -16,7 +16,8 @@ from domain.definitions.validation import Resolved, check
 from domain.definitions.validation.keywords import written_out
 from domain.definitions.validation.report import Report
 from domain.definitions.values import canonical
-from domain.errors import Invalid
+from domain.errors import Invalid, Problem
+from domain.executions import TriggerType
 
 _FIRST_VERSION: Final = "1.0.0"
 
@@ -28,6 +29,18 @@ class Published:
     document: dict[str, Any]
     compiled: dict[str, Any]
     sha256: str
+    triggers: tuple["CompiledTrigger", ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTrigger:
+    """A row of `triggers`; its name is how it is found again when the workflow is published anew."""
+
+    type: TriggerType
+    name: str
+    configuration: dict[str, Any]
+    is_active: bool
 
 
 def publish(
@@ -60,7 +73,21 @@ def publish(
         "calls": calls,
         "variables": {each: declared[each]["default"] for each in declared},
     }
-    return Published(document, compiled, digest(compiled))
+    return Published(
+        document, compiled, digest(compiled), _triggers(checked.triggers), tuple(checked.problems)
+    )
+
+
+def _triggers(written: list[dict[str, Any]] | None) -> tuple[CompiledTrigger, ...]:
+    return tuple(
+        CompiledTrigger(
+            type=TriggerType(each["type"]),
+            name=each.get("name", each["type"]),
+            configuration=each.get("configuration", {}),
+            is_active=each.get("is_active", True),
+        )
+        for each in written or ()
+    )
 
 
 def digest(compiled: dict[str, Any]) -> str:

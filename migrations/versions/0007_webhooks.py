@@ -109,7 +109,7 @@ GRANTS = {
     },
     "deliveries": {
         "app_api": "SELECT, INSERT",
-        "app_worker": "SELECT, INSERT, UPDATE (verdict, reason, event_id, execution_id, unrecorded)",
+        "app_worker": "SELECT, INSERT, UPDATE (verdict, reason, execution_id, body_key)",
         "app_system": f"SELECT ({LEDGER}), UPDATE (body, body_key), DELETE",
     },
     "webhook_inbox": {

@@ -21,6 +21,11 @@ SEEN = {"If-Match": '"1"'}
 DEFINITION = {"do": [{"note": {"set": {"a": 1}}}]}
 
 
+WEBHOOK = {"type": "webhook", "configuration": {"scheme": "github"}}
+#: Public addresses hold a secret instead of an id; tests/api/test_hooks.py asks them.
+PUBLIC = {"hooks_receive"}
+
+
 @dataclass(frozen=True)
 class Subject:
     """Whose id the path takes, and a request that is fine but for that id."""
@@ -31,6 +36,8 @@ class Subject:
     #: Columns of the row, and further parts of the path.
     given: dict[str, Any] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
+    #: The column whose value the path takes.
+    key: str = "id"
 
 
 SUBJECTS = {
@@ -58,15 +65,26 @@ SUBJECTS = {
     "executions_steps": Subject("workflow_executions"),
     "executions_log": Subject("workflow_executions"),
     "executions_cancel": Subject("workflow_executions", {"reason": "no more"}),
+    "executions_events": Subject("workflow_executions", given={"status": "completed"}),
     "executions_pause": Subject("workflow_executions"),
     "executions_resume": Subject("workflow_executions"),
     "executions_signal": Subject("workflow_executions", {"type": "paid"}),
+    "triggers_list": Subject("workflows"),
+    "triggers_get": Subject("triggers"),
+    "triggers_rotate_secret": Subject("triggers", given=WEBHOOK),
+    "triggers_test": Subject("triggers", {"body": {}}, given=WEBHOOK),
+    "triggers_sample": Subject("triggers", given=WEBHOOK),
+    "deliveries_get": Subject("deliveries"),
+    "deliveries_replay": Subject("deliveries"),
+    "secrets_remove": Subject("secrets", key="name"),
     "tasks_get": Subject("tasks"),
     "tasks_decide": Subject("tasks", {"outcome": "approved"}),
 }
 #: Whose rows are found through a parent's id.
 THROUGH = {"workflow_versions": "workflow_id"}
 OWNED = ("sessions", "api_keys")
+#: The path names what is to be made: a foreign name is as good as any, and the foreign row stays as it was.
+MAKING = {"secrets_put"}
 
 
 def operations(world: World) -> dict[str, tuple[str, str]]:
@@ -76,7 +94,7 @@ def operations(world: World) -> dict[str, tuple[str, str]]:
         for method in METHODS:
             if method in methods and "{" in path:
                 found[methods[method]["operationId"]] = (method.upper(), path)
-    return found
+    return {name: found[name] for name in found.keys() - PUBLIC}
 
 
 @pytest.fixture
@@ -95,7 +113,7 @@ async def the_row(behind: AsyncConnection, subject: Subject, owner: Account) -> 
     if subject.table in OWNED:
         given["user_id"] = owner.user_id
     made = await row(behind, subject.table, owner.organization_id, **given)  # type: ignore[arg-type]
-    return str(made[THROUGH.get(subject.table, "id")])
+    return str(made[THROUGH.get(subject.table, subject.key)])
 
 
 async def replay(who: Account, method: str, path: str, subject: Subject, id: str) -> httpx2.Response:
@@ -107,7 +125,7 @@ async def replay(who: Account, method: str, path: str, subject: Subject, id: str
 
 def test_every_operation_with_an_id_is_covered(world: World) -> None:
     known = operations(world)
-    assert set(known) == set(SUBJECTS), "say in SUBJECTS which row a new route is about"
+    assert set(known) - MAKING == set(SUBJECTS), "say in SUBJECTS which row a new route is about"
 
 
 @pytest.mark.parametrize("operation", sorted(SUBJECTS))

@@ -13,11 +13,11 @@ from domain.definitions.validation.header import check_root
 from domain.definitions.validation.parameters import (
     check_action_expressions,
     check_actions,
-    check_triggers,
     check_variables,
 )
 from domain.definitions.validation.report import Report
 from domain.definitions.validation.steps import Steps, count_steps
+from domain.definitions.validation.triggers import check_triggers
 from domain.definitions.values import ValueRefused, check_value
 from domain.errors import Problem
 
@@ -33,6 +33,7 @@ class Checked:
     actions: Any
     variables: Any
     calls: Calls
+    triggers: Any = None
 
     @property
     def errors(self) -> list[Problem]:
@@ -67,7 +68,7 @@ def check(
         definition = {}
         return Checked(report.problems, definition, actions, variables, Calls(catalogue, {}))
     calls = _check_all(report, definition, parts, catalogue)
-    return Checked(report.problems, definition, actions, variables, calls)
+    return Checked(report.problems, definition, actions, variables, calls, parts["/triggers"])
 
 
 def _check_all(

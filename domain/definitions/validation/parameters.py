@@ -1,4 +1,4 @@
-"""What stands beside a definition: its triggers, its configured actions and its variables."""
+"""What stands beside a definition: its configured actions and its variables."""
 
 import re
 from collections.abc import Mapping
@@ -11,37 +11,14 @@ from domain.definitions.schemas import compile_schema
 from domain.definitions.validation.arguments import check_arguments
 from domain.definitions.validation.calls import Calls, Resolved
 from domain.definitions.validation.data import check_schema
+from domain.definitions.validation.entries import MAX_ENTRIES, entries
 from domain.definitions.validation.expressions import Expressions
 from domain.definitions.validation.report import Report, kind, shown
-from domain.executions import TriggerType
 
-MAX_ENTRIES: Final = 100
 _ACTION_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _ACTION_FIELDS: Final = frozenset({"name", "uses", "with"})
-_TRIGGER_FIELDS: Final = frozenset({"type", "name", "configuration", "is_active"})
 _VARIABLE_FIELDS: Final = frozenset({"schema", "default", "description"})
-
-
-def check_triggers(report: Report, triggers: Any) -> None:
-    """A list of `{type, name?, configuration?, is_active?}`."""
-    for at, trigger in _entries(report, "/triggers", triggers, "Triggers"):
-        report.unknown_fields(at, trigger, _TRIGGER_FIELDS, "A trigger")
-        types = [each.value for each in TriggerType]
-        written = trigger.get("type")
-        if written not in types:
-            hint = report.did_you_mean(written, types) if isinstance(written, str) else None
-            message = f"A trigger needs a `type`: one of {', '.join(types)}."
-            report.add(join(at, "type"), "unknown_trigger", message, hint)
-        elif written != TriggerType.MANUAL:
-            message = f"Triggers of type `{written}` are not supported by this version yet."
-            report.add(join(at, "type"), "not_supported", message, "Use `manual`.")
-        if "name" in trigger:
-            report.text(join(at, "name"), trigger["name"], "`name`")
-        if "configuration" in trigger:
-            report.object(join(at, "configuration"), trigger["configuration"], "`configuration`")
-        if not isinstance(trigger.get("is_active", True), bool):
-            report.add(join(at, "is_active"), "wrong_type", "`is_active` is true or false.")
 
 
 def check_actions(
@@ -51,7 +28,7 @@ def check_actions(
     configured: dict[str, Resolved | None] = {}
     functions = _functions(definition)
     lookup = Calls(catalogue, {})
-    for at, action in _entries(report, "/actions", actions, "Actions"):
+    for at, action in entries(report, "/actions", actions, "Actions"):
         report.unknown_fields(at, action, _ACTION_FIELDS, "An action")
         name = action.get("name")
         if not isinstance(name, str) or not _ACTION_NAME.fullmatch(name):
@@ -138,23 +115,6 @@ def _check_variable(report: Report, at: str, name: str, variable: dict[str, Any]
             report.add(
                 place, "bad_default", f"The default does not fit the variable's schema: {problem.message}"
             )
-
-
-def _entries(report: Report, at: str, value: Any, what: str) -> list[tuple[str, dict[str, Any]]]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        report.add(at, "wrong_type", f"{what} must be a list, not {kind(value)}.")
-        return []
-    if len(value) > MAX_ENTRIES:
-        report.add(at, "too_many", f"There are at most {MAX_ENTRIES} entries in this list.")
-        return []
-    places = [(join(at, index), entry) for index, entry in enumerate(value)]
-    return [
-        (place, found)
-        for place, entry in places
-        if (found := report.object(place, entry, "An entry")) is not None
-    ]
 
 
 def _functions(definition: Mapping[str, Any]) -> frozenset[str]:

@@ -1,0 +1,78 @@
+"""Reading a webhook: raw bytes within a cap, and JSON as strictly as everywhere else."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from api import strictjson
+from api.errors import PayloadTooLarge
+from domain.errors import Invalid, Unauthenticated
+from domain.webhooks.received import Received, joined
+from domain.webhooks.verdicts import Malformed
+
+BIGGEST = 5 * 1024 * 1024
+#: A sender that drips its body is let go.
+PATIENCE_SECONDS = 30.0
+
+
+class WebhookForged(Unauthenticated):
+    """The request does not prove that it comes from whoever knows the trigger's secret."""
+
+    code = "webhook_forged"
+
+
+class WebhookStale(Unauthenticated):
+    """The signature is right, but was made too long ago or too far in the future."""
+
+    code = "webhook_stale"
+
+
+class WebhookMalformed(Invalid):
+    """The request is authentic, but its body cannot be read as configured."""
+
+    code = "webhook_malformed"
+
+
+class WebhookTooLarge(PayloadTooLarge):
+    """The body is larger than 5 MB; send a reference to where it can be fetched."""
+
+
+class WebhookIncomplete(Invalid):
+    """The body did not arrive completely within 30 seconds; send it again."""
+
+    code = "webhook_incomplete"
+
+
+def announced(request: Request) -> int:
+    """The size that Content-Length tells; 0 when it tells none."""
+    declared = request.headers.get("content-length", "0")
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
+
+
+async def read(request: Request) -> Received:
+    """The whole request; raises WebhookTooLarge without having read more than the cap, WebhookIncomplete."""
+    if announced(request) > BIGGEST:
+        raise WebhookTooLarge
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > BIGGEST:
+                    raise WebhookTooLarge
+                parts.append(part)
+    except (ClientDisconnect, TimeoutError):
+        raise WebhookIncomplete from None
+    scope = request.scope
+    return Received(request.method, joined(scope["headers"]), scope["query_string"], b"".join(parts))
+
+
+def read_json(body: bytes) -> Any:
+    """Raises Malformed naming the first places."""
+    try:
+        return strictjson.read(body)
+    except Invalid as error:
+        told = [f"{each.message} ({each.pointer})" for each in error.problems[:3]]
+        raise Malformed(" ".join(told) or error.message) from None

@@ -1,0 +1,130 @@
+"""How triggers are shown, and how their rows come from what was published."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.collaborators import Collaborators
+from api.hooks import token_sha256
+from db.triggers import SecretKind, Triggers, sealed_at
+from domain.definitions.publishing import CompiledTrigger
+from domain.executions import TriggerType
+from domain.webhooks.configuration import Configuration
+from domain.webhooks.schemes import scheme_of
+
+
+class SecretView(BaseModel):
+    """Of a secret only this is ever shown."""
+
+    kind: SecretKind
+    created_at: datetime
+    expires_at: datetime | None = Field(
+        description="Set while a newer one has replaced it: valid until then."
+    )
+
+
+class TriggerView(BaseModel):
+    id: UUID
+    workflow_id: UUID
+    type: TriggerType
+    name: str
+    configuration: dict[str, Any]
+    is_active: bool
+    url: str | None = Field(description="Where to send; shown to who may change triggers.")
+    ready: bool = Field(description="False while a webhook refuses everything because it has no secret.")
+    secrets: list[SecretView]
+    created_at: datetime
+    updated_at: datetime
+
+
+async def compile_triggers(
+    tx: AsyncConnection,
+    parts: Collaborators,
+    organization_id: UUID,
+    workflow_id: UUID,
+    compiled: Sequence[CompiledTrigger],
+) -> None:
+    """Make the rows agree with what was published; the workflow's row is locked.
+
+    A trigger keeps id, address and secrets as long as its name stays; one that was removed starts nothing.
+    """
+    triggers = Triggers(tx)
+    for each in compiled:
+        values = {"type": each.type, "configuration": each.configuration, "is_active": each.is_active}
+        row = await triggers.put(organization_id, workflow_id, name=each.name, values=values)
+        if each.type is TriggerType.WEBHOOK and not await triggers.secrets(
+            [row["id"]], parts.clock(), SecretKind.URL
+        ):
+            await new_address(tx, parts, organization_id, row["id"])
+    await triggers.retire(workflow_id, [each.name for each in compiled])
+
+
+async def new_address(tx: AsyncConnection, parts: Collaborators, organization_id: UUID, id: UUID) -> str:
+    """Give the trigger a fresh address; its token."""
+    token = secrets.token_urlsafe(32)
+    await add_secret(tx, parts, organization_id, id, SecretKind.URL, token)
+    return token
+
+
+async def add_secret(
+    tx: AsyncConnection,
+    parts: Collaborators,
+    organization_id: UUID,
+    trigger_id: UUID,
+    kind: SecretKind,
+    secret: str,
+) -> None:
+    id = uuid4()
+    values = {
+        "id": id,
+        "kind": kind,
+        "sha256": token_sha256(secret) if kind is SecretKind.URL else None,
+        "sealed": await parts.keys.seal(organization_id, secret.encode(), sealed_at(id)),
+        "created_at": parts.clock(),
+    }
+    await Triggers(tx).add_secret(organization_id, trigger_id, values)
+
+
+async def show_triggers(
+    tx: AsyncConnection, parts: Collaborators, rows: Sequence[RowMapping], *, with_urls: bool
+) -> list[TriggerView]:
+    """The rows as they are shown; the secrets of all of them come with one statement."""
+    known = await Triggers(tx).secrets([row["id"] for row in rows], parts.clock()) if rows else []
+    views = []
+    for row in rows:
+        own = [secret for secret in known if secret["trigger_id"] == row["id"]]
+        is_webhook = row["type"] == TriggerType.WEBHOOK
+        views.append(
+            TriggerView.model_validate(
+                {
+                    **row,
+                    "url": await _url(parts, own) if is_webhook and with_urls else None,
+                    "ready": not is_webhook or _is_ready(row, own),
+                    "secrets": [dict(secret) for secret in own],
+                }
+            )
+        )
+    return views
+
+
+def _is_ready(row: RowMapping, own: Sequence[RowMapping]) -> bool:
+    scheme = scheme_of(Configuration.parse(row["configuration"]))
+    return not scheme.needs_secret or any(secret["kind"] == SecretKind.SIGNING for secret in own)
+
+
+async def _url(parts: Collaborators, own: Sequence[RowMapping]) -> str | None:
+    current = next((secret for secret in own if secret["kind"] == SecretKind.URL), None)
+    if current is None:
+        return None
+    token = await parts.keys.open(current["organization_id"], current["sealed"], sealed_at(current["id"]))
+    return address(parts, token.decode())
+
+
+def address(parts: Collaborators, token: str) -> str:
+    return f"{parts.security.public_url}/v1/hooks/{token}"
