@@ -77,9 +77,10 @@ async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     settings = parts.settings
+    app = create_app(parts.api, {"temporal": _temporal_probe(parts)})
     server = _Server(
         uvicorn.Config(
-            create_app(parts.api, {"temporal": _temporal_probe(parts)}),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -93,6 +94,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     connecting = asyncio.create_task(parts.connection.connect(), name="connect")
     serving = asyncio.create_task(server.serve())
     await asyncio.wait((serving, asyncio.create_task(stopping.wait())), return_when=asyncio.FIRST_COMPLETED)
+    app.state.watching.close()  # streams would hold the server for as long as it waits for its last answers
     server.should_exit = True
     await serving
     connecting.cancel()

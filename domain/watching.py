@@ -1,0 +1,84 @@
+"""How far somebody who watches an execution has been told of it: small enough to travel as the id of an event."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from domain.executions import StepStatus
+
+_OPEN: Final = {StepStatus.RUNNING: "r", StepStatus.WAITING: "w"}
+_ID: Final = re.compile(r"(\d{1,18})\.(\d{1,18})\.([\drw-]*)\.([\d-]*)\.([01])", re.ASCII)
+#: A longer id would be refused by proxies; whoever is that far behind is shown the whole again.
+MAXIMUM_ID: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`revision` of the execution's row; of its steps the `highest` position, those still open, and the gaps.
+
+    A step that has ended does not change any more, and every position is taken once. So the steps to be told
+    are those above `highest`, those that were open, and those in the gaps.
+    """
+
+    revision: int = 0
+    highest: int = 0
+    #: Position → what was told of the step: its status and attempt, such as "r1".
+    open: dict[int, str] = field(default_factory=dict)
+    gaps: frozenset[int] = frozenset()
+    is_over: bool = False
+
+    @property
+    def unsettled(self) -> list[int]:
+        return sorted([*self.open, *self.gaps])
+
+    def is_news(self, position: int, status: str, attempt: int) -> bool:
+        if position in self.open:
+            return self.open[position] != _standing(status, attempt)
+        return position > self.highest or position in self.gaps
+
+    def step(self, position: int, status: str, attempt: int) -> Self:
+        """After a step has been told."""
+        open = {each: told for each, told in self.open.items() if each != position}
+        if status in _OPEN:
+            open[position] = _standing(status, attempt)
+        skipped = range(self.highest + 1, position)
+        return type(self)(
+            self.revision,
+            max(self.highest, position),
+            open,
+            self.gaps.difference((position,)).union(skipped),
+            self.is_over,
+        )
+
+    def row(self, revision: int, *, is_over: bool) -> Self:
+        """After the execution itself has been told."""
+        return type(self)(revision, self.highest, self.open, self.gaps, is_over)
+
+    def __str__(self) -> str:
+        open = "-".join(f"{position}{told}" for position, told in sorted(self.open.items()))
+        gaps = "-".join(str(position) for position in sorted(self.gaps))
+        return f"{self.revision}.{self.highest}.{open}.{gaps}.{int(self.is_over)}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Seen | None":
+        """None for what is no such id: its bearer is shown the whole."""
+        match = _ID.fullmatch(text) if len(text) <= MAXIMUM_ID else None
+        if match is None:
+            return None
+        open = dict(_told(match[3]))
+        if None in open.values():
+            return None
+        told = {position: standing for position, standing in open.items() if standing is not None}
+        gaps = frozenset(int(position) for position in match[4].split("-") if position)
+        return cls(int(match[1]), int(match[2]), told, gaps, match[5] == "1")
+
+
+def _standing(status: str, attempt: int) -> str:
+    return f"{_OPEN.get(StepStatus(status), '')}{attempt}"
+
+
+def _told(text: str) -> Iterable[tuple[int, str | None]]:
+    for part in text.split("-") if text else ():
+        match = re.fullmatch(r"(\d{1,18})([rw]\d{1,9})", part, re.ASCII)
+        yield (int(match[1]), match[2]) if match else (0, None)

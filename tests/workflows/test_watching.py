@@ -1,0 +1,276 @@
+"""Server-Sent Events over a real socket: the whole first, then every change once, however often one reconnects."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import event, text
+
+import api.events
+import api.watching
+from api.app import create_app
+from api.watching import STREAMS_PER_CALLER, Watching
+from db.session import Access, Role
+from tests.workflows.engine import Engine
+
+ASK: dict[str, Any] = {"ask": {"call": "approve", "with": {"title": "Go on?"}}}
+SAY: dict[str, Any] = {"call": "data.template", "with": {"text": "Hi", "values": {}}}
+REST: dict[str, Any] = {"rest": {"wait": {"milliseconds": 300}}}
+
+
+@dataclass
+class Told:
+    """One event of a stream."""
+
+    name: str = ""
+    id: str = ""
+    data: Any = None
+
+
+@dataclass
+class Server:
+    engine: Engine
+    app: FastAPI
+    http: httpx2.AsyncClient
+    uvicorn: uvicorn.Server
+    serving: asyncio.Task[None]
+    heard: list[Told] = field(default_factory=list)
+
+    @property
+    def watching(self) -> Watching:
+        found: Watching = self.app.state.watching
+        return found
+
+    @asynccontextmanager
+    async def stream(self, id: str, **headers: str) -> AsyncIterator[AsyncIterator[Told]]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.stream("GET", f"/v1/executions/{id}/events", headers=named) as answer:
+            assert answer.status_code == 200, await answer.aread()
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            yield _events(answer)
+
+    async def until(self, streams: int) -> None:
+        """So many streams are open."""
+        async with asyncio.timeout(10):
+            while self.watching.streams != streams:  # noqa: ASYNC110  it is what users see, not an event of ours
+                await asyncio.sleep(0.02)
+
+
+async def _events(answer: httpx2.Response) -> AsyncIterator[Told]:
+    told = Told()
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            told.name = value
+        elif name == "id":
+            told.id = value
+        elif name == "data":
+            told.data = json.loads(value)
+        elif line.startswith(":"):
+            yield Told("comment")
+        elif not line and told.name:
+            yield told
+            told = Told()
+
+
+@pytest.fixture
+async def server(engine: Engine) -> AsyncIterator[Server]:
+    app = create_app(engine.parts.api)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=10)
+    running = uvicorn.Server(config)
+    serving = asyncio.create_task(running.serve())
+    while not running.started:  # noqa: ASYNC110  uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    headers = {"Authorization": engine.http.headers["Authorization"]}
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
+        yield Server(engine, app, http, running, serving)
+    app.state.watching.close()
+    running.should_exit = True
+    await serving
+
+
+async def _decide(engine: Engine, id: str) -> None:
+    row = await engine.until(id, lambda row: (row["waiting_on"] or {}).get("task_id") is not None)
+    await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
+
+
+async def test_the_whole_comes_first_then_what_changes_then_the_end(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([{"say": SAY}, ASK, {"done": {"set": {"ok": True}}}])))[
+        "id"
+    ]
+    await engine.waiting(id)
+    heard: list[Told] = []
+    async with server.stream(id) as events:
+        async for told in events:
+            heard.append(told)
+            if told.name == "snapshot":
+                await _decide(engine, id)
+    assert heard[0].name == "snapshot"
+    assert heard[0].data["execution"]["status"] == "waiting"
+    assert [(step["name"], step["status"]) for step in heard[0].data["steps"]] == [
+        ("say", "completed"),
+        ("ask", "waiting"),
+    ]
+    steps = [(told.data["name"], told.data["status"]) for told in heard if told.name == "step"]
+    assert steps == [("ask", "completed"), ("done", "completed")]
+    assert heard[-1].name == "end"
+    assert heard[-1].data["status"] == "completed"
+    assert len({told.id for told in heard}) == len(heard)
+    await server.until(0)
+
+
+async def test_whoever_reconnects_after_any_event_misses_and_repeats_nothing(server: Server) -> None:
+    engine = server.engine
+    loop = {"often": {"for": {"in": "[range(4)]"}, "do": [{"say": SAY}, REST]}}
+    id = (await engine.start(await engine.publish([loop, {"done": {"set": {"ok": True}}}])))["id"]
+    steps: list[tuple[str, str]] = []
+    last: dict[str, str] = {}
+    reconnections = 0
+    while True:
+        async with server.stream(id, **last) as events:
+            async for told in events:  # one or two events of each connection
+                last = {"Last_Event_ID": told.id}
+                if told.name == "snapshot":
+                    assert not steps, "the whole was told twice"
+                    steps += [(step["occurrence"], step["status"]) for step in told.data["steps"]]
+                elif told.name == "step":
+                    steps.append((told.data["occurrence"], told.data["status"]))
+                if reconnections % 3 < 2:
+                    break
+        if told.name == "end":
+            break
+        reconnections += 1
+    assert reconnections > 3
+    assert len(steps) == len(set(steps)), "a change was told twice"
+    ended = {occurrence for occurrence, status in steps if status == "completed"}
+    assert ended == {step["occurrence"] for step in await engine.steps(id)}
+    again = await server.http.get(f"/v1/executions/{id}/events", headers={"Last-Event-ID": told.id})
+    assert again.status_code == 204, "an EventSource would come back for ever"
+    await server.until(0)
+
+
+async def test_what_has_ended_is_told_and_closed(server: Server) -> None:
+    id = (await server.engine.start(await server.engine.publish([{"say": SAY}])))["id"]
+    await server.engine.ended(id)
+    async with server.stream(id, Last_Event_ID="nonsense") as events:
+        heard = [told.name async for told in events]
+    assert heard == ["snapshot", "end"]
+
+
+async def test_many_watchers_share_one_look_and_hold_no_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+    looks: list[str] = []
+    sync_engine = engine.parts.database._engine.sync_engine
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "workflow_executions.updated_at" in statement and "trigger_data" not in statement:
+            looks.append(statement)
+
+    async def watch() -> list[str]:
+        async with server.stream(id) as events:
+            return [told.name async for told in events]
+
+    watchers = [asyncio.create_task(watch()) for _ in range(10)]
+    await server.until(10)
+    await asyncio.sleep(0.5)
+    event.listen(sync_engine, "before_cursor_execute", note)
+    await asyncio.sleep(1)
+    event.remove(sync_engine, "before_cursor_execute", note)
+    assert 1 <= len(looks) <= 6, looks
+    await _decide(engine, id)
+    assert all(heard[-1] == "end" for heard in await asyncio.gather(*watchers))
+    await server.until(0)
+    assert not server.watching._looking, "somebody still looks although nobody watches"
+
+
+async def test_a_client_that_leaves_frees_its_stream_and_one_too_many_is_refused(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+
+    async def watch() -> None:
+        async with server.stream(id) as events:
+            async for _ in events:
+                pass
+
+    watchers = [asyncio.create_task(watch()) for _ in range(STREAMS_PER_CALLER)]
+    await server.until(STREAMS_PER_CALLER)
+    refused = await server.http.get(f"/v1/executions/{id}/events")
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"]
+    for watcher in watchers:
+        watcher.cancel()
+    await asyncio.gather(*watchers, return_exceptions=True)
+    await server.until(0)
+
+
+async def test_a_foreign_execution_is_one_that_does_not_exist(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    account = {"email": "eve@example.com", "password": "tidal ferns at dusk", "name": "Eve"}
+    other = await server.http.post("/v1/auth/register", json={**account, "organization_name": "Other"})
+    headers = {"Authorization": f"Bearer {other.json()['access_token']}"}
+    foreign = await server.http.get(f"/v1/executions/{id}/events", headers=headers)
+    unknown = await server.http.get(f"/v1/executions/{uuid4()}/events", headers=headers)
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.content == unknown.content
+
+
+async def test_heartbeats_keep_it_open_until_access_is_lost(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.events, "HEARTBEAT_SECONDS", 0.2)
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+    async with server.stream(id) as events:
+        heard = [(await anext(events)).name for _ in range(3)]
+        assert heard == ["snapshot", "comment", "comment"]
+        async with engine.parts.database.transaction(Access(Role.SYSTEM)) as tx:
+            await tx.execute(text("UPDATE sessions SET revoked_at = now()"))
+        async with asyncio.timeout(3):
+            assert "end" not in [told.name async for told in events]
+    await server.until(0)
+
+
+async def test_shutting_down_ends_streams_at_once(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+    async with server.stream(id) as events:
+        await anext(events)
+        server.watching.close()
+        server.uvicorn.should_exit = True
+        async with asyncio.timeout(3):
+            assert [told.name async for told in events] == []
+            await asyncio.shield(server.serving)
+
+
+async def test_a_browser_watches_with_its_cookie(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([{"say": SAY}])))["id"]
+    await engine.ended(id)
+    base = str(server.http.base_url)
+    async with httpx2.AsyncClient(base_url=base, timeout=10) as browser:
+        page = await browser.get("/login")
+        token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        form = {"email": "ada@example.com", "password": "tidal ferns at dusk", "csrf_token": token}
+        signed_in = await browser.post("/login", data=form, headers={"Origin": base.rstrip("/")})
+        assert signed_in.status_code in (200, 303), signed_in.text
+        answer = await browser.get(f"/v1/executions/{id}/events")
+    assert answer.status_code == 200, answer.text
+    assert "event: end" in answer.text
