@@ -31,6 +31,22 @@ class Dispatcher(Protocol):
         """Not None when the execution closed within `timeout` seconds."""
 
 
+class SealedPayloads(Protocol):
+    """Temporal's payloads in the JSON form of its UI, as the workers seal them."""
+
+    def workflow_of(self, payload: Mapping[str, Any]) -> str | None:
+        """The workflow id a sealed payload names; None for anything else."""
+        ...
+
+    async def open(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Raises domain.keys.Unreadable."""
+        ...
+
+    async def seal(self, workflow_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """For this execution alone. Raises domain.keys.Unreadable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Security:
     """`token_secret` signs tokens, cursors and forms; `pepper` goes into password hashes. Each ≥ 32 bytes."""
@@ -59,6 +75,9 @@ class Collaborators:
     security: Security
     clock: Callable[[], datetime]
     blobs: BlobStore = field(default_factory=NoBlobs)
+    payloads: SealedPayloads | None = None
+    #: The one foreign origin whose pages may call the codec server.
+    temporal_ui_url: str | None = None
 
 
 async def collaborators(request: Request) -> Collaborators:

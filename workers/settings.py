@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     temporal_tls_cert_file: str | None = None
     temporal_tls_key_file: str | None = None
     temporal_tls_server_name: str | None = None
+    temporal_ui_url: Annotated[str | None, Field(pattern=r"^https?://[^/]+$")] = None
+    """The origin of Temporal's UI, whose pages may ask the codec server with a signed-in operator's cookie."""
 
     master_keys: Annotated[tuple[MasterKey, ...], NoDecode, BeforeValidator(parse_master_keys)] = Field(
         repr=False
@@ -132,6 +134,7 @@ MENDS = {
     "PERDURE_SMTP_URL": "smtp://host:port or smtps://user:password@host:465",
     "PERDURE_S3_BUCKET": "the bucket's name, 3 to 63 small letters, digits, dots and dashes",
     "PERDURE_S3_ENDPOINT": "https://host[:port] without a path; leave it out for AWS",
+    "PERDURE_TEMPORAL_UI_URL": "the origin of Temporal's UI, such as http://127.0.0.1:8233, without a path",
     "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
     "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
     "PERDURE_LOG_LEVEL": "one of debug, info, warning, error",

@@ -20,6 +20,7 @@ from workers.settings import Settings
 from workers.temporal.closings import Closings
 from workers.temporal.connection import Connection
 from workers.temporal.dispatcher import TemporalDispatcher
+from workers.temporal.remote import RemoteSealing
 from workers.versions import PinnedVersions
 
 
@@ -83,6 +84,8 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             security=Security(settings.token_secret, settings.password_pepper, settings.public_url),
             clock=utc_now,
             blobs=blobs,
+            payloads=RemoteSealing(keys),
+            temporal_ui_url=settings.temporal_ui_url,
         ),
     )
 
