@@ -96,10 +96,13 @@ class Secrets:
         )
         return row
 
-    async def remove(self, name: str) -> None:
-        """The secret with all its versions. Raises NotFound."""
-        if (await self._tx.execute(delete(Secret).where(Secret.name == name))).rowcount == 0:
+    async def remove(self, name: str) -> RowMapping:
+        """The secret with its value. Raises NotFound."""
+        statement = delete(Secret).where(Secret.name == name).returning(*Secret.__table__.c)
+        row = (await self._tx.execute(statement)).mappings().one_or_none()
+        if row is None:
             raise NotFound("There is no secret with this name in your organization.")
+        return row
 
     async def sealed(self, names: Iterable[str]) -> dict[str, tuple[UUID, bytes]]:
         """The current version's id and sealed value of each name that is set; only workers may ask."""
