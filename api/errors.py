@@ -133,7 +133,9 @@ def unexpected(error: BaseException) -> Response:
 
 def answer(request: Request, error: DomainError, *, allow: str | None = None) -> Response:
     """The same for a request: a page where a browser asked for one, a problem document everywhere else."""
-    is_page = not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+    is_page = not request.url.path.startswith(("/v1/", "/codec/")) and "text/html" in request.headers.get(
+        "accept", ""
+    )
     made = respond(error, allow=allow)
     if not is_page:
         return made
