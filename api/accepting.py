@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.executionviews import links
 from db.definitions import Versions, Workflows
 from db.executions import Executions, NewExecution
-from db.outbox import Outbox, OutboxEntry
+from db.outbox import OutboxEntry
 from domain.definitions.lifecycle import DefinitionStatus
 from domain.definitions.schemas import Schema, compile_schema
 from domain.errors import Conflict, Invalid
@@ -135,9 +135,8 @@ async def accept(
         kind=KIND,
         started_by=started_by,
     )
-    if await Executions(tx).queue(organization_id, new) is None:
+    if not await Executions(tx).queue(organization_id, new, entry):
         return None, await _named(tx, str(trigger_key))
-    await Outbox(tx).add(entry)
     return entry, _accepted(execution_id, ExecutionStatus.QUEUED, workflow_id, found.number)
 
 

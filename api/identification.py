@@ -8,7 +8,7 @@ from api.collaborators import Collaborators
 from api.shared import SharedLookups
 from api.tokens import AccessTokens, ApiKey, cookie_sha256
 from db.identity import USED_GRAIN, ApiKeys
-from db.logins import Identities, KeyStanding, SessionStanding, Standing
+from db.logins import Identities, KeyStanding, SessionStanding, Standing, Standings
 from domain.errors import Forbidden, Unauthenticated
 from domain.permissions import Permission, decide, known, of_role
 
@@ -21,6 +21,7 @@ class Identification:
 
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts
+        self._standings = Standings(parts.database)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
         self._keys: SharedLookups[KeyStanding | None] = SharedLookups()
         self._sessions: SharedLookups[Standing | None] = SharedLookups()
@@ -29,8 +30,7 @@ class Identification:
         key = ApiKey.parse(token)
 
         async def look() -> KeyStanding | None:
-            async with self._parts.database.transaction(NOBODY) as tx:
-                return await Identities(tx).api_key(key.key_id, self._parts.clock())
+            return await self._standings.of_api_key(key.key_id, self._parts.clock())
 
         found = await self._keys.get(key.key_id, look)
         if found is None or not compare_digest(found.secret_sha256, key.secret_sha256):
@@ -45,10 +45,9 @@ class Identification:
         claims = self._tokens.read(token, self._parts.clock())
 
         async def look() -> Standing | None:
-            async with self._parts.database.transaction(NOBODY) as tx:
-                return await Identities(tx).session(
-                    claims.session_id, claims.user_id, wanted, self._parts.clock()
-                )
+            return await self._standings.of_session(
+                claims.session_id, claims.user_id, wanted, self._parts.clock()
+            )
 
         standing = await self._sessions.get((claims, wanted), look)
         return _session_caller(standing, claims.session_id, wanted)

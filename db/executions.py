@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,6 +37,8 @@ from db.base import (
     tenant_key,
     within,
 )
+from db.engine import to_json
+from db.outbox import OutboxEntry
 from db.rows import Before, one
 from domain.errors import NotFound
 from domain.executions import ExecutionStatus, StepStatus
@@ -174,34 +176,28 @@ class Executions:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def queue(self, organization_id: UUID, new: NewExecution) -> datetime | None:
-        """Write the row of an accepted trigger; returns when, or None when its trigger key already has one.
+    async def queue(self, organization_id: UUID, new: NewExecution, start: OutboxEntry) -> bool:
+        """Write the row of an accepted trigger and the word that starts it; False when its trigger key has one already.
 
         Waits for another transaction that is writing the same trigger key.
         """
-        created: datetime | None = await self._connection.scalar(
-            insert(WorkflowExecution)
-            .values(
-                id=new.id,
-                organization_id=organization_id,
-                workflow_id=new.workflow_id,
-                workflow_version_id=new.workflow_version_id,
-                kind=new.kind,
-                trigger_event=new.trigger_event,
-                trigger_data=new.trigger_data,
-                trigger_key=new.trigger_key,
-                temporal_workflow_id=new.temporal_workflow_id,
-                started_by=new.started_by,
-                execution_context=new.context or {},
-                started_at=None,
-            )
-            .on_conflict_do_nothing(
-                index_elements=("organization_id", "trigger_key"),
-                index_where=WorkflowExecution.trigger_key.is_not(None),
-            )
-            .returning(WorkflowExecution.created_at)
-        )
-        return created
+        values = {
+            "organization_id": organization_id,
+            "id": new.id,
+            "workflow_id": new.workflow_id,
+            "workflow_version_id": new.workflow_version_id,
+            "kind": new.kind,
+            "trigger_event": new.trigger_event,
+            "trigger_data": to_json(new.trigger_data),
+            "trigger_key": new.trigger_key,
+            "temporal_workflow_id": new.temporal_workflow_id,
+            "started_by": new.started_by,
+            "context": to_json(new.context or {}),
+            "start_id": start.id,
+            "start_kind": start.kind.value,
+            "payload": to_json(start.payload),
+        }
+        return await self._connection.scalar(_QUEUE, values) is not None
 
     async def of_trigger_key(self, trigger_key: str) -> RowMapping:
         """The execution this key started; raises NotFound."""
@@ -296,6 +292,25 @@ _CLOSE_AS = text(
     SET status = :status, completed_at = now(), waiting_on = NULL,
         error_message = 'Ended in Temporal, not by its own steps'
     WHERE id = :execution_id AND completed_at IS NULL
+    """
+)
+
+#: One statement for what must never exist apart.
+_QUEUE = text(
+    """
+    WITH queued AS (
+        INSERT INTO workflow_executions
+            (id, organization_id, workflow_id, workflow_version_id, kind, trigger_event, trigger_data, trigger_key,
+             temporal_workflow_id, started_by, execution_context, started_at)
+        VALUES (:id, :organization_id, :workflow_id, :workflow_version_id, :kind, :trigger_event,
+                CAST(:trigger_data AS jsonb), :trigger_key, :temporal_workflow_id, :started_by,
+                CAST(:context AS jsonb), NULL)
+        ON CONFLICT (organization_id, trigger_key) WHERE trigger_key IS NOT NULL DO NOTHING
+        RETURNING id, organization_id, temporal_workflow_id
+    )
+    INSERT INTO outbox (id, organization_id, execution_id, kind, workflow_id, payload)
+    SELECT :start_id, organization_id, id, :start_kind, temporal_workflow_id, CAST(:payload AS jsonb) FROM queued
+    RETURNING execution_id
     """
 )
 

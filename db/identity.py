@@ -24,7 +24,8 @@ instead, all in schema `app`, each returning the least it can (EXECUTE for app_a
     app.identify_session(session uuid, wanted uuid, moment timestamptz),
     app.identify_api_key(wanted text, moment timestamptz)
         What the user of a live session or key may do: role, override, scopes (columns in migration 0005, read
-        by `db/logins.py`); one call per request, so that a revocation counts at once.
+        by `db/logins.py`); one call per request, so that a revocation counts at once. app.ask_session and
+        app.ask_api_key enter as app_api and ask them, in one statement.
     app.my_organizations(user_id uuid) -> TABLE(organization_id uuid, name text, slug text, role_id uuid,
         role text, status text)                             active organizations only
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.rows import refusing
+from db.session import Database
 from domain.errors import Conflict
 
 
@@ -79,38 +80,41 @@ class NewSession:
         return {name: str(value) for name, value in values.items() if value is not None}
 
 
-class Identities:
-    """Who somebody is, before any organization is entered: bound to a transaction of `Access(Role.API)`."""
+class Standings:
+    """Who holds a key or a session: asked by every request, so in one statement without a transaction around it."""
 
-    def __init__(self, tx: AsyncConnection) -> None:
-        self._tx = tx
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    async def api_key(self, key_id: str, now: datetime) -> KeyStanding | None:
+    async def of_api_key(self, key_id: str, now: datetime) -> KeyStanding | None:
         """A live key of an active member, by its public id; the caller compares the secret."""
-        row = await self._first(
-            "SELECT * FROM app.identify_api_key(:key_id, :now)",
-            key_id=key_id,
-            now=now,
-        )
+        row = await self._database.first(_API_KEY, {"key_id": key_id, "now": now})
         if row is None:
             return None
         return KeyStanding(
             row["id"], row["secret_sha256"], row["scopes"], row["last_used_at"], _standing(row)
         )
 
-    async def session(
+    async def of_session(
         self, session_id: UUID, user_id: UUID, organization_id: UUID | None, now: datetime
     ) -> Standing | None:
         """The standing of a live session's user in `organization_id`, or in their default organization."""
-        row = await self._first(
-            "SELECT * FROM app.identify_session(:session_id, :organization_id, :now)"
-            " WHERE user_id = :user_id",
-            session_id=session_id,
-            user_id=user_id,
-            organization_id=organization_id,
-            now=now,
+        row = await self._database.first(
+            _SESSION,
+            {"session_id": session_id, "user_id": user_id, "organization_id": organization_id, "now": now},
         )
         return None if row is None else _standing(row)
+
+
+_API_KEY = text("SELECT * FROM app.ask_api_key(:key_id, :now)")
+_SESSION = text("SELECT * FROM app.ask_session(:session_id, :organization_id, :now) WHERE user_id = :user_id")
+
+
+class Identities:
+    """Who somebody is, before any organization is entered: bound to a transaction of `Access(Role.API)`."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
 
     async def cookie(
         self, secret_sha256: str, organization_id: UUID | None, now: datetime

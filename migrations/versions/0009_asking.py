@@ -1,0 +1,40 @@
+"""asking: who holds a key or a session, entered and answered in one statement"""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+STANDING = (
+    "user_id uuid, organization_id uuid, role text, own_role boolean, role_permissions text[], "
+    "permissions_override jsonb"
+)
+
+#: Each runs as whoever connected, who can only become the API's role if that was granted, as in app.enter.
+FUNCTIONS = {
+    f"app.ask_api_key(wanted text, moment timestamptz) RETURNS TABLE (id uuid, secret_sha256 text, scopes text[], "
+    f"last_used_at timestamptz, {STANDING})": "SELECT * FROM app.identify_api_key(wanted, moment)",
+    f"app.ask_session(session uuid, wanted uuid, moment timestamptz) RETURNS TABLE ({STANDING})": (
+        "SELECT * FROM app.identify_session(session, wanted, moment)"
+    ),
+}
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL ROLE app_owner")
+    for signature, question in FUNCTIONS.items():
+        op.execute(
+            f"CREATE FUNCTION {signature} LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
+            f"PERFORM pg_catalog.set_config('role', 'app_api', true); RETURN QUERY {question}; END $$"
+        )
+        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO PUBLIC")
+    op.execute("RESET ROLE")
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL ROLE app_owner")
+    for signature in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
+    op.execute("RESET ROLE")
