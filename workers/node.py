@@ -122,7 +122,7 @@ async def _work(parts: Parts, _: asyncio.Event) -> None:
 
 async def _relay(parts: Parts, _: asyncio.Event) -> None:
     await parts.connection.connect()
-    await parts.relay.run()
+    await asyncio.gather(parts.relay.run(), parts.sweeper.run())
 
 
 _ROLES = {NodeRole.API: _serve, NodeRole.WORKER: _work, NodeRole.RELAY: _relay}

@@ -17,6 +17,7 @@ from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
 from workers.relay import Relay
 from workers.settings import Settings
+from workers.sweeps import Sweeper
 from workers.temporal.closings import Closings
 from workers.temporal.connection import Connection
 from workers.temporal.dispatcher import TemporalDispatcher
@@ -41,6 +42,7 @@ class Parts:
     dispatcher: TemporalDispatcher
     activities: ExecutionActivities
     relay: Relay
+    sweeper: Sweeper
     api: Collaborators
 
     async def close(self) -> None:
@@ -76,6 +78,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             clock=utc_now,
         ),
         relay=Relay(database, dispatcher),
+        sweeper=Sweeper(database, blobs, utc_now),
         api=Collaborators(
             database=database,
             keys=keys,

@@ -100,8 +100,8 @@ CREATE INDEX ix_webhook_inbox_received_at ON webhook_inbox (received_at);
 CREATED = tuple(re.findall(r"^CREATE TABLE (\w+) \($", TABLES, re.MULTILINE))
 OURS = "organization_id = (SELECT app.org())"
 
-#: app_system finds the trigger of an address and forgets what is old; it reads no body.
-LEDGER = "id, organization_id, trigger_id, verdict, execution_id, replay_of, body_key, received_at"
+#: app_system finds the trigger of an address and forgets what is old.
+LEDGER = "id, organization_id, trigger_id, verdict, reason, body, body_key, received_at"
 GRANTS = {
     "trigger_secrets": {
         "app_api": "SELECT, INSERT, UPDATE (expires_at), DELETE",
@@ -110,7 +110,7 @@ GRANTS = {
     "deliveries": {
         "app_api": "SELECT, INSERT",
         "app_worker": "SELECT, INSERT, UPDATE (verdict, reason, execution_id, body_key)",
-        "app_system": f"SELECT ({LEDGER}), UPDATE (body, body_key), DELETE",
+        "app_system": f"SELECT ({LEDGER}), UPDATE (verdict, reason, body, body_key), DELETE",
     },
     "webhook_inbox": {
         "app_worker": "SELECT, INSERT, UPDATE (delivery_id, received_at)",

@@ -1,0 +1,154 @@
+"""What time takes away: bodies of deliveries after a month, and rows that guard nothing any more.
+
+All run as app_system, in batches that other processes may work on at the same time.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+BATCH = 500
+#: Of what was refused at one trigger, this much is kept; the rest of a flood is only worth counting.
+REFUSED_PER_TRIGGER = 1_000
+_DAYS_OF_BODIES = 30
+#: Longer than any provider repeats an event by itself.
+_DAYS_OF_INBOX = 90
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    delivery_id: UUID
+    key: str
+
+
+class Sweeps:
+    """One batch of each kind per call; each answers how many rows went, or which blobs must go first."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def old_bodies(self, now: datetime) -> int:
+        """Bodies in rows; the line in the ledger stays."""
+        return await self._gone(_OLD_BODIES, now)
+
+    async def old_blobs(self, now: datetime) -> list[StoredBody]:
+        """Bodies in the blob store that are due: too old, or left behind by a process that died while receiving."""
+        rows = await self._tx.execute(_OLD_BLOBS, {"now": now, "limit": BATCH})
+        return [StoredBody(row.id, row.body_key) for row in rows]
+
+    async def blobs_deleted(self, ids: Collection[UUID]) -> None:
+        await self._tx.execute(_BLOBS_DELETED, {"ids": list(ids)})
+
+    async def old_refusals(self, now: datetime) -> int:
+        """Lines about requests that started nothing, after a month."""
+        return await self._gone(_OLD_REFUSALS, now)
+
+    async def too_many_refusals(self) -> int:
+        """At every trigger, all but the newest of them."""
+        result = await self._tx.execute(_TOO_MANY_REFUSALS, {"kept": REFUSED_PER_TRIGGER, "limit": BATCH})
+        return int(result.rowcount)
+
+    async def old_inbox(self, now: datetime) -> int:
+        return await self._gone(_OLD_INBOX, now)
+
+    async def expired_secrets(self, now: datetime) -> int:
+        return await self._gone(_EXPIRED_SECRETS, now)
+
+    async def expired_answers(self, now: datetime) -> int:
+        """Answers kept for Idempotency-Keys."""
+        return await self._gone(_EXPIRED_ANSWERS, now)
+
+    async def expired_sessions(self, now: datetime) -> int:
+        return await self._gone(_EXPIRED_SESSIONS, now)
+
+    async def partitions(self) -> int:
+        """Months of the activity log, made ahead; how many were new."""
+        return int(await self._tx.scalar(text("SELECT app.make_partitions(3)")) or 0)
+
+    async def _gone(self, statement: Any, now: datetime) -> int:
+        return int((await self._tx.execute(statement, {"now": now, "limit": BATCH})).rowcount)
+
+
+_OLD_BODIES = text(
+    f"""
+    UPDATE deliveries SET body = NULL WHERE id IN (
+        SELECT id FROM deliveries
+        WHERE body IS NOT NULL AND received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_BODIES} days'
+        LIMIT :limit FOR UPDATE SKIP LOCKED)
+    """  # noqa: S608 - constants only, here and below
+)
+_OLD_BLOBS = text(
+    f"""
+    SELECT id, body_key FROM deliveries
+    WHERE body_key IS NOT NULL AND (
+        received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_BODIES} days'
+        OR verdict = 'receiving' AND received_at < CAST(:now AS timestamptz) - interval '1 hour')
+    LIMIT :limit
+    """  # noqa: S608
+)
+_BLOBS_DELETED = text(
+    """
+    UPDATE deliveries SET body_key = NULL,
+        verdict = CASE verdict WHEN 'receiving' THEN 'rejected' ELSE verdict END,
+        reason = CASE verdict WHEN 'receiving' THEN 'We stopped while it was being received.' ELSE reason END
+    WHERE id IN :ids
+    """
+).bindparams(bindparam("ids", expanding=True))
+_OLD_REFUSALS = text(
+    f"""
+    DELETE FROM deliveries WHERE id IN (
+        SELECT id FROM deliveries
+        WHERE verdict NOT IN ('accepted', 'tested') AND body_key IS NULL
+            AND received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_BODIES} days'
+        LIMIT :limit FOR UPDATE SKIP LOCKED)
+    """  # noqa: S608
+)
+_TOO_MANY_REFUSALS = text(
+    """
+    DELETE FROM deliveries WHERE id IN (
+        SELECT d.id FROM (
+            SELECT trigger_id FROM deliveries
+            WHERE verdict NOT IN ('accepted', 'tested') GROUP BY trigger_id HAVING count(*) > :kept) AS flooded
+        CROSS JOIN LATERAL (
+            SELECT id FROM deliveries
+            WHERE trigger_id = flooded.trigger_id AND verdict NOT IN ('accepted', 'tested')
+                AND body_key IS NULL
+            ORDER BY received_at DESC OFFSET :kept LIMIT :limit) AS d
+        LIMIT :limit)
+    """
+)
+# The moment is asked twice: a row that was taken over while this waited for it is not old any more.
+_OLD_INBOX = text(
+    f"""
+    DELETE FROM webhook_inbox WHERE (organization_id, trigger_id, key) IN (
+        SELECT organization_id, trigger_id, key FROM webhook_inbox
+        WHERE received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_INBOX} days' LIMIT :limit)
+        AND received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_INBOX} days'
+    """  # noqa: S608
+)
+_EXPIRED_SECRETS = text(
+    """
+    DELETE FROM trigger_secrets WHERE id IN (
+        SELECT id FROM trigger_secrets WHERE expires_at < CAST(:now AS timestamptz) LIMIT :limit)
+    """
+)
+_EXPIRED_ANSWERS = text(
+    """
+    DELETE FROM idempotency_keys WHERE (organization_id, scope, key) IN (
+        SELECT organization_id, scope, key FROM idempotency_keys
+        WHERE expires_at < CAST(:now AS timestamptz) LIMIT :limit)
+        AND expires_at < CAST(:now AS timestamptz)
+    """
+)
+#: A month longer than they live, so that a stolen refresh token is still recognised as one that was used.
+_EXPIRED_SESSIONS = text(
+    """
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE expires_at < CAST(:now AS timestamptz) - interval '30 days' LIMIT :limit)
+    """
+)
