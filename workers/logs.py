@@ -1,0 +1,121 @@
+"""One line per happening: JSON for machines, words for terminals; each says whose execution and step it is about.
+
+No line holds a value of a tenant: what an exception says may quote one, so only its type and place are written.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+from temporalio import activity, workflow
+
+_OURS: Final = ("method", "route", "status", "duration_ms")
+#: So many frames of a traceback are told, the innermost ones.
+FRAMES: Final = 30
+
+
+def configure(level: str, format: str = "auto", stream: TextIO | None = None) -> None:
+    """Send everything the process logs to one handler; `format` is "json", "console" or "auto".
+
+    Libraries that log through the standard library (uvicorn, SQLAlchemy, temporalio) go through it as well.
+    """
+    target = stream or sys.stderr
+    is_console = format == "console" or (format == "auto" and target.isatty())
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                _extras,
+                _workflow_context,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                _exception,
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(is_console),
+            ],
+            keep_exc_info=False,
+            use_get_message=True,
+        )
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    # Their lines name what they are about in fields of ours.
+    workflow.logger.workflow_info_on_message = False
+    activity.logger.activity_info_on_message = False
+
+
+def _renderer(is_console: bool) -> Processor:
+    if is_console:
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_no_traceback)
+    return structlog.processors.JSONRenderer()
+
+
+def _no_traceback(_: TextIO, __: Any) -> None:
+    """Tracebacks were turned into places before."""
+
+
+def _extras(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    record = event.get("_record")
+    for name in _OURS:
+        value = getattr(record, name, None)
+        if value is not None:
+            event[name] = value
+    return event
+
+
+def _workflow_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Workflow code runs on threads that know no context but Temporal's own."""
+    if "execution" not in event and workflow.in_workflow():
+        event.update(about(workflow.info().workflow_id))
+    return event
+
+
+def about(workflow_id: str) -> Mapping[str, str]:
+    """The fields for what happens inside an execution; empty for ids that are not ours."""
+    organization, _, rest = workflow_id.partition("/")
+    _, _, execution = rest.partition("/")
+    return {"organization": organization, "execution": execution} if execution else {}
+
+
+def _exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    info = event.pop("exc_info", None)
+    event.pop("stack_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["exception"] = told(error)
+    return event
+
+
+def told(error: BaseException) -> list[MutableMapping[str, Any]]:
+    """An exception and what it came from: types, codes and places, but nothing it says."""
+    chain: list[MutableMapping[str, Any]] = []
+    current: BaseException | None = error
+    while current is not None and len(chain) < 5:
+        entry: dict[str, Any] = {"type": f"{type(current).__module__}.{type(current).__qualname__}"}
+        for code in ("sqlstate", "errno", "status", "type"):
+            value = getattr(getattr(current, "orig", current), code, None)
+            if value is not None and isinstance(value, int | str):
+                entry[code if code != "type" else "kind"] = value
+        frames = traceback.extract_tb(current.__traceback__)[-FRAMES:]
+        entry["at"] = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+        chain.append(entry)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return chain
+
+
+def _short(path: str) -> str:
+    """The last three parts of a file's path are enough to find it."""
+    return "/".join(path.replace("\\", "/").split("/")[-3:])

@@ -1,0 +1,99 @@
+"""Numbers about this process and its outbox; `Metrics` shows them with all others, on a port of their own too."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import Gauge, generate_latest
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import operations
+from api.errors import is_unavailable
+from api.metrics import CONTENT_TYPE
+from api.operations import Probe
+from db.session import Access, Database, Role
+
+log = logging.getLogger(__name__)
+
+OUTBOX_DEPTH: Final = Gauge("perdure_outbox_pending", "Entries of the outbox that Temporal does not have.")
+OUTBOX_AGE: Final = Gauge(
+    "perdure_outbox_oldest_seconds", "How long the oldest of them has been waiting for its delivery."
+)
+POOL: Final = Gauge("perdure_database_connections", "Connections of the pool.", ["state"])
+
+_SYSTEM = Access(Role.SYSTEM)
+_PENDING = text(
+    """
+    SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0) AS age
+    FROM outbox WHERE dispatched_at IS NULL
+    """
+)
+#: A scrape is answered without the outbox rather than late.
+ASK_SECONDS: Final = 2.0
+
+
+class Metrics:
+    """The default registry, with the gauges that are asked for when somebody looks."""
+
+    def __init__(self, database: Database, token: str | None) -> None:
+        self._database = database
+        self.token = token
+
+    async def text(self) -> bytes:
+        POOL.labels("in_use").set(self._database.connections_in_use)
+        POOL.labels("size").set(self._database.pool_size)
+        try:
+            async with asyncio.timeout(ASK_SECONDS), self._database.transaction(_SYSTEM) as tx:
+                pending = (await tx.execute(_PENDING)).one()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("the outbox could not be measured: %s", type(error).__name__)
+            pending = None
+        # What is not known is not shown as 0.
+        OUTBOX_DEPTH.set(float("nan") if pending is None else pending.depth)
+        OUTBOX_AGE.set(float("nan") if pending is None else float(pending.age))
+        return generate_latest()
+
+
+def create_operations_app(metrics: Metrics, probes: Mapping[str, Probe]) -> FastAPI:
+    """`/metrics`, `/healthz` and `/readyz` alone, for a port that is not public: no token is asked for."""
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.probes = dict(probes)
+    app.include_router(operations.router)
+
+    async def show(_: Request) -> Response:
+        return Response(await metrics.text(), media_type=CONTENT_TYPE)
+
+    app.add_route("/metrics", show, methods=["GET"])
+    return app
+
+
+class OperationsServer(uvicorn.Server):
+    """uvicorn without its own signal handling, for the port of the operators."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    def install_signal_handlers(self) -> None:
+        return
