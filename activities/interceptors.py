@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -31,10 +32,14 @@ class ActivityInterceptor(Interceptor):
 
 class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        organization, _, rest = str(info.workflow_id).partition("/")
+        # The activity has a task, and so a context, of its own: nothing has to be unbound.
+        bind_contextvars(organization=organization, execution=rest.rpartition("/")[2], step=info.activity_id)
         payload = input.headers.get(HEADER)
         if payload is not None:
             _snapshot.set(Snapshot.from_json(activity.payload_converter().from_payload(payload)))
-        if activity.info().is_local:
+        if info.is_local:
             return await super().execute_activity(input)
         async with _heartbeat():
             return await super().execute_activity(input)

@@ -20,6 +20,7 @@ from api import (
     expressions,
     hooks,
     identity,
+    metrics,
     openapi,
     operations,
     organizations,
@@ -37,6 +38,8 @@ from api.collaborators import Collaborators
 from api.console import pages
 from api.crossorigin import CrossOrigin
 from api.identification import Identification
+from api.metrics import Exposition
+from api.observing import Observation
 from api.operations import Probe, database_probe
 from api.parameters import only_known_parameters
 from api.protection import Protection
@@ -65,7 +68,7 @@ API = (
     deliveries.router,
 )
 #: For people, probes and providers, who may bring query parameters of their own: a campaign's, a cache breaker.
-BESIDES = (hooks.router, operations.router, reference.router, pages.router)
+BESIDES = (hooks.router, operations.router, metrics.router, reference.router, pages.router)
 
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.
@@ -77,7 +80,11 @@ something.
 """
 
 
-def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None = None) -> FastAPI:
+def create_app(
+    collaborators: Collaborators,
+    probes: Mapping[str, Probe] | None = None,
+    exposition: Exposition | None = None,
+) -> FastAPI:
     """The application around its collaborators; `probes` are further parts `/readyz` asks, by name."""
 
     @asynccontextmanager
@@ -102,6 +109,7 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
     app.state.sign_in = SignIn(collaborators)
     app.state.watching = Watching(collaborators.database)
     app.state.receiver = Receiver(collaborators)
+    app.state.exposition = exposition
     app.state.probes = {"database": database_probe(collaborators), **(probes or {})}
     for router in API:
         app.include_router(router, dependencies=[Depends(only_known_parameters)])
@@ -112,6 +120,7 @@ def create_app(collaborators: Collaborators, probes: Mapping[str, Probe] | None 
     app.add_middleware(Bodies)
     app.add_middleware(CrossOrigin, origin=collaborators.temporal_ui_url)
     app.add_middleware(Protection, is_https=collaborators.security.is_https)
+    app.add_middleware(Observation)
     return app
 
 

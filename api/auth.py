@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
+from structlog.contextvars import bind_contextvars
 
 from api.caller import NOBODY, Caller
 from api.collaborators import Collaborators, Parts
@@ -43,6 +44,12 @@ async def authenticate(
     ] = None,
 ) -> Caller:
     """The caller of this request. Raises Unauthenticated, or Forbidden for a foreign organization."""
+    caller = await _identified(request, parts, x_organization_id)
+    bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
+    return caller
+
+
+async def _identified(request: Request, parts: Collaborators, x_organization_id: str | None) -> Caller:
     identification = identification_of(request)
     wanted = _organization(x_organization_id)
     header = request.headers.get("authorization")

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, TextClause
+from sqlalchemy import QueuePool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -88,6 +89,17 @@ class Database:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             return (await connection.execute(statement, values)).mappings().first()
+
+    @property
+    def connections_in_use(self) -> int:
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    @property
+    def pool_size(self) -> int:
+        """0 where an external pooler does the pooling."""
+        pool = self._engine.pool
+        return pool.size() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
         await self._engine.dispose()

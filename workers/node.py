@@ -16,9 +16,11 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
-from api.operations import Probe
+from api.operations import Probe, database_probe
 from db.keys import AWAY
 from domain.keys import MasterKeyMissing
+from workers import logs
+from workers.metrics import Metrics, OperationsServer, create_operations_app
 from workers.settings import Settings, SettingsError
 from workers.temporal.connection import TemporalUnavailable
 from workers.wiring import Parts, wire
@@ -48,6 +50,8 @@ async def run_node(settings: Settings, roles: frozenset[NodeRole]) -> None:
     tasks += [
         asyncio.create_task(_ROLES[role](parts, stopping), name=role) for role in NodeRole if role in roles
     ]
+    if settings.metrics_port is not None:
+        tasks.append(asyncio.create_task(_show_operators(parts, settings.metrics_port), name="operators"))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -77,7 +81,8 @@ async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     settings = parts.settings
-    app = create_app(parts.api, {"temporal": _temporal_probe(parts)})
+    metrics = Metrics(parts.database, settings.metrics_token)
+    app = create_app(parts.api, {"temporal": _temporal_probe(parts)}, metrics)
     server = _Server(
         uvicorn.Config(
             app,
@@ -98,6 +103,12 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     server.should_exit = True
     await serving
     connecting.cancel()
+
+
+async def _show_operators(parts: Parts, port: int) -> None:
+    probes = {"database": database_probe(parts.api), "temporal": _temporal_probe(parts)}
+    metrics = Metrics(parts.database, None)
+    await OperationsServer(create_operations_app(metrics, probes), parts.settings.metrics_host, port).serve()
 
 
 def _temporal_probe(parts: Parts) -> Probe:
@@ -141,9 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_node(settings, roles))
     return 0

@@ -12,6 +12,7 @@ from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.errors import NotFound
 from domain.executions import OutboxKind
+from workers.counters import DELIVERIES
 from workers.temporal.connection import TemporalUnavailable
 from workers.temporal.dispatcher import NotThere, TemporalDispatcher
 
@@ -84,5 +85,7 @@ class Relay:
         except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
             reason = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
             log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, reason)
+            DELIVERIES.labels(entry.kind, "relay", "failed").inc()
             return reason
+        DELIVERIES.labels(entry.kind, "relay", "delivered").inc()
         return None

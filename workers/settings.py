@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
+    log_format: Annotated[str, Field(pattern=r"^(auto|json|console)$")] = "auto"
+    metrics_token: Annotated[str | None, Field(min_length=16, repr=False)] = None
+    """Bearer of a scraper on the API's port; without it `/metrics` is not there."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    """A port for operators alone: `/metrics`, `/healthz`, `/readyz` of any role, without a token."""
 
     http_allow: Annotated[tuple[Target, ...], NoDecode, BeforeValidator(parse_targets)] = ()
     """Addresses that are not public but may be called by the demo organization, and by nobody else."""
@@ -138,4 +144,7 @@ MENDS = {
     "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
     "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
     "PERDURE_LOG_LEVEL": "one of debug, info, warning, error",
+    "PERDURE_LOG_FORMAT": "auto (words on a terminal, else JSON), json or console",
+    "PERDURE_METRICS_TOKEN": "at least 16 characters; make one with `openssl rand -hex 32`",
+    "PERDURE_METRICS_PORT": "a free port, reachable only for what scrapes it",
 }

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from activities.actions import approvals, clients, email, http, templates
 from activities.actions.context import ActionContext
+from activities.actions.measuring import measured
 from activities.actions.declaration import Action, Arguments, Result, action
 from activities.actions.refusals import explain
 from domain.actions import Catalogue, Effect, Lane
@@ -48,7 +49,8 @@ class Registry:
             raise RuntimeError(
                 f"{name} is a task for a person; the engine registers it instead of running it"
             )
-        result = await entry.perform(context, self._validated(entry, arguments))
+        with measured(name):
+            result = await entry.perform(context, self._validated(entry, arguments))
         try:
             return check_value(entry.output.dump_python(result, mode="json"))
         except ValueRefused as refusal:

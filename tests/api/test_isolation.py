@@ -120,7 +120,8 @@ async def replay(who: Account, method: str, path: str, subject: Subject, id: str
     first, _, rest = path.partition("{")[2].partition("}")
     address = path.replace("{" + first + "}", id).replace("{number}", str(subject.path.get("number", "")))
     assert "{" not in address, rest
-    return await who.request(method, address, json=subject.body, headers=subject.headers)
+    headers = {**subject.headers, "X-Request-Id": "replayed"}
+    return await who.request(method, address, json=subject.body, headers=headers)
 
 
 def test_every_operation_with_an_id_is_covered(world: World) -> None:

@@ -5,6 +5,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from workers.counters import FINISHED
+
 #: The execution's row as it was committed.
 Row = Mapping[str, Any]
 
@@ -19,6 +21,7 @@ class Closings:
 
     def announce(self, workflow_id: str, row: Row | None = None) -> None:
         """Rows are handed to who waits already, and not kept."""
+        FINISHED.labels((row or {}).get("status", "unknown")).inc()
         self._recent[workflow_id] = None
         while len(self._recent) > self._remember:
             self._recent.popitem(last=False)

@@ -23,6 +23,7 @@ from db.session import Access, Database, Role
 from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned, Wish
+from workers.counters import DELIVERIES, STARTED
 from workers.temporal.closings import Closings, Row
 from workers.temporal.connection import Connection, TemporalUnavailable
 from workers.versions import PinnedVersions
@@ -74,7 +75,9 @@ class TemporalDispatcher:
         except (RPCError, TemporalUnavailable, NotThere, TimeoutError) as error:
             reason = str(error) or f"no answer within {DISPATCH_SECONDS:g} s"
             log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, reason)
+            DELIVERIES.labels(entry.kind, "request", "failed").inc()
             return
+        DELIVERIES.labels(entry.kind, "request", "delivered").inc()
         if entry.kind is not OutboxKind.START:  # a start is marked by the first report of its execution
             async with self._database.transaction(Access(Role.WORKER, entry.organization_id)) as connection:
                 await Outbox(connection).dispatched([entry.id])
@@ -158,6 +161,8 @@ class TemporalDispatcher:
             )
         except WorkflowAlreadyStartedError:
             log.debug("%s had been started before", entry.workflow_id)
+        else:
+            STARTED.labels(payload["trigger"]["type"]).inc()
 
     async def _signal(self, entry: OutboxEntry) -> None:
         handle = self._connection.client.get_workflow_handle(entry.workflow_id)
