@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**8), help="repeats a run")
-    parser.add_argument("--phases", type=int, default=4)
+    parser.add_argument("--phases", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the blows and of the time")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
     parser.add_argument(
@@ -25,9 +25,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=PROJECT / "benchmarks" / "results")
     options = parser.parse_args()
     plan = short(options.seed) if options.short else long(options.seed, options.phases, options.scale)
-    print(
-        f"seed {options.seed}; repeat with: python -m tests.faults {' '.join(sys.argv[1:])} --seed {options.seed}"
-    )
+    print(f"seed {options.seed}; the same again: --seed {options.seed}", flush=True)
     outcome = asyncio.run(_run(plan, options.folder))
     print(summary(outcome))
     if not options.short:

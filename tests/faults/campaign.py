@@ -16,9 +16,10 @@ from tests.factories.invariants import Watch, rows_of
 from tests.faults.blows import Blows
 from tests.faults.definitions import WEIGHTS
 from tests.faults.holding import Holding
-from tests.faults.load import LOCAL_KINDS, Load, client, publish, register, tally
+from tests.faults.load import LOCAL_KINDS, Load, client, publish, register
 from tests.faults.phase import Phase
 from tests.faults.rig import APART, TOGETHER, Rig, Topology
+from tests.faults.sent import tally
 from tests.faults.timeline import Timeline
 
 
@@ -47,20 +48,20 @@ def short(seed: int) -> Plan:
     return Plan(seed, blows, [APART], executions=30, seconds=16, deadline=60, quick=True)
 
 
-def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
+def long(seed: int, phases: int = 5, scale: float = 1.0) -> Plan:
     """Each phase has its share of the blows; `scale` makes all of it smaller for trying out."""
     whole = {
-        "worker kill": 56,
-        "api kill": 20,
-        "relay kill": 8,
+        "worker kill": 55,
+        "api kill": 15,
+        "relay kill": 5,
         "temporal kill": 20,
-        "postgres crash": 24,
-        "terminate storm": 4,
-        "freeze": 12,
-        "network": 56,
+        "postgres crash": 20,
+        "terminate storm": 5,
+        "freeze": 10,
+        "network": 45,
     }
     blows = {kind: max(1, round(number * scale / phases)) for kind, number in whole.items()}
-    topologies = [APART if number % 2 == 0 else TOGETHER for number in range(phases)]
+    topologies = [TOGETHER if number % 2 else APART for number in range(phases)]
     return Plan(
         seed, blows, topologies, executions=max(20, round(200 * scale)), seconds=220 * scale, deadline=150
     )

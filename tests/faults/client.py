@@ -1,8 +1,10 @@
 """A careful integrator: repeats what was not answered, with the same key, and remembers every answer."""
 
 import asyncio
+import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,16 +29,28 @@ class Caller:
     offences: list[str] = field(default_factory=list)
 
     async def once(
-        self, method: str, path: str, body: Any = None, key: str | None = None, wait: int | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        *,
+        wait: int | None = None,
+        sign: Callable[[bytes], dict[str, str]] | None = None,
     ) -> httpx2.Response:
-        """One request. Raises Unanswered when the connection broke or nothing came."""
-        headers = {"Authorization": f"Bearer {self.bearer}"} if self.bearer else {}
+        """One request, as the key's owner or signed. Raises Unanswered when the connection broke or nothing came."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if content else {}
+        if sign is not None:
+            headers |= sign(content or b"")
+        elif self.bearer:
+            headers["Authorization"] = f"Bearer {self.bearer}"
         if key is not None:
             headers["Idempotency-Key"] = key
         if wait is not None:
             headers["Prefer"] = f"wait={wait}"
         try:
-            answer = await self.http.request(method, path, json=body, headers=headers)
+            answer = await self.http.request(method, path, content=content, headers=headers)
         except httpx2.TransportError as error:
             self.answers[type(error).__name__] += 1
             raise Unanswered(f"{method} {path}: {error!r}") from error
@@ -48,13 +62,20 @@ class Caller:
         return answer
 
     async def insist(
-        self, method: str, path: str, body: Any = None, key: str | None = None, seconds: float = 120.0
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        *,
+        sign: Callable[[bytes], dict[str, str]] | None = None,
+        seconds: float = 120.0,
     ) -> httpx2.Response:
-        """Repeat until there is an answer other than 503; only safe with a key, or for a GET."""
+        """Repeat until there is an answer other than 503; only safe with a key, an event id, or for a GET."""
         ends = time.monotonic() + seconds
         while True:
             try:
-                answer = await self.once(method, path, body, key)
+                answer = await self.once(method, path, body, key, sign=sign)
                 if answer.status_code < 500:
                     return answer
                 said = answer.text[:200]

@@ -2,13 +2,27 @@
 
 from typing import Any
 
-#: How often each kind is triggered among ten.
-WEIGHTS = {"mixed": 3, "approval": 2, "segment": 2, "once": 1, "slow": 1, "failing": 1, "cancelled": 2}
+#: How often each kind is triggered in proportion.
+WEIGHTS = {
+    "mixed": 3,
+    "approval": 2,
+    "segment": 2,
+    "hooked": 3,
+    "signalled": 2,
+    "paused": 2,
+    "cancelled": 2,
+    "once": 1,
+    "slow": 1,
+    "failing": 1,
+}
 #: What an execution of this kind may end as, whatever happened to the machines.
 ENDS = {
     "mixed": {"completed"},
     "approval": {"completed"},
     "segment": {"completed"},
+    "hooked": {"completed"},
+    "signalled": {"completed"},
+    "paused": {"completed"},
     # An irreversible call whose answer was lost is for a person to look up: it may end as a failure.
     "once": {"completed", "failed"},
     "slow": {"completed"},
@@ -92,6 +106,26 @@ def _cancelled(_: str) -> list[Any]:
     return [_create(), {"rest": {"wait": {"hours": 1}}}, _done()]
 
 
+def _signalled(_: str) -> list[Any]:
+    """Hears two events; what it heard is its output."""
+    listen = {"to": {"one": {"with": {"type": "document.received"}}}}
+    return [
+        _create(),
+        {"first": {"listen": listen, "export": {"as": "$context + {first: .}"}}},
+        {"second": {"listen": listen, "export": {"as": "$context + {second: .}"}}},
+        {"done": {"set": {"first": "${ $context.first }", "second": "${ $context.second }"}}},
+    ]
+
+
+def _hooked(partner: str) -> list[Any]:
+    return [_create(), _tell(partner, "confirm"), _done()]
+
+
+def _paused(partner: str) -> list[Any]:
+    rounds = {"for": {"in": "[1, 2, 3]"}, "do": [_tell(partner, "tell", round="$item")]}
+    return [_create(), {"rest": {"wait": {"seconds": 1}}}, {"repeat": rounds}, _done()]
+
+
 def _probe(_: str) -> list[Any]:
     return [_create()]
 
@@ -108,5 +142,8 @@ _STEPS = {
     "slow": _slow,
     "failing": _failing,
     "cancelled": _cancelled,
+    "hooked": _hooked,
+    "signalled": _signalled,
+    "paused": _paused,
     "probe": _probe,
 }

@@ -1,4 +1,4 @@
-"""Invariants 3 and 6, counted where effects arrive: at the partner, in the mailbox, in the tables."""
+"""Invariant 3, counted where effects arrive: at the partner, in the mailbox, in the tables."""
 
 import email
 import json
@@ -11,17 +11,27 @@ import asyncpg
 
 from tests.factories.invariants import Violation
 from tests.faults.definitions import ROUNDS
-from tests.faults.load import House, Sent
+from tests.faults.sent import Sent
 from workers.devstack.stack import Stack
 
 #: Which effects an execution of a kind leaves: at the partner (step, round), and as rows of clients.
 AT_PARTNER = {
     "mixed": {("tell", str(round)) for round in range(1, ROUNDS + 1)},
+    "paused": {("tell", str(round)) for round in range(1, ROUNDS + 1)},
     "approval": {("confirm", "1")},
+    "hooked": {("confirm", "1")},
     "once": {("pay", "1")},
     "slow": {("report", "1")},
 }
-CLIENTS = {"mixed": 1, "approval": 1, "segment": ROUNDS, "failing": 1, "probe": 1}
+CLIENTS = {
+    "mixed": 1,
+    "approval": 1,
+    "segment": ROUNDS,
+    "signalled": 1,
+    "paused": 1,
+    "failing": 1,
+    "probe": 1,
+}
 
 Statuses = Mapping[str, str]
 
@@ -91,29 +101,4 @@ async def row_effects(admin: asyncpg.Connection, sent: Sequence[Sent], statuses:
         Violation(3, str(row["execution_id"]), f"completed, and {row['occurrence']} is still {row['status']}")
         for row in open_effects
     ]
-    return found
-
-
-async def strangers(admin: asyncpg.Connection, houses: Sequence[House]) -> list[Violation]:
-    """No organization's row, in any table, holds what another organization sent."""
-    tables = await admin.fetch(
-        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
-        " WHERE c.relkind IN ('r', 'p') AND a.attname = 'organization_id' AND NOT c.relispartition"
-        " AND c.relnamespace = 'public'::regnamespace"
-    )
-    found = []
-    for table in (row["relname"] for row in tables):
-        for house in houses:
-            for other in houses:
-                if other is house:
-                    continue
-                number = await admin.fetchval(
-                    f'SELECT count(*) FROM "{table}" t WHERE organization_id = $1 AND t::text LIKE $2',
-                    house.id,
-                    f"%{other.canary}%",
-                )
-                if number:
-                    found.append(
-                        Violation(6, house.name, f"{number} rows of {table} hold {other.name}'s data")
-                    )
     return found

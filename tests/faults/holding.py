@@ -1,5 +1,6 @@
 """Whether everything still holds after the blows, and what is needed to understand it where it does not."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,12 @@ from temporalio.client import Client
 
 from db.session import Database
 from tests.factories.invariants import Violation, Watch, settled, violations
+from tests.faults import leaks
 from tests.faults.definitions import ENDS
-from tests.faults.effects import mail_effects, partner_effects, row_effects, strangers
-from tests.faults.load import Load, Sent
+from tests.faults.effects import Statuses, mail_effects, partner_effects, row_effects
+from tests.faults.load import Load
+from tests.faults.sending import accepted, insist
+from tests.faults.sent import Sent
 from tests.faults.timeline import Timeline
 from workers.devstack.stack import Stack
 
@@ -57,16 +61,12 @@ class Holding:
 
     async def _resolve(self, sent: Sequence[Sent]) -> None:
         """A trigger of unknown outcome is asked about with its own key: it happened once, or happens now."""
-        for each in sent:
-            if each.gave_up and not each.ids:
-                body = {"input": {"n": each.n, "canary": each.house.canary}}
-                answer = await each.house.caller.insist("POST", each.house.path(each.kind), body, each.key)
-                each.ids.append(answer.json()["id"])
-                if each.kind == "cancelled":
-                    path = f"/v1/executions/{each.ids[0]}/cancel"
-                    await each.house.caller.insist("POST", path, {}, f"c-{each.key}")
-                if each.kind == "approval":
-                    await self._load._decide(each)
+
+        async def resolve(each: Sent) -> None:
+            each.ids.append(accepted(await insist(each)))
+            await self._load.people.act(each)
+
+        await asyncio.gather(*(resolve(each) for each in sent if each.gave_up and not each.ids))
 
     async def _rows(self, admin: asyncpg.Connection, sent: Sequence[Sent]) -> list[Violation]:
         found = []
@@ -85,8 +85,22 @@ class Holding:
         found += partner_effects(self._stack, sent, statuses)
         found += mail_effects(self._stack, sent, statuses)
         found += await row_effects(admin, sent, statuses)
-        found += await strangers(admin, self._load.houses)
+        found += await self._heard(sent, statuses)
+        found += await leaks.rows(admin, self._load.houses)
+        found += leaks.files(self._stack, self._load.houses)
         found += await _same_paths(admin, sent)
+        return found
+
+    async def _heard(self, sent: Sequence[Sent], statuses: Statuses) -> list[Violation]:
+        """Each signal was heard once; two of them may overtake each other on their way."""
+        found = []
+        for each in sent:
+            if each.kind == "signalled" and statuses.get(each.n) == "completed":
+                answer = await each.house.caller.insist("GET", f"/v1/executions/{each.ids[0]}")
+                output = answer.json()["output"]
+                heard = sorted(event["serial"] for name in ("first", "second") for event in output[name])
+                if heard != ["one", "two"]:
+                    found.append(Violation(1, each.ids[0], f"heard {heard}"))
         return found
 
     async def _explained(self, violation: Violation, admin: asyncpg.Connection, client: Client) -> str:

@@ -3,51 +3,27 @@
 import asyncio
 import random
 import secrets
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
 import httpx2
 
 from tests.faults.client import PATIENCE, Caller, Unanswered, parsed
 from tests.faults.definitions import WEIGHTS, definition
+from tests.faults.people import People
+from tests.faults.sending import accepted, insist, once
+from tests.faults.sent import House, Sent
 from tests.faults.timeline import Blow, Timeline
 
 SCOPES = [
     *("workflows:read", "workflows:write", "workflows:publish"),
-    *("executions:read", "executions:start", "executions:cancel"),
+    *("executions:read", "executions:start", "executions:cancel", "executions:control"),
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
+    *("triggers:read", "triggers:write", "secrets:read", "secrets:write"),
 ]
 #: Calls to the partner go to loopback, which only the demo organization may do.
-LOCAL_KINDS = ("segment", "failing", "cancelled")
+LOCAL_KINDS = ("segment", "failing", "cancelled", "signalled")
 PROBE_SECONDS = 0.5
-
-
-@dataclass
-class House:
-    """One organization, its key and its published workflows; `canary` is in everything it sends."""
-
-    name: str
-    id: UUID
-    caller: Caller
-    canary: str
-    workflows: dict[str, str] = field(default_factory=dict)
-
-    def path(self, kind: str) -> str:
-        return f"/v1/workflows/{self.workflows[kind]}/executions"
-
-
-@dataclass
-class Sent:
-    """One trigger, all answers to it and what was done to its execution later."""
-
-    n: str
-    kind: str
-    house: House
-    key: str
-    ids: list[str] = field(default_factory=list)
-    gave_up: bool = False
 
 
 async def register(http: httpx2.AsyncClient, name: str) -> House:
@@ -63,18 +39,32 @@ async def register(http: httpx2.AsyncClient, name: str) -> House:
     caller.bearer = registered["access_token"]
     made = parsed(await caller.once("POST", "/v1/me/api-keys", {"name": "load", "scopes": SCOPES}))
     caller.bearer = made["key"]
-    return House(
-        name, UUID(registered["organization"]["id"]), caller, f"canary-{name}-{secrets.token_hex(8)}"
-    )
+    canary, secret = (f"{word}-{name}-{secrets.token_hex(8)}" for word in ("canary", "secret"))
+    parsed(await caller.once("PUT", "/v1/secrets/partner", {"value": secret}))
+    return House(name, UUID(registered["organization"]["id"]), caller, canary, secret)
 
 
 async def publish(house: House, kinds: Sequence[str], partner: str) -> None:
     """Create and publish one workflow of each kind."""
     for kind in kinds:
         body = {"name": kind, "definition": definition(kind, partner)}
+        if kind == "hooked":
+            body["triggers"] = [
+                {"type": "webhook", "name": "orders", "configuration": {"scheme": "standard-webhooks"}}
+            ]
         created = parsed(await house.caller.once("POST", "/v1/workflows", body))
         parsed(await house.caller.once("POST", f"/v1/workflows/{created['id']}/publish", {}))
         house.workflows[kind] = created["id"]
+        if kind == "hooked":
+            await _connect(house)
+
+
+async def _connect(house: House) -> None:
+    """Learn the address of the webhook and its signing secret, as somebody who sets it up at a provider."""
+    path = f"/v1/workflows/{house.workflows['hooked']}/triggers"
+    trigger = parsed(await house.caller.once("GET", path))["items"][0]
+    rotated = parsed(await house.caller.once("POST", f"/v1/triggers/{trigger['id']}/rotate-secret", {}))
+    house.hook = (f"/v1/hooks/{trigger['url'].rpartition('/')[2]}", rotated["secret"])
 
 
 class Load:
@@ -86,6 +76,7 @@ class Load:
         self.problems: list[str] = []
         #: What has not come to an end yet, for saying so.
         self.under_way: set[str] = set()
+        self.people = People(chance)
         self._chance = chance
         self._timeline = timeline
 
@@ -113,9 +104,8 @@ class Load:
         """One trigger, never repeated here: whatever became of it is asked in the end."""
         house, began = self.houses[0], self._timeline.now()
         sent = self._remember(f"probe-{len(self.sent)}", "probe", house)
-        body = {"input": {"n": sent.n, "canary": house.canary}}
         try:
-            answer = await house.caller.once("POST", house.path("probe"), body, sent.key, wait=5)
+            answer = await once(sent, wait=5)
         except Unanswered:
             sent.gave_up = True
             return
@@ -148,21 +138,15 @@ class Load:
         kind = self._chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
         sent = self._remember(n, kind, house)
         await self._trigger(sent)
-        if not sent.ids:
-            return
-        if kind == "approval":
-            await self._decide(sent)
-        elif kind == "cancelled":
-            await asyncio.sleep(self._chance.uniform(0, 3))
-            await self._cancel(sent)
+        if sent.ids:
+            await self.people.act(sent)
 
     async def _trigger(self, sent: Sent) -> None:
         """Sometimes twice at once, sometimes again after the answer, sometimes never again after silence."""
-        body = {"input": {"n": sent.n, "canary": sent.house.canary}}
-        path, caller, luck = sent.house.path(sent.kind), sent.house.caller, self._chance.random()
+        luck = self._chance.random()
         if luck < 0.1:
             try:
-                answer = await caller.once("POST", path, body, sent.key)
+                answer = await once(sent)
             except Unanswered:
                 sent.gave_up = True  # whatever became of it: nothing, or one execution
                 return
@@ -171,36 +155,14 @@ class Load:
                 return
             answers = [answer]
         else:
-            times = 2 if luck < 0.2 else 1
-            again = (caller.insist("POST", path, body, sent.key) for _ in range(times))
-            answers = await asyncio.gather(*again)
+            times = self._chance.choice([2, 3]) if luck < 0.25 else 1
+            answers = await asyncio.gather(*(insist(sent) for _ in range(times)))
             if luck > 0.9:
-                answers.append(await caller.insist("POST", path, body, sent.key))
-        sent.ids += [parsed(answer)["id"] for answer in answers]
-
-    async def _decide(self, sent: Sent) -> None:
-        caller, query = sent.house.caller, f"/v1/tasks?execution_id={sent.ids[0]}"
-        for _ in range(240):
-            tasks = parsed(await caller.insist("GET", query))["items"]
-            if tasks:
-                break
-            await asyncio.sleep(1)
-        else:
-            raise AssertionError(f"{sent.n}: no task appeared for {sent.ids[0]}")
-        await asyncio.sleep(self._chance.uniform(0, 2))
-        decision = {"outcome": self._chance.choice(["approved", "rejected"])}
-        parsed(await caller.insist("POST", f"/v1/tasks/{tasks[0]['id']}/decision", decision, f"d-{sent.key}"))
-
-    async def _cancel(self, sent: Sent) -> None:
-        path = f"/v1/executions/{sent.ids[0]}/cancel"
-        parsed(await sent.house.caller.insist("POST", path, {"reason": "fault test"}, f"c-{sent.key}"))
+                answers.append(await insist(sent))
+        sent.ids += [accepted(answer) for answer in answers]
 
 
 def client(base_url: str) -> httpx2.AsyncClient:
     """Connections are not limited: a stalled one must not hold up the others."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
     return httpx2.AsyncClient(base_url=base_url, timeout=PATIENCE, limits=limits, trust_env=False)
-
-
-def tally(sent: Sequence[Sent]) -> Counter[str]:
-    return Counter(each.kind for each in sent)

@@ -37,19 +37,26 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "unknown_answers_never_repeated": outcome.unknown,
         "answers": dict(outcome.answers),
         "samples_of_all_rows": outcome.looks,
-        "recovery_seconds": recoveries(outcome),
+        "recovery_seconds": recoveries(outcome, alone=False),
+        "recovery_seconds_of_lone_faults": recoveries(outcome, alone=True),
         "violations": outcome.broken,
         "timeline": [[round(moment, 2), text] for moment, text in outcome.timeline.entries],
     }
 
 
-def recoveries(outcome: Outcome) -> dict[str, dict[str, float]]:
-    """By kind: from the end of the cause until a fresh execution had completed, later faults included."""
+def recoveries(outcome: Outcome, *, alone: bool) -> dict[str, dict[str, float]]:
+    """By kind; `alone`: only of blows between whose beginning and recovery no other blow fell."""
     seconds: defaultdict[str, list[float]] = defaultdict(list)
-    for blow in outcome.timeline.blows:
-        if blow.recovery is not None:
-            seconds[blow.kind].append(blow.recovery)
-            seconds["all"].append(blow.recovery)
+    blows = outcome.timeline.blows
+    for blow in blows:
+        recovery, served = blow.recovery, blow.served
+        if recovery is None or served is None:
+            continue
+        others = [each for each in blows if each is not blow and each.began < served]
+        if alone and any(each.served is None or each.served > blow.began for each in others):
+            continue
+        seconds[blow.kind].append(recovery)
+        seconds["all"].append(recovery)
     return {
         kind: {
             "n": len(found),
@@ -72,9 +79,10 @@ def summary(outcome: Outcome) -> str:
     lines += [f"  {number:4} {kind}" for kind, number in sorted(outcome.counts.items())]
     lines.append(f"  executions by kind {dict(outcome.sent)}, by end {dict(outcome.ends)}")
     lines.append(f"  answers {dict(outcome.answers)}, never repeated after silence: {outcome.unknown}")
-    whole = recoveries(outcome).get("all")
-    if whole:
-        lines.append(f"  recovery p50 {whole['p50']} s, p99 {whole['p99']} s, worst {whole['max']} s")
+    for alone, of in ((False, "of all"), (True, "of lone faults")):
+        whole = recoveries(outcome, alone=alone).get("all")
+        if whole:
+            lines.append(f"  recovery {of} {whole['n']}: p50 {whole['p50']} s, p99 {whole['p99']} s")
     lines.append("all invariants hold" if not outcome.broken else "\n\n".join(["BROKEN", *outcome.broken]))
     return "\n".join(lines)
 
@@ -118,18 +126,23 @@ def _page(outcome: Outcome, found: dict[str, Any]) -> str:
         ),
         "",
         "Seconds from the end of the cause (the process may start again, the link flows) until a fresh execution, "
-        "triggered over HTTP, had completed; faults that came meanwhile are included.",
+        "triggered over HTTP, had completed. Most faults fell while an earlier one was still felt; "
+        "lone ones did not.",
         "",
-        "| after | n | p50 | p99 | max |",
-        "|---|---|---|---|---|",
+        "| after | all: n | p50 | p99 | max | lone: n | p50 | p99 | max |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(
-            f"| {kind} | {each['n']} | {each['p50']} | {each['p99']} | {each['max']} |"
+            f"| {kind} | {_cells(each)} | {_cells(found['recovery_seconds_of_lone_faults'].get(kind))} |"
             for kind, each in found["recovery_seconds"].items()
         ),
         "",
         *outcome.broken,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _cells(found: dict[str, float] | None) -> str:
+    return " | ".join(str(found[name]) if found else "" for name in ("n", "p50", "p99", "max"))
 
 
 def _ways(outcome: Outcome) -> dict[str, str]:
