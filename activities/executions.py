@@ -30,6 +30,7 @@ from domain.definitions.program import PROGRAMS, Program
 from domain.definitions.state import State
 from domain.executions import ExecutionStatus
 from domain.ids import WorkflowId, derived_id, effect_key
+from domain.keys import KeyRing
 from domain.mirror import Snapshot
 from domain.segments import (
     Ended,
@@ -69,7 +70,8 @@ class ExecutionActivities:
         registry: Registry,
         services: Services,
         *,
-        cancel: Callable[[str], Awaitable[None]],
+        keys: KeyRing,
+        refuse: Callable[[str, str], Awaitable[None]],
         closed: Callable[[str, RowMapping | None], None],
         clock: Callable[[], datetime],
         threads: int = 2,
@@ -77,7 +79,8 @@ class ExecutionActivities:
         self._database = database
         self._registry = registry
         self._services = services
-        self._cancel = cancel
+        self._keys = keys
+        self._refuse_run = refuse
         self._closed = closed
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="segment")
@@ -263,6 +266,7 @@ class ExecutionActivities:
             registry=self._registry,
             thread=self._threads,
             program=await self._program(report.access, performance.pinned_version, performance.sha256),
+            keys=self._keys,
             command=command,
             context=context,
             number=number,
@@ -284,7 +288,7 @@ class ExecutionActivities:
 
     async def _refuse(self, report: Reporting) -> NoReturn:
         """Closed while its workflow was starting: nothing more may happen, here or in Temporal."""
-        await self._cancel(str(report.id))
+        await self._refuse_run(str(report.id), str(report.reporter.run_id))
         raise ApplicationError("the execution was closed", type=EXECUTION_CLOSED, non_retryable=True)
 
     async def _program(self, access: Access, version_id: str, sha256: str) -> Program:

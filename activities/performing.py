@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.actions.context import ActionContext
 from activities.actions.registry import Registry
 from activities.faults import as_failure, as_fault, is_passing
+from activities.secrets import Arguments, CallSecrets
 from db.effects import Begun, Effects
 from db.session import Access, Database
 from domain.actions import Effect
@@ -23,7 +24,10 @@ from domain.definitions.interpreter import MAXIMUM_STEP_FUEL, step_too_costly
 from domain.definitions.program import Program
 from domain.definitions.shaping import shape
 from domain.definitions.values import canonical
+from domain.errors import DomainError
 from domain.executions import EffectStatus
+from domain.keys import KeyRing
+from domain.masking import Mask
 from domain.segments import Performed
 
 #: Attempts at reaching a peer before its silence becomes the step's failure.
@@ -40,6 +44,7 @@ class Attempt:
     registry: Registry
     thread: Executor
     program: Program
+    keys: KeyRing
     command: CallAction
     context: ActionContext
     number: int
@@ -48,14 +53,18 @@ class Attempt:
     async def perform(self) -> Performed:
         """Raises ApplicationError with the fault's JSON as details: retryable while only the way was blocked."""
         try:
-            raw = await self._effect()
+            secrets = CallSecrets(self.database, self.access, self.keys, self.thread)
+            raw = await self._effect(await secrets.arguments(self.program, self.command))
             return await self._shaped(raw)
         except Fault as fault:
             raise as_failure(fault) from fault
 
-    async def _effect(self) -> Json:
+    async def _effect(self, arguments: Arguments) -> Json:
         command, registry = self.command, self.registry
-        effect = registry.effect(command.action, command.version, command.arguments)
+        try:
+            effect = registry.effect(command.action, command.version, arguments.values)
+        except Fault as fault:
+            raise _masked(fault, arguments.mask) from None
         begun = await self._begin(effect)
         match begun.status:
             case EffectStatus.SUCCEEDED:
@@ -64,7 +73,7 @@ class Attempt:
                 raise Fault.from_json(begun.error or {})
             case _ if effect is Effect.IRREVERSIBLE and begun.attempts > 1:
                 raise await self._settle(_unknown(command.action), EffectStatus.UNKNOWN)
-        return await self._carry_out(effect)
+        return await self._carry_out(effect, arguments)
 
     async def _begin(self, effect: Effect) -> Begun:
         async with self.database.transaction(self.access) as connection:
@@ -75,7 +84,7 @@ class Attempt:
                 occurrence=self.command.occurrence,
                 action=self.command.action,
                 effect=effect,
-                request_sha256=hashlib.sha256(canonical(self.command.arguments)).hexdigest(),
+                request_sha256=_digest(self.command),
             )
         if not begun.same_request:
             raise Fault(
@@ -86,13 +95,15 @@ class Attempt:
             )
         return begun
 
-    async def _carry_out(self, effect: Effect) -> Json:
+    async def _carry_out(self, effect: Effect, arguments: Arguments) -> Json:
         command = self.command
         try:
             async with asyncio.timeout(command.timeout_ms / 1000):
                 result = await self.registry.run(
-                    command.action, command.version, self.context, command.arguments
+                    command.action, command.version, self.context, arguments.values
                 )
+            if arguments.mask is not None:
+                result = arguments.mask.value(result)
         except TimeoutError:
             seconds = command.timeout_ms // 1000
             fault = Fault("timeout", 408, "Action timed out", f"'{command.action}' took over {seconds} s")
@@ -107,12 +118,14 @@ class Attempt:
         except Exception as error:
             if is_passing(error) and not isinstance(error, Fault):
                 raise
-            fault = as_fault(error, command.action)
+            fault = _masked(as_fault(_visible(error, arguments.mask), command.action), arguments.mask)
+            # A fault must not become its own cause: Temporal would follow the circle until it fails. Nor may an
+            # error travel along in whose own words a secret stands.
+            cause = None if fault is error or arguments.mask is not None else error
             if fault.transient and effect is not Effect.IRREVERSIBLE and self.number < TRANSPORT_ATTEMPTS:
-                raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from error
+                raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from cause
             await self._settle(fault, _after_silence(effect) if fault.transient else EffectStatus.FAILED)
-            # A fault must not become its own cause: Temporal would follow the circle until it fails.
-            raise fault from (None if fault is error else error)
+            raise fault from cause
         await self._note(EffectStatus.SUCCEEDED, result=result)
         return result
 
@@ -146,6 +159,30 @@ class Attempt:
         except ExpressionError as error:
             raise Fault("expression", 400, "Expression failed", error.message) from error
         return Performed(shaped=shaped.as_json())
+
+
+def _digest(command: CallAction) -> str:
+    """What the call is, as its definition and its data make it: secrets may change between two attempts."""
+    withheld = command.withheld
+    what = command.arguments if withheld is None else [command.arguments, withheld.value, withheld.scope]
+    return hashlib.sha256(canonical(what)).hexdigest()
+
+
+def _masked(fault: Fault, mask: Mask | None) -> Fault:
+    if mask is None:
+        return fault
+    shown = Fault.from_json(mask.value(fault.as_json()) | {"status": fault.status})
+    shown.transient = fault.transient
+    return shown
+
+
+def _visible(error: Exception, mask: Mask | None) -> Exception:
+    """The error as it may be logged: one that nobody foresaw may quote what it was given."""
+    if mask is None or isinstance(error, Fault | DomainError):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {mask.text(str(error))}").with_traceback(
+        error.__traceback__
+    )
 
 
 def _after_silence(effect: Effect) -> EffectStatus:

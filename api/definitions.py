@@ -1,7 +1,7 @@
 """Definitions as bodies bring them, object or YAML or JSON text, and what validation finds in them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, WithJsonSchema
@@ -63,12 +63,19 @@ async def read(definition: dict[str, Any] | str) -> dict[str, Any]:
     return value
 
 
-async def problems_in(catalogue: Catalogue, parts: Mapping[str, Any]) -> list[ProblemView]:
-    """Everything wrong with a definition, its triggers, actions and variables, with lines if it is text."""
-    return await asyncio.to_thread(_problems, catalogue, parts)
+async def problems_in(
+    catalogue: Catalogue, parts: Mapping[str, Any], secrets: Collection[str] | None = None
+) -> list[ProblemView]:
+    """Everything wrong with a definition, its triggers, actions and variables, with lines if it is text.
+
+    `secrets` are the names that are set in the organization.
+    """
+    return await asyncio.to_thread(_problems, catalogue, parts, secrets)
 
 
-def _problems(catalogue: Catalogue, parts: Mapping[str, Any]) -> list[ProblemView]:
+def _problems(
+    catalogue: Catalogue, parts: Mapping[str, Any], secrets: Collection[str] | None
+) -> list[ProblemView]:
     definition, text = parts["definition"], None
     if isinstance(definition, str):
         try:
@@ -82,6 +89,7 @@ def _problems(catalogue: Catalogue, parts: Mapping[str, Any]) -> list[ProblemVie
         actions=parts.get("actions"),
         variables=parts.get("variables"),
         catalogue=catalogue,
+        secrets=secrets,
     )
     return [shown(problem, text) for problem in found]
 

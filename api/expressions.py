@@ -66,6 +66,8 @@ def _evaluate(body: Trial) -> Result:
 def _mend(error: ExpressionError, scope: dict[str, Any]) -> str | None:
     if "is not available here" not in error.message:
         return None
+    if "$secrets" in error.message:
+        return 'An execution reads secrets in `with` alone; to try it, send an example in `scope`: {"secrets": {…}}.'
     known = ", ".join(f"${name}" for name in sorted(scope)[:20])
     return f"In scope are {known}." if known else "Send values for names in `scope`."
 

@@ -18,6 +18,7 @@ from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.triggerviews import compile_triggers
 from db.definitions import Versions, Workflows
+from db.secrets import Secrets
 from db.tenants import Organizations
 from domain.definitions import lifecycle
 from domain.definitions.lifecycle import DefinitionStatus, require_move, require_open
@@ -74,7 +75,9 @@ class StatusView(BaseModel):
 @router.post(PATH + "/validate", operation_id="workflows_validate", response_model=Verdict)
 async def validate_workflow(caller: Reader, parts: Parts, body: Candidate) -> Verdict:
     """Every problem at once, each with its place and mend; nothing is stored."""
-    problems = await problems_in(parts.catalogue, body.model_dump())
+    async with parts.database.transaction(caller.access) as tx:
+        known = await Secrets(tx).names()
+    problems = await problems_in(parts.catalogue, body.model_dump(), known)
     return Verdict(valid=all(each.severity != "error" for each in problems), problems=problems)
 
 
@@ -94,9 +97,8 @@ async def publish_workflow(caller: Publisher, parts: Parts, once: Idempotent, id
     async def freeze(tx: AsyncConnection) -> Answer[None]:
         workflow = await Workflows(tx).lock(id)
         require_open(workflow["status"])
-        published = await _published(
-            parts, workflow, (await Organizations(tx).get(caller.organization))["slug"]
-        )
+        namespace = (await Organizations(tx).get(caller.organization))["slug"]
+        published = await _published(parts, workflow, namespace, await Secrets(tx).names())
         await compile_triggers(tx, parts, caller.organization, id, published.triggers)
         warnings = [shown(problem, None) for problem in published.warnings]
         current = await _current(tx, workflow)
@@ -142,7 +144,9 @@ async def archive_workflow(caller: Publisher, once: Idempotent, id: UUID) -> Res
     return await _move(caller, once, id, DefinitionStatus.ARCHIVED)
 
 
-async def _published(parts: Collaborators, workflow: RowMapping, namespace: str) -> Published:
+async def _published(
+    parts: Collaborators, workflow: RowMapping, namespace: str, secrets: frozenset[str]
+) -> Published:
     """Raises Invalid with every problem."""
     return await asyncio.to_thread(
         publish,
@@ -153,6 +157,7 @@ async def _published(parts: Collaborators, workflow: RowMapping, namespace: str)
         actions=workflow["actions"],
         variables=workflow["variables"],
         catalogue=parts.catalogue,
+        secrets=secrets,
     )
 
 

@@ -15,9 +15,12 @@ from db.keys import DataKeys
 from db.session import Database
 from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
+from workers.mending import Mender
+from workers.reconciler import Reconciler
 from workers.relay import Relay
 from workers.settings import Settings
 from workers.sweeps import Sweeper
+from workers.temporal.accounts import Accounts
 from workers.temporal.closings import Closings
 from workers.temporal.connection import Connection
 from workers.temporal.dispatcher import TemporalDispatcher
@@ -42,6 +45,7 @@ class Parts:
     dispatcher: TemporalDispatcher
     activities: ExecutionActivities
     relay: Relay
+    reconciler: Reconciler
     sweeper: Sweeper
     api: Collaborators
 
@@ -59,7 +63,11 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     keys = DataKeys(database, settings.master_keys)
     connection = Connection(settings, keys)
     closings = Closings()
-    dispatcher = TemporalDispatcher(connection, database, PinnedVersions(database), closings)
+    accounts = Accounts(connection)
+    mender = Mender(database, accounts, closings.announce)
+    dispatcher = TemporalDispatcher(
+        connection, database, PinnedVersions(database), closings, accounts, mender
+    )
     registry = built_in()
     return Parts(
         settings=settings,
@@ -73,11 +81,13 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             database,
             registry,
             _services(settings),
-            cancel=dispatcher.cancel,
+            keys=keys,
+            refuse=dispatcher.refuse,
             closed=closings.announce,
             clock=utc_now,
         ),
-        relay=Relay(database, dispatcher),
+        relay=Relay(database, dispatcher, mender),
+        reconciler=Reconciler(database, accounts, mender),
         sweeper=Sweeper(database, blobs, utc_now),
         api=Collaborators(
             database=database,

@@ -21,6 +21,21 @@ class Shaping:
 
 
 @dataclass(frozen=True, slots=True)
+class Withholding:
+    """Arguments that read secrets stand in the command as they are written; the activity evaluates them.
+
+    `step` finds them in the program; `value` (what `.` is) and `scope` hold just what they read besides.
+    """
+
+    step: str
+    value: Json
+    scope: dict[str, Json]
+
+    def as_json(self) -> dict[str, Json]:
+        return {"step": self.step, "value": self.value, "scope": self.scope}
+
+
+@dataclass(frozen=True, slots=True)
 class CallAction:
     occurrence: str
     name: str
@@ -31,6 +46,7 @@ class CallAction:
     timeout_ms: int
     arguments: Json
     shaping: Shaping | None = None
+    withheld: Withholding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,10 @@ def command_as_json(command: Command) -> dict[str, Json]:
     values: dict[str, Any] = {name: getattr(command, name) for name in command.__slots__}
     if isinstance(command, CallAction) and command.shaping is not None:
         values["shaping"] = {"step": command.shaping.step, "scope": command.shaping.scope}
+    if isinstance(command, CallAction):
+        # Few calls read secrets; the others need not carry the word.
+        withheld = values.pop("withheld")
+        values |= {} if withheld is None else {"withheld": withheld.as_json()}
     return {"is": type(command).__name__, **values}
 
 
@@ -154,6 +174,8 @@ def command_from_json(data: dict[str, Any]) -> Command:
         values["lane"], values["effect"] = Lane(values["lane"]), Effect(values["effect"])
         if values.get("shaping"):
             values["shaping"] = Shaping(**values["shaping"])
+        if "withheld" in values:
+            values["withheld"] = Withholding(**values["withheld"])
     elif kind is Finish:
         values["status"] = ExecutionStatus(values["status"])
     command: Command = kind(**values)

@@ -74,6 +74,6 @@ REFUSED_FILE: Final = "it would read files of the workers that all organizations
 WORKFLOW_SCOPE: Final = frozenset({"context", "input", "workflow", "runtime", "steps"})
 STEP_SCOPE: Final = WORKFLOW_SCOPE | {"task"}
 OUTPUT_SCOPE: Final = frozenset({"output"})
-RESERVED_VARIABLES: Final = (
-    STEP_SCOPE | OUTPUT_SCOPE | {"secrets", "authorization", "error", "ENV", "__loc__"}
-)
+#: Only in the arguments of actions that run as activities, which alone evaluate them.
+SECRETS: Final = frozenset({"secrets"})
+RESERVED_VARIABLES: Final = STEP_SCOPE | OUTPUT_SCOPE | SECRETS | {"authorization", "error", "ENV", "__loc__"}

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,9 +52,17 @@ def publish(
     actions: Any = None,
     variables: Any = None,
     catalogue: Catalogue,
+    secrets: Collection[str] | None = None,
 ) -> Published:
     """Raises `Invalid` with every problem, warnings among them, when there is an error."""
-    checked = check(definition, triggers=triggers, actions=actions, variables=variables, catalogue=catalogue)
+    checked = check(
+        definition,
+        triggers=triggers,
+        actions=actions,
+        variables=variables,
+        catalogue=catalogue,
+        secrets=secrets,
+    )
     if checked.errors:
         count = len(checked.errors)
         told = "1 problem" if count == 1 else f"{count} problems"

@@ -15,12 +15,14 @@ from temporalio.exceptions import ApplicationError
 from activities.actions.context import ActionContext
 from activities.actions.registry import Arguments, Registry, action
 from activities.performing import TRANSPORT_ATTEMPTS, Attempt
+from db.keys import DataKeys
 from db.session import Access, Database, Role
 from domain.actions import Effect, Lane
 from domain.definitions.commands import CallAction
 from domain.definitions.faults import Fault
 from domain.ids import effect_key
 from tests.factories import rows
+from workers.secret_values import MasterKey
 
 OCCURRENCE = "/do/0/send#1"
 
@@ -89,6 +91,7 @@ async def attempt(
             registry=outside.registry(Effect.KEYED),
             thread=thread,
             program=None,  # type: ignore[arg-type]  # nothing is shaped here
+            keys=DataKeys(database, [MasterKey("test", b"m" * 32)]),
             command=command,
             context=context,
             number=1,

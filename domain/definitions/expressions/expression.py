@@ -20,6 +20,7 @@ from .compiler import compile_tree
 from .errors import ExpressionError, Fault, FuelExhausted, Spent, TooBig
 from .meter import EXPRESSION_FUEL, MAX_FRAMES, MAX_RESULT_BYTES, Env, Meter, Run
 from .nodes import Node
+from .reading import members, needs_input
 from .scope import Scope, Unit, suggestion
 from .syntax import Tree, parse
 from .text import describe
@@ -40,9 +41,12 @@ _CACHED_CHARACTERS = 500_000
 
 
 class Expression:
-    """A compiled expression, immutable; `source` is its text and `names` the outer variables, without $."""
+    """A compiled expression, immutable; `source` is its text and `names` the outer variables, without $.
 
-    __slots__ = ("_node", "_reaches", "names", "source")
+    `secrets` are the names read as `$secrets.name`, None among them where the text does not tell the name.
+    """
+
+    __slots__ = ("_node", "_reaches", "names", "needs_input", "secrets", "source")
 
     def __init__(self, source: str) -> None:
         tree = parse(source)
@@ -55,6 +59,10 @@ class Expression:
             raise ExpressionError("It nests too deeply; split it into steps.", source, "syntax")
         self.source = source
         self.names = frozenset(unit.names)
+        self.secrets = (
+            frozenset(members(tree, "secrets")) if "secrets" in self.names else frozenset[str | None]()
+        )
+        self.needs_input = needs_input(tree)
         self._reaches = _only_reaches(tree)
 
     def __repr__(self) -> str:

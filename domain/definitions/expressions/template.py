@@ -5,6 +5,7 @@ expression but arrives as data is data.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..values import Json
@@ -55,14 +56,20 @@ def _closing(text: str, start: int) -> int:
 
 
 class Template:
-    """A compiled template; `names` are the outer variables of all its expressions, without $."""
+    """A compiled template; `names` are the outer variables of all its expressions, without $.
 
-    __slots__ = ("_plan", "_size", "names")
+    `withheld` are the texts that evaluation leaves as they are written, because they read a withheld name.
+    """
 
-    def __init__(self, plan: "_Plan", names: frozenset[str], size: int) -> None:
+    __slots__ = ("_plan", "_size", "names", "withheld")
+
+    def __init__(
+        self, plan: "_Plan", names: frozenset[str], size: int, withheld: "tuple[Withheld, ...]" = ()
+    ) -> None:
         self._plan = plan
         self._size = size
         self.names = names
+        self.withheld = withheld
 
     def evaluate(self, value: Json, scope: Mapping[str, Json], meter: Meter) -> Json:
         """Return the template with every expression replaced by its result.
@@ -75,6 +82,16 @@ class Template:
             raise FuelExhausted
         meter.spent += self._size
         return self._plan.fill(value, scope, meter)
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A text at `path` in the template, to be evaluated elsewhere; `secrets` as in `Expression`."""
+
+    path: tuple[str | int, ...]
+    template: Template
+    secrets: frozenset[str | None]
+    needs_input: bool
 
 
 class _Plan:
@@ -157,45 +174,63 @@ def _as_text(expression: Expression, value: Json, scope: Mapping[str, Json], met
 
 
 def compile_template(
-    template: Json, *, mixed: bool = False, allowed: frozenset[str] | None = None
+    template: Json,
+    *,
+    mixed: bool = False,
+    allowed: frozenset[str] | None = None,
+    withhold: frozenset[str] = frozenset(),
 ) -> Template:
     """Return the compiled template; raises ExpressionError for the first expression that cannot be compiled.
 
     With `mixed`, expressions inside longer texts are filled in too: texts as they are, null as nothing and
-    everything else as compact JSON. `allowed` are the variables in scope, without $; None allows any.
+    everything else as compact JSON. `allowed` are the variables in scope, without $; None allows any. Texts
+    that read a variable among `withhold` stay as they are written and are told in `withheld`.
     """
-    compiler = _TemplateCompiler(mixed, allowed)
-    plan = compiler.compile(template, 0)
-    return Template(plan, frozenset(compiler.names), 1 + (compiler.size >> 2))
+    compiler = _TemplateCompiler(mixed, allowed, withhold)
+    plan = compiler.compile(template, ())
+    return Template(plan, frozenset(compiler.names), 1 + (compiler.size >> 2), tuple(compiler.withheld))
 
 
 class _TemplateCompiler:
-    def __init__(self, mixed: bool, allowed: frozenset[str] | None) -> None:
+    def __init__(self, mixed: bool, allowed: frozenset[str] | None, withhold: frozenset[str]) -> None:
         self.mixed = mixed
         self.allowed = allowed
+        self.withhold = withhold
         self.names: set[str] = set()
+        self.withheld: list[Withheld] = []
         self.size = 0
 
-    def compile(self, template: Any, depth: int) -> _Plan:
+    def compile(self, template: Any, path: tuple[str | int, ...]) -> _Plan:
         self.size += 1
-        if depth > MAX_TEMPLATE_DEPTH:
+        if len(path) > MAX_TEMPLATE_DEPTH:
             raise ExpressionError(f"The template nests deeper than {MAX_TEMPLATE_DEPTH} levels.", "", "limit")
         if isinstance(template, list):
-            return _List([self.compile(part, depth + 1) for part in template])
+            return _List([self.compile(part, (*path, at)) for at, part in enumerate(template)])
         if isinstance(template, dict):
-            return _Object({name: self.compile(part, depth + 1) for name, part in template.items()})
+            return _Object({name: self.compile(part, (*path, name)) for name, part in template.items()})
         if not isinstance(template, str) or "${" not in template:
             return _Literal(template)
+        found: list[Expression] = []
         if is_expression(template):
-            return _Inserted(self.expression(strip_expression(template)))
-        return self.text(template) if self.mixed else _Literal(template)
+            found.append(self.expression(strip_expression(template)))
+            plan: _Plan = _Inserted(found[0])
+        elif self.mixed:
+            plan = self.text(template, found)
+        else:
+            return _Literal(template)
+        names = frozenset[str]().union(*(each.names for each in found))
+        if not names & self.withhold:
+            self.names |= names
+            return plan
+        secrets = frozenset[str | None]().union(*(each.secrets for each in found))
+        needs_input = any(each.needs_input for each in found)
+        self.withheld.append(Withheld(path, Template(plan, names, 1), secrets, needs_input))
+        return _Literal(template)
 
     def expression(self, source: str) -> Expression:
-        expression = compile_expression(source, self.allowed)
-        self.names |= expression.names
-        return expression
+        return compile_expression(source, self.allowed)
 
-    def text(self, template: str) -> _Plan:
+    def text(self, template: str, found: list[Expression]) -> _Plan:
         parts: list[str | Expression] = []
         place = 0
         while True:
@@ -207,5 +242,6 @@ class _TemplateCompiler:
             if end < 0:
                 raise ExpressionError("A ${ in the text is never closed by }.", template[start:], "syntax")
             parts.append(template[place:start])
-            parts.append(self.expression(template[start + 2 : end].strip()))
+            found.append(self.expression(template[start + 2 : end].strip()))
+            parts.append(found[-1])
             place = end + 1

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 from domain.actions import Lane
-from domain.definitions.checks import charge_walk, checked
-from domain.definitions.commands import CallAction, Shaping
+from domain.definitions.checks import MAXIMUM_VALUE, charge_walk, checked
+from domain.definitions.commands import CallAction, Shaping, Withholding
 from domain.definitions.expressions import Json
+from domain.definitions.faults import Fault
+from domain.definitions.model import SECRETS
 from domain.definitions.program import Call, Step
 from domain.definitions.state import Frame
 from domain.definitions.values import measure
@@ -44,6 +46,7 @@ def _command(activation: Activation, step: Step, call: Call, frame: Frame) -> Ca
         timeout_ms=pinned.timeout // timedelta(milliseconds=1),
         arguments=arguments,
         shaping=_shaping(activation, step, frame) if pinned.lane is Lane.ACTIVITY else None,
+        withheld=_withheld(activation, step, call, frame) if call.arguments.withheld else None,
     )
 
 
@@ -56,6 +59,26 @@ def _with_uri_variables(arguments: Json, names: frozenset[str], input: Json) -> 
         return arguments
     variables = {name: input[name] for name in sorted(names) if name in input}
     return {**arguments, "variables": variables} if variables else arguments
+
+
+def _withheld(activation: Activation, step: Step, call: Call, frame: Frame) -> Withholding:
+    """What the expressions beside `$secrets` read travels along, because the state does not."""
+    texts = call.arguments.withheld
+    names = frozenset[str]().union(*(text.template.names for text in texts)) - SECRETS
+    scope = activation.scope(frame, names)
+    value = frame.value if any(text.needs_input for text in texts) else None
+    size = measure([value, scope], MAXIMUM_VALUE)
+    charge_walk(activation.meter, size)
+    if size > MAXIMUM_VALUE:
+        raise Fault(
+            "runtime",
+            413,
+            "Value too large",
+            f"what the expressions with `$secrets` of step '{step.name}' read is larger than"
+            f" {MAXIMUM_VALUE // 1024} KB; keep what they need with `input.from`, or read the secret in an"
+            " expression of its own",
+        )
+    return Withholding(step.pointer, value, scope)
 
 
 def _shaping(activation: Activation, step: Step, frame: Frame) -> Shaping | None:

@@ -12,7 +12,7 @@ from domain.definitions.expressions import (
     compile_template,
     is_expression,
 )
-from domain.definitions.model import PROTOCOLS
+from domain.definitions.model import PROTOCOLS, SECRETS
 from domain.definitions.pointers import join
 
 from .flow import expression, flow, shape
@@ -129,7 +129,8 @@ def _call(name: str, pinned: PinnedAction, given: Mapping[str, Any]) -> Call:
         endpoint = arguments.get("endpoint")
         written = endpoint.get("uri") if isinstance(endpoint, dict) else endpoint
         variables = uris.names(written) if isinstance(written, str) else variables
-    return Call(name, pinned, compile_template(arguments, mixed=True), variables)
+    withhold = SECRETS if pinned.lane is Lane.ACTIVITY else frozenset[str]()
+    return Call(name, pinned, compile_template(arguments, mixed=True, withhold=withhold), variables)
 
 
 def _pinned(call: Mapping[str, Any]) -> PinnedAction:

@@ -77,12 +77,21 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`variables` are the `{names}` the endpoint of an HTTP call is written with."""
+    """`variables` are the `{names}` the endpoint of an HTTP call is written with.
+
+    `arguments` withhold what reads `$secrets`: only the activity that needs a secret evaluates it.
+    """
 
     name: str
     pinned: PinnedAction
     arguments: Template
     variables: frozenset[str]
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the secrets that the arguments read."""
+        read = frozenset[str | None]().union(*(each.secrets for each in self.arguments.withheld))
+        return frozenset(name for name in read if name is not None)
 
 
 Work: TypeAlias = Set | Switch | For | Do | Wait | Listen | Call

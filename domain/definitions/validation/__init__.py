@@ -1,6 +1,6 @@
 """Validation answers every problem of a definition: where, what, and how to mend it. It never raises."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from domain.definitions.validation.parameters import (
     check_actions,
     check_variables,
 )
-from domain.definitions.validation.report import Report
+from domain.definitions.validation.report import Report, shown
 from domain.definitions.validation.steps import Steps, count_steps
 from domain.definitions.validation.triggers import check_triggers
 from domain.definitions.values import ValueRefused, check_value
@@ -41,20 +41,37 @@ class Checked:
 
 
 def validate(
-    definition: Any, *, triggers: Any = None, actions: Any = None, variables: Any = None, catalogue: Catalogue
+    definition: Any,
+    *,
+    triggers: Any = None,
+    actions: Any = None,
+    variables: Any = None,
+    catalogue: Catalogue,
+    secrets: Collection[str] | None = None,
 ) -> list[Problem]:
     """Return every problem.
 
     Pointers lead into the definition, or begin with /triggers, /actions or /variables. The first 200 problems
-    are told. A `severity` of "warning" does not hinder publishing.
+    are told. A `severity` of "warning" does not hinder publishing. `secrets` are the names that are set, if known.
     """
     return check(
-        definition, triggers=triggers, actions=actions, variables=variables, catalogue=catalogue
+        definition,
+        triggers=triggers,
+        actions=actions,
+        variables=variables,
+        catalogue=catalogue,
+        secrets=secrets,
     ).problems
 
 
 def check(
-    definition: Any, *, triggers: Any = None, actions: Any = None, variables: Any = None, catalogue: Catalogue
+    definition: Any,
+    *,
+    triggers: Any = None,
+    actions: Any = None,
+    variables: Any = None,
+    catalogue: Catalogue,
+    secrets: Collection[str] | None = None,
 ) -> Checked:
     """`validate`, keeping what publishing goes on with."""
     report = Report()
@@ -67,12 +84,16 @@ def check(
         report.object("", definition, "A definition")
         definition = {}
         return Checked(report.problems, definition, actions, variables, Calls(catalogue, {}))
-    calls = _check_all(report, definition, parts, catalogue)
+    calls = _check_all(report, definition, parts, catalogue, secrets)
     return Checked(report.problems, definition, actions, variables, calls, parts["/triggers"])
 
 
 def _check_all(
-    report: Report, definition: Mapping[str, Any], parts: Mapping[str, Any], catalogue: Catalogue
+    report: Report,
+    definition: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    catalogue: Catalogue,
+    secrets: Collection[str] | None,
 ) -> Calls:
     names = count_steps(definition)
     expressions = Expressions(report, names)
@@ -85,10 +106,20 @@ def _check_all(
         report.add("/do", "too_many_steps", message, "Split it into several workflows.")
     elif "do" in definition:
         Steps(report, expressions, calls).check_list("/do", definition["do"])
-    check_action_expressions(report, parts["/actions"], expressions)
+    check_action_expressions(report, parts["/actions"], expressions, calls)
     check_triggers(report, parts["/triggers"])
     check_variables(report, parts["/variables"])
+    _check_secrets(report, expressions, secrets)
     return calls
+
+
+def _check_secrets(report: Report, expressions: Expressions, known: Collection[str] | None) -> None:
+    """A warning only: a secret may well be set after the definition is published."""
+    for name, pointer in expressions.secrets.items():
+        if known is not None and name not in known:
+            message = f"Secret `{shown(name)}` is not set; steps that read it fail until it is."
+            hint = report.did_you_mean(name, sorted(known)) or f"Set it: PUT /v1/secrets/{shown(name)}."
+            report.add(pointer, "unknown_secret", message, hint, severity="warning")
 
 
 def _plain(report: Report, pointer: str, value: Any) -> Any:

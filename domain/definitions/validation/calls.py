@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.actions import ActionSpec, Catalogue
+from domain.actions import ActionSpec, Catalogue, Lane
 from domain.definitions.model import PROTOCOLS, REFUSED_FILE, REFUSED_STDIO, UNSUPPORTED_PROTOCOLS
 from domain.definitions.validation.report import Report, shown
 
@@ -21,6 +21,11 @@ class Resolved:
 
     spec: ActionSpec
     arguments: Mapping[str, Any]
+
+
+def takes_secrets(spec: ActionSpec) -> bool:
+    """Only an activity of its own can keep a secret out of history; a task's arguments are shown to people."""
+    return spec.lane is Lane.ACTIVITY
 
 
 class Calls:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.definitions.expressions import (
@@ -13,13 +13,18 @@ from domain.definitions.expressions import (
     is_expression,
     strip_expression,
 )
+from domain.definitions.expressions.reading import members
 from domain.definitions.expressions.syntax import parse
-from domain.definitions.model import MAX_EXPRESSION_BYTES
+from domain.definitions.model import MAX_EXPRESSION_BYTES, SECRETS
 from domain.definitions.pointers import join
 from domain.definitions.validation.report import Report, kind, shown
 from domain.definitions.validation.sizes import check_size
+from domain.secrets import is_name
 
 Names = frozenset[str]
+
+NOT_HERE: Final = "`$secrets` cannot be read here: what is computed here becomes data of the execution, which is stored and shown."
+HERE: Final = "Read it in `with` of a step that calls an action such as `http` or `email.send`: only the call itself learns it."
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _STEP_IN_TEXT: Final = re.compile(r'\$steps\??\.?(?:([A-Za-z_][A-Za-z0-9_]*)|\[?\s*"([^"\\]*)")', re.ASCII)
@@ -31,6 +36,8 @@ class Expressions:
     def __init__(self, report: Report, steps: Counter[str]) -> None:
         self._report = report
         self._steps = steps
+        #: Where each secret is read first, by its name.
+        self.secrets: dict[str, str] = {}
         self._compiled: dict[str, Expression | ExpressionError] = {}
 
     def expression(self, pointer: str, value: Any, names: Names, what: str) -> None:
@@ -92,11 +99,14 @@ class Expressions:
         if self._too_long(pointer, text):
             return
         try:
-            compiled = compile_template(text, mixed=True)
+            compiled = compile_template(text, mixed=True, withhold=SECRETS)
         except ExpressionError as error:
             self._judge(pointer, text, error, names)
             return
-        self._judge_names(pointer, compiled.names, names)
+        self._judge_names(pointer, compiled.names | SECRETS if compiled.withheld else compiled.names, names)
+        for part in compiled.withheld:
+            self._judge_names(pointer, part.template.names - SECRETS, names)
+            self._judge_secrets(pointer, part.secrets if "secrets" in names else ())
         if "$steps" in text:
             for match in _STEP_IN_TEXT.finditer(text):
                 self._report_step(pointer, match[1] or match[2])
@@ -112,16 +122,14 @@ class Expressions:
         wrong_step = "$steps" in text and self._judge_steps(pointer, strip_expression(text))
         if not isinstance(compiled, ExpressionError):
             self._judge_names(pointer, compiled.names, names)
+            self._judge_secrets(pointer, compiled.secrets if "secrets" in names else ())
         elif not wrong_step:
             self._report.add(pointer, "bad_expression", f"This expression cannot be used. {compiled.message}")
 
     def _judge_names(self, pointer: str, used: Names, names: Names) -> None:
         for name in sorted(used - names):
             if name == "secrets":
-                message = "`$secrets` is not available in this version."
-                self._report.add(
-                    pointer, "not_supported", message, "Give credentials to the action's settings."
-                )
+                self._report.add(pointer, "secret_not_here", NOT_HERE, HERE)
                 continue
             if name == "output":
                 message = "`$output` exists only in `output` and `export`."
@@ -132,13 +140,22 @@ class Expressions:
             message = f"`${shown(name)}` is not known here."
             self._report.add(pointer, "unknown_variable", message, hint or known)
 
+    def _judge_secrets(self, pointer: str, read: Iterable[str | None]) -> None:
+        """Only named secrets are fetched, so every name must be told."""
+        for name in read:
+            if name is None or not is_name(name):
+                message = "`$secrets` must be followed by the name of a secret: only those that are read are fetched."
+                self._report.add(pointer, "unnamed_secret", message, "Write `$secrets.<name>`.")
+            else:
+                self.secrets.setdefault(name, pointer)
+
     def _judge_steps(self, pointer: str, source: str) -> bool:
         """True when a step named in `$steps` is not there or not clear."""
         try:
             tree = parse(source)
         except ExpressionError:
             return False
-        wrong = [self._report_step(pointer, name) for name in _steps_read(tree)]
+        wrong = [self._report_step(pointer, name) for name in members(tree, "steps")]
         return any(wrong)
 
     def _report_step(self, pointer: str, name: str | None) -> bool:
@@ -176,21 +193,3 @@ def _texts(pointer: str, value: Any) -> Iterator[tuple[str, str]]:
             stack.extend((join(at, key), item[key]) for key in reversed(item))
         elif isinstance(item, list):
             stack.extend((join(at, index), item[index]) for index in range(len(item) - 1, -1, -1))
-
-
-def _steps_read(tree: Any) -> Iterator[str | None]:
-    """Names read through `$steps`; None where the tree does not tell the name."""
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        match node:
-            case ("field", ("var", "steps"), str(name)) | ("index", ("var", "steps"), ("const", str(name))):
-                yield name
-            case ("field", ("opt", ("var", "steps")), str(name)):
-                yield name
-            case ("var", "steps"):
-                yield None
-            case tuple() | list():
-                stack.extend(part for part in node if isinstance(part, tuple | list))
-            case _:
-                pass

@@ -8,10 +8,16 @@ from typing import Any, Final
 
 from domain.definitions import durations
 from domain.definitions.expressions import is_expression
-from domain.definitions.model import MAX_EVENT_TYPE, READINGS, REFUSED_PROCESSES, RESERVED_VARIABLES
+from domain.definitions.model import (
+    MAX_EVENT_TYPE,
+    READINGS,
+    REFUSED_PROCESSES,
+    RESERVED_VARIABLES,
+    SECRETS,
+)
 from domain.definitions.pointers import join
 from domain.definitions.validation.arguments import check_arguments, check_repeatable
-from domain.definitions.validation.calls import Calls
+from domain.definitions.validation.calls import Calls, takes_secrets
 from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
 from domain.definitions.validation.flow import check_cases, check_then
@@ -241,7 +247,8 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
         message = f"`with` must be an object of arguments, not {kind(given)}."
         report.add(step.at("with"), "wrong_type", message, "Write each argument under its name.")
         return step.names
-    expressions.template(step.at("with"), given, step.names, mixed=True)
+    readable = step.names | SECRETS if resolved is None or takes_secrets(resolved.spec) else step.names
+    expressions.template(step.at("with"), given, readable, mixed=True)
     if resolved is not None:
         at = step.at("with") if "with" in step.body else step.pointer
         check_arguments(report, at, given, resolved)

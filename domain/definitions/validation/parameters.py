@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from domain.actions import Catalogue
-from domain.definitions.model import PROTOCOLS, STEP_SCOPE, UNSUPPORTED_PROTOCOLS
+from domain.definitions.model import PROTOCOLS, SECRETS, STEP_SCOPE, UNSUPPORTED_PROTOCOLS
 from domain.definitions.pointers import join
 from domain.definitions.schemas import compile_schema
 from domain.definitions.validation.arguments import check_arguments
-from domain.definitions.validation.calls import Calls, Resolved
+from domain.definitions.validation.calls import Calls, Resolved, takes_secrets
 from domain.definitions.validation.data import check_schema
 from domain.definitions.validation.entries import MAX_ENTRIES, entries
 from domain.definitions.validation.expressions import Expressions
@@ -69,11 +69,15 @@ def _check_action(report: Report, at: str, action: dict[str, Any], lookup: Calls
     return Resolved(spec, given)
 
 
-def check_action_expressions(report: Report, actions: Any, expressions: Expressions) -> None:
+def check_action_expressions(report: Report, actions: Any, expressions: Expressions, lookup: Calls) -> None:
     """Arguments of configured actions may be expressions; they read what every step can read."""
     for index, action in enumerate(actions if isinstance(actions, list) else ()):
         if isinstance(action, dict) and isinstance(action.get("with"), dict):
-            expressions.template(join("/actions", index, "with"), action["with"], STEP_SCOPE, mixed=True)
+            resolved = lookup.configured.get(action["name"]) if isinstance(action.get("name"), str) else None
+            readable = (
+                STEP_SCOPE | SECRETS if resolved is None or takes_secrets(resolved.spec) else STEP_SCOPE
+            )
+            expressions.template(join("/actions", index, "with"), action["with"], readable, mixed=True)
 
 
 def check_variables(report: Report, variables: Any) -> None:
