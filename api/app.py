@@ -62,13 +62,12 @@ API = (
     tasks.router,
     clients.router,
     contacts.router,
-    codec.router,
     triggers.router,
     trials.router,
     deliveries.router,
 )
-#: For people, probes and providers, who may bring query parameters of their own: a campaign's, a cache breaker.
-BESIDES = (hooks.router, operations.router, metrics.router, reference.router, pages.router)
+#: For people, probes, providers and Temporal's UI, who may bring query parameters of their own: a campaign's, a cache breaker.
+BESIDES = (hooks.router, codec.router, operations.router, metrics.router, reference.router, pages.router)
 
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.

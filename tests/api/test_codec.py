@@ -36,7 +36,9 @@ class Codec:
 
     async def ask(self, what: str, payloads: Any, headers: Any, **options: Any) -> httpx2.Response:
         body = {"payloads": payloads}
-        return await self.http.post(f"/codec/{what}", json=body, headers=headers, **options)
+        return await self.http.post(
+            f"/codec/{what}?preserveStorageRefs=true", json=body, headers=headers, **options
+        )
 
     async def decoded(self, payloads: Any, headers: Any) -> list[Any]:
         answer = await self.ask("decode", payloads, headers)
