@@ -14,6 +14,8 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
 _OURS: Final = ("method", "route", "status", "duration_ms")
+#: They write down every address they call, with its query.
+_CHATTY: Final = ("httpx2", "httpcore2", "botocore", "boto3", "urllib3", "s3transfer")
 #: So many frames of a traceback are told, the innermost ones.
 FRAMES: Final = 30
 
@@ -39,7 +41,7 @@ def configure(level: str, format: str = "auto", stream: TextIO | None = None) ->
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _renderer(is_console),
+                *_renderers(is_console, target.isatty()),
             ],
             keep_exc_info=False,
             use_get_message=True,
@@ -50,19 +52,26 @@ def configure(level: str, format: str = "auto", stream: TextIO | None = None) ->
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # Their lines name what they are about in fields of ours.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
 
 
-def _renderer(is_console: bool) -> Processor:
+def _renderers(is_console: bool, colors: bool) -> list[Processor]:
     if is_console:
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_no_traceback)
-    return structlog.processors.JSONRenderer()
+        return [_places_in_words, structlog.dev.ConsoleRenderer(colors=colors)]
+    return [structlog.processors.JSONRenderer()]
 
 
-def _no_traceback(_: TextIO, __: Any) -> None:
-    """Tracebacks were turned into places before."""
+def _places_in_words(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    chain = event.get("exception")
+    if isinstance(chain, list):
+        event["exception"] = "\n".join(
+            "\n".join([each["type"], *(f"    {place}" for place in each["at"])]) for each in chain
+        )
+    return event
 
 
 def _extras(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
