@@ -73,13 +73,14 @@ class Receiver:
             sha256=hashlib.sha256(request.body).hexdigest(),
             content_type=request.content_type[:200] or None,
         )
-        reply = await self._proved(hook, configuration, token, request, arrived)
-        if reply is None:
-            message, event = await self._understood(configuration, request, arrived)
-            reply = signed_challenge(configuration, message.content)
-        if reply is not None:
+        meant: Reply | tuple[Message, Event] | None
+        meant = await self._proved(hook, configuration, token, request, arrived)
+        if meant is None:
+            meant = await self._understood(configuration, request, arrived)
+        if isinstance(meant, Reply):
             await self._refuse(arrived, Verdict.CHALLENGE, "A handshake, answered.")
-            return reply
+            return meant
+        message, event = meant
         return await self._accept(hook, configuration, message, event, replace(arrived, event_id=event.id))
 
     async def _proved(
@@ -110,9 +111,11 @@ class Receiver:
 
     async def _understood(
         self, configuration: Configuration, request: Received, arrived: NewDelivery
-    ) -> tuple[Message, Event]:
+    ) -> Reply | tuple[Message, Event]:
         try:
             message = await understand(configuration, request, query_of(request.query))
+            if reply := signed_challenge(configuration, message.content):
+                return reply
             message.input(arrived.id)
             return message, event_of(configuration, request, message.content)
         except Malformed as malformed:
