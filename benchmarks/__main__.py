@@ -1,40 +1,74 @@
-"""`python -m benchmarks [--quick]`."""
+"""Perdure beside its peers, in one interleaved run: which targets of the design hold on this machine."""
 
 import argparse
 import asyncio
+import json
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-from benchmarks import plan
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, report
+from benchmarks.plan import SIZES
+from benchmarks.process import PeerFailed
 from benchmarks.run import Run
+from benchmarks.targets import Verdict, judge
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 20261122
+COLOURS = {"PASS": "green", "FAIL": "red"}
+
+err = Console(stderr=True, highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--size", choices=plan.SIZES, default="full")
-    parser.add_argument("--seed", type=int, default=20261122)
-    parser.add_argument("--peers", default="")
+    parser = argparse.ArgumentParser(prog="perdure bench", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="full", help="how long: %(default)s by default")
+    parser.add_argument("--seed", type=int, default=SEED, help="decides the order of the peers in each round")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the results are kept")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document on stdout")
     options = parser.parse_args(arguments)
-    import dataclasses, statistics
+    now = datetime.now(UTC)
+    about = {"date": now.date().isoformat(), "commit": machine.commit(), **machine.facts()}
+    began = time.monotonic()
 
-    size = plan.SIZES[options.size]
-    if options.peers:
-        size = dataclasses.replace(
-            size, peers=tuple(p for p in plan.PEERS if p.name in options.peers.split(","))
-        )
-    r = asyncio.run(Run(size, options.seed, lambda t: print(t, file=sys.stderr, flush=True))())
-    for p in size.peers:
-        for m in size.measurements(p):
-            rs = [x for x in r.readings if x.peer == p.name and x.measurement == m]
-            cpu = {
-                k: round(statistics.median(x.processor_ms.get(k, 0) for x in rs), 1)
-                for k in rs[0].processor_ms
-            }
-            print(
-                f"{p.name:15} {m.name:22} p50 {statistics.median(statistics.median(x.latencies_ms) for x in rs):8.1f}  {statistics.median(x.per_second for x in rs):6.1f}/s  rounds {[round(x.per_second, 1) for x in rs]} cpu/exec ms {cpu}"
-            )
-    print(r.shapes)
+    def say(text: str) -> None:
+        err.print(f"{time.monotonic() - began:6.1f} s  {text}", markup=False, soft_wrap=True)
+
+    try:
+        results = asyncio.run(Run(SIZES[options.size], options.seed, say)())
+    except PeerFailed as problem:
+        err.print(f"✗ {problem}", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    results.seconds = time.monotonic() - began
+    verdicts = judge(results, machine.cores())
+    stem = (
+        options.out
+        / f"{about['date']}-{about['commit']}{'' if options.size == 'full' else '-' + options.size}"
+    )
+    report.write(results, verdicts, about, stem)
+    if options.json:
+        sys.stdout.write(json.dumps(report.as_json(results, verdicts, about), indent=2) + "\n")
+    else:
+        _show(verdicts)
+    say(f"kept in {stem}.md and {stem.name}.json")
     return 0
+
+
+def _show(verdicts: Sequence[Verdict]) -> None:
+    table = Table("", "target", "wanted", "found", "cause")
+    for one in verdicts:
+        colour = COLOURS.get(one.word, "yellow")
+        table.add_row(
+            f"[{colour}]{one.word}[/]", one.target, one.wanted, one.found.replace("[", "\\["), one.cause
+        )
+    Console(highlight=False).print(table)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import psutil
 from workers.devstack import launch
 from workers.devstack.programs import PROJECT
 
+LAUNCH = str(Path(launch.__file__).resolve())
 READY_SECONDS = 180.0
 LONGEST_ANSWER = 64 * 1024 * 1024
 
@@ -37,7 +38,7 @@ class PeerProcess:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 # ends with us, even when we are killed
-                *(sys.executable, "-I", "-S", str(Path(launch.__file__).resolve())),
+                *(sys.executable, "-I", "-S", LAUNCH),
                 *(str(os.getpid()), str(int(signal.SIGKILL)), launch.KEEP_USER, launch.KEEP_USER, "--"),
                 *(sys.executable, "-m", self._module),
                 cwd=PROJECT,

@@ -1,6 +1,5 @@
 """The run: all peers start, then take turns in every round, in an order that the seed decides."""
 
-import asyncio
 import random
 import tempfile
 from collections import Counter
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plan import DBOS, Measurement, Peer, Size
+from benchmarks.plan import DBOS, PERDURE, WITHOUT_MIRROR, Measurement, Peer, Size
 from benchmarks.process import PeerProcess
 
 Say = Callable[[str], None]
@@ -45,6 +44,7 @@ class Results:
     shapes: dict[str, Any] = field(default_factory=dict)
     histories: dict[str, Any] = field(default_factory=dict)
     fairness: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Run:
@@ -133,4 +133,13 @@ class Run:
             )
 
     async def _inspect(self, peer: Peer, process: PeerProcess) -> None:
-        return
+        """What is told by other things than the clock: histories, rows, and a neighbour's flood."""
+        size, results = self._size, self.results
+        if peer in (PERDURE, WITHOUT_MIRROR):
+            kind = "mirrored" if peer is PERDURE else "unmirrored"
+            results.histories[kind] = await process.ask("histories")
+        if peer is PERDURE:
+            self._say("how far the mirror lags in a crowd")
+            results.histories["lag_ms"] = await process.ask("lag", concurrency=25, count=size.histories)
+            self._say(f"one tenant floods {size.flood} executions")
+            results.fairness = await process.ask("fairness", flood=size.flood, count=size.fair)
