@@ -1,7 +1,7 @@
 """Is the node beside us well? For health checks inside a container, which has neither curl nor a shell to spare.
 
-`python -m workers.alive` asks /readyz of the API on PERDURE_PORT, or, in a process that serves its own figures
-(a worker, a relay), /healthz on PERDURE_METRICS_PORT. Exit status 0 when the answer is 200.
+`python -m workers.alive` asks /readyz on PERDURE_METRICS_PORT, which any role serves, or without it on the API's
+PERDURE_PORT. Exit status 0 when the answer is 200.
 """
 
 import os
@@ -15,10 +15,8 @@ API_PORT = "8400"
 
 def address() -> str:
     """Return what to ask, from the same variables the node reads."""
-    own = os.environ.get("PERDURE_METRICS_PORT")
-    if own:
-        return f"http://127.0.0.1:{own}/healthz"
-    return f"http://127.0.0.1:{os.environ.get('PERDURE_PORT') or API_PORT}/readyz"
+    port = os.environ.get("PERDURE_METRICS_PORT") or os.environ.get("PERDURE_PORT") or API_PORT
+    return f"http://127.0.0.1:{port}/readyz"
 
 
 def main() -> int:

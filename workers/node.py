@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 
 import uvicorn
@@ -122,8 +123,9 @@ def _temporal_probe(parts: Parts) -> Probe:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: a node has one."""
 
-    def install_signal_handlers(self) -> None:
-        return
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def _work(parts: Parts, _: asyncio.Event) -> None:
@@ -133,7 +135,7 @@ async def _work(parts: Parts, _: asyncio.Event) -> None:
 
 async def _relay(parts: Parts, _: asyncio.Event) -> None:
     await parts.connection.connect()
-    await asyncio.gather(parts.relay.run(), parts.sweeper.run())
+    await asyncio.gather(parts.relay.run(), parts.reconciler.run(), parts.sweeper.run())
 
 
 _ROLES = {NodeRole.API: _serve, NodeRole.WORKER: _work, NodeRole.RELAY: _relay}

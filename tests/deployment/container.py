@@ -4,6 +4,7 @@ The image is a folder holding what the Dockerfile copies; `perdure` is the very 
 of other services are replaced by those of embedded servers. Everything else is taken from the two files.
 """
 
+import compileall
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ def image(folder: Path) -> Path:
             else:
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(found, place)
+    compileall.compile_dir(folder / "app", quiet=1)
     commands = folder / "bin"
     commands.mkdir()
     run = " ".join(text for word, text in instructions() if word == "RUN")
@@ -75,7 +77,7 @@ class Containers:
     def _moved(self, name: str, key: str, value: str) -> str:
         if key in ("PERDURE_PORT", "PERDURE_METRICS_PORT"):
             return self.own_ports.setdefault((name, key), str(ports.any_free()))
-        if key == "PERDURE_HOST":
+        if key in ("PERDURE_HOST", "PERDURE_METRICS_HOST"):
             return ports.LOOPBACK
         for place, port in self.places.items():
             value = re.sub(rf"(?<![\w.]){re.escape(place)}\b", f"{ports.LOOPBACK}:{port}", value)
@@ -128,7 +130,7 @@ class Containers:
             assert ended is None, f"{name} ended with {ended}:\n{self.log(name).read_text()[-3000:]}"
             said = f"{answer.stdout}{answer.stderr}\n{self.log(name).read_text()[-3000:]}"
             assert time.monotonic() < ends, f"{name}: {said}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def stop(self, name: str) -> int:
         """`docker stop`: SIGTERM, and the status, which must come within the service's grace period."""
