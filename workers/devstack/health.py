@@ -132,7 +132,9 @@ async def _stack(data_dir: Path, report: control.Report) -> list[Check]:
         server = Postgres(data_dir, known["postgres"])
         checks += [*await _database(server, data_dir), await _keys(server, data_dir)]
     if "temporal" in report.details["parts"]:
-        checks.append(await _temporal(Temporal(data_dir, known["temporal"], known["temporal_ui"]), data_dir))
+        checks.append(
+            await _temporal(Temporal(data_dir, known["temporal"], known["temporal_ui_server"]), data_dir)
+        )
     if "s3" in report.details["parts"]:
         checks.append(await _storage(data_dir, known["s3"]))
     for name, path in (("node", "healthz"), ("node readiness", "readyz")):

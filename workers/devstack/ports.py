@@ -13,6 +13,7 @@ DEFAULTS = {
     "api": 8400,
     "temporal": 7233,
     "temporal_ui": 8233,
+    "temporal_ui_server": 8234,
     "postgres": 5433,
     "mail": 2525,
     "s3": 9000,

@@ -1,4 +1,4 @@
-"""The parts that are Python programs of this project: mail, S3, echo and the node."""
+"""The parts that are Python programs of this project: mail, S3, echo, the front of Temporal's UI and the node."""
 
 import asyncio
 import os
@@ -56,6 +56,31 @@ class Mail:
 
     async def prepare(self) -> Command:
         return program("workers.devstack.mail", "--folder", str(self.folder), "--port", str(self.port))
+
+    async def ready(self) -> bool:
+        return ports.answers(self.port)
+
+    async def settle(self) -> None:
+        return None
+
+
+class TemporalUi:
+    """Temporal's UI as people open it; the server behind it belongs to Temporal's part."""
+
+    name = "temporal_ui"
+    ready_seconds = 30.0
+
+    def __init__(self, port: int, behind: int) -> None:
+        self.port = port
+        self._behind = behind
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {"temporal_ui": self.port}
+
+    async def prepare(self) -> Command:
+        where = ("--port", str(self.port), "--behind", str(self._behind))
+        return program("workers.devstack.temporal_ui", *where)
 
     async def ready(self) -> bool:
         return ports.answers(self.port)

@@ -14,11 +14,11 @@ from workers.devstack.errors import StackError
 from workers.devstack.migrating import migrate as migrate_database
 from workers.devstack.part import Part
 from workers.devstack.postgres import Postgres
-from workers.devstack.programs import S3, EchoService, Mail, Node
+from workers.devstack.programs import S3, EchoService, Mail, Node, TemporalUi
 from workers.devstack.supervisor import Supervisor
 from workers.devstack.temporal import Temporal
 
-PARTS = ("postgres", "temporal", "mail", "s3", "echo", "node")
+PARTS = ("postgres", "temporal", "temporal_ui", "mail", "s3", "echo", "node")
 DEFAULT_FOLDER = Path(".perdure")
 
 
@@ -87,7 +87,7 @@ class Stack:
             async with asyncio.TaskGroup() as group:
                 if "postgres" in self.wanted:
                     group.create_task(self._database())
-                for name in ("temporal", "mail", "s3", "echo"):
+                for name in ("temporal", "temporal_ui", "mail", "s3", "echo"):
                     if name in self.wanted:
                         group.create_task(self._start(name))
         except BaseExceptionGroup as problems:
@@ -145,7 +145,14 @@ class Stack:
             case "postgres":
                 part = self.postgres = Postgres(self.data_dir, chosen["postgres"], durable=self._durable)
             case "temporal":
-                part = Temporal(self.data_dir, chosen["temporal"], chosen["temporal_ui"])
+                part = Temporal(
+                    self.data_dir,
+                    chosen["temporal"],
+                    chosen["temporal_ui_server"],
+                    codec=surroundings.codec(chosen),
+                )
+            case "temporal_ui":
+                part = TemporalUi(chosen["temporal_ui"], chosen["temporal_ui_server"])
             case "mail":
                 part = Mail(self.data_dir, chosen["mail"])
             case "s3":

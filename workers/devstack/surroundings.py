@@ -25,6 +25,11 @@ def urls(ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
+def codec(ports: Mapping[str, int]) -> str:
+    """Return the address that Temporal's UI asks for readable values."""
+    return f"http://{LOOPBACK}:{ports['api']}/codec"
+
+
 def files(data_dir: Path) -> dict[str, str]:
     """Return where things lie, secrets included (their places, never their content)."""
     passwords = {
@@ -52,6 +57,7 @@ def environment(ports: Mapping[str, int], database_url: str, secrets: Mapping[st
         "PERDURE_DATABASE_DIRECT_URL": database_url,
         "PERDURE_TEMPORAL_ADDRESS": f"{LOOPBACK}:{ports['temporal']}",
         "PERDURE_TEMPORAL_NAMESPACE": "default",
+        "PERDURE_TEMPORAL_UI_URL": f"http://{LOOPBACK}:{ports['temporal_ui']}",
         "PERDURE_S3_ENDPOINT": f"http://{LOOPBACK}:{ports['s3']}",
         "PERDURE_S3_BUCKET": S3.bucket,
         "PERDURE_SMTP_URL": f"smtp://{LOOPBACK}:{ports['mail']}",

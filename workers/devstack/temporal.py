@@ -37,18 +37,23 @@ class Temporal:
         port: int | None = None,
         ui_port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        codec: str | None = None,
     ) -> None:
-        """`settings` are further dynamic configuration, such as limits that a test wants to meet early."""
+        """`settings` are further dynamic configuration, such as limits that a test wants to meet early.
+
+        `codec` is the address of the codec server the UI asks; it shows ciphertext without one.
+        """
         self.home = data_dir.resolve() / "temporal"
         self.file = self.home / "temporal.db"
         self.port = port or ports.any_free()
         self.ui_port = ui_port or ports.any_free()
         self.settings = settings or {}
+        self.codec = codec
         self.binary = binaries.temporal_binary()
 
     @property
     def ports(self) -> dict[str, int]:
-        return {"temporal": self.port, "temporal_ui": self.ui_port}
+        return {"temporal": self.port, "temporal_ui_server": self.ui_port}
 
     @property
     def address(self) -> str:
@@ -71,6 +76,7 @@ class Temporal:
                 # known from the first moment on a new file; `settle` adds them to an existing one
                 *(w for name in SEARCH_ATTRIBUTES for w in ("--search-attribute", f"{name}=Keyword")),
                 *("--ip", ports.LOOPBACK, "--port", str(self.port), "--ui-port", str(self.ui_port)),
+                *(() if self.codec is None else ("--ui-codec-endpoint", self.codec)),
                 *("--ui-disable-news-fetch", "--log-level", "warn", "--log-format", "json"),
             ),
             environment=self._environment(),
