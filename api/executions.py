@@ -105,15 +105,18 @@ async def get_log(caller: Reader, parts: Parts, id: UUID) -> Any:
 async def cancel_execution(
     caller: Canceller, parts: Parts, once: Idempotent, id: UUID, body: CancelBody | None = None
 ) -> Response:
-    """What has not started closes at once (200); what runs is asked to stop (202)."""
+    """What has not started closes at once (200); what runs is asked to stop (202).
+
+    What still runs 5 seconds later or more is terminated by a second request: at once, without compensation.
+    """
 
     async def cancel(tx: AsyncConnection) -> Answer[OutboxEntry]:
         result, row = await Executions(tx).request_cancel(id)
         if result is CancelResult.TERMINAL and not _cancelled_on_request(row):
             raise ExecutionClosed(f"This execution is {row['status']}; there is nothing left to cancel.")
         entry = None
-        if result is CancelResult.REQUESTED:
-            entry = _cancellation(row, body.reason if body else "")
+        if result in (CancelResult.REQUESTED, CancelResult.TERMINATE):
+            entry = _cancellation(row, body.reason if body else "", result)
             await Outbox(tx).add(entry)
         view = (await show_one(tx, row)).model_dump(mode="json")
         return Answer(202 if result in _PENDING else 200, view, carry=entry)
@@ -124,7 +127,7 @@ async def cancel_execution(
     return answer.response()
 
 
-_PENDING = (CancelResult.REQUESTED, CancelResult.ALREADY_REQUESTED)
+_PENDING = (CancelResult.REQUESTED, CancelResult.ALREADY_REQUESTED, CancelResult.TERMINATE)
 
 
 def _cancelled_on_request(row: RowMapping) -> bool:
@@ -132,12 +135,13 @@ def _cancelled_on_request(row: RowMapping) -> bool:
     return row["status"] == ExecutionStatus.CANCELLED and row["cancel_requested_at"] is not None
 
 
-def _cancellation(row: RowMapping, reason: str) -> OutboxEntry:
+def _cancellation(row: RowMapping, reason: str, result: CancelResult) -> OutboxEntry:
+    terminates = result is CancelResult.TERMINATE
     return OutboxEntry(
-        id=derived_id(f"{row['id']}/cancel"),
+        id=derived_id(f"{row['id']}/{'terminate' if terminates else 'cancel'}"),
         organization_id=row["organization_id"],
         execution_id=row["id"],
         kind=OutboxKind.CANCEL,
         workflow_id=row["temporal_workflow_id"],
-        payload={"reason": reason},
+        payload={"reason": reason, **({"terminate": True} if terminates else {})},
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -51,6 +51,9 @@ class ExecutionSummary(BaseModel):
     waiting_on: Any
     trigger_event: str
     error_message: str | None
+    stalled_since: datetime | None = Field(
+        description="Since then the engine fails to carry it on; it goes on by itself once that is mended."
+    )
     started_by: UUID | None
     created_at: datetime
     started_at: datetime | None

@@ -66,6 +66,11 @@ class WorkflowExecution(Tenant, Base):
             "updated_at",
             postgresql_where=text("status IN ('queued', 'running', 'waiting', 'paused')"),
         ),
+        Index(
+            "ix_workflow_executions_stalled",
+            "stalled_since",
+            postgresql_where=text("stalled_since IS NOT NULL"),
+        ),
         one_of("status", ExecutionStatus),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
         CheckConstraint("cardinality(mirror_version) = 3", name="mirror_version"),
@@ -167,6 +172,8 @@ class CancelResult(StrEnum):
     CLOSED = "closed"
     REQUESTED = "requested"
     ALREADY_REQUESTED = "already_requested"
+    #: Asked before, and it still runs: now it is to be ended without being asked.
+    TERMINATE = "terminate"
     TERMINAL = "terminal"
 
 
@@ -255,7 +262,7 @@ class Executions:
     async def request_cancel(self, execution_id: UUID) -> tuple[CancelResult, RowMapping]:
         """Close a queued execution together with its outbox row, or note the request for a started one.
 
-        The caller adds the outbox entry for REQUESTED. Raises NotFound.
+        The caller adds the outbox entry for REQUESTED and TERMINATE. Raises NotFound.
         """
         locked = select(WorkflowExecution.id).where(WorkflowExecution.id == execution_id).with_for_update()
         if await self._connection.scalar(locked) is None:
@@ -264,7 +271,8 @@ class Executions:
         if ExecutionStatus(row["status"]).is_terminal:
             return CancelResult.TERMINAL, row
         if row["cancel_requested_at"] is not None:
-            return CancelResult.ALREADY_REQUESTED, row
+            again = await self._connection.scalar(_CANCELLED_AGAIN, {"execution_id": execution_id})
+            return CancelResult.TERMINATE if again else CancelResult.ALREADY_REQUESTED, row
         closed = await self._connection.scalar(_CLOSE_QUEUED, {"execution_id": execution_id})
         result = CancelResult.CLOSED if closed else CancelResult.REQUESTED
         if not closed:
@@ -275,23 +283,14 @@ class Executions:
             )
         return result, await self.get(execution_id)
 
-    async def close_as(self, execution_id: UUID, status: ExecutionStatus) -> None:
-        """Write down an end that the execution could not report itself; one that did keeps its own."""
-        await self._connection.execute(_CLOSE_AS, {"execution_id": execution_id, "status": status.value})
 
-
-_CLOSE_AS = text(
+#: Within 5 s it is the same request: a double click, or an answer that was lost.
+_CANCELLED_AGAIN = text(
     """
-    WITH inbox AS (
-        UPDATE tasks SET status = 'cancelled' WHERE execution_id = :execution_id AND status = 'open'
-    ), steps AS (
-        UPDATE execution_steps SET status = 'cancelled', completed_at = now()
-        WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
-    )
-    UPDATE workflow_executions
-    SET status = :status, completed_at = now(), waiting_on = NULL,
-        error_message = 'Ended in Temporal, not by its own steps'
-    WHERE id = :execution_id AND completed_at IS NULL
+    SELECT cancel_requested_at < now() - interval '5 seconds'
+       AND NOT EXISTS (SELECT 1 FROM outbox WHERE execution_id = :execution_id AND kind = 'cancel'
+                       AND payload ? 'terminate')
+    FROM workflow_executions WHERE id = :execution_id
     """
 )
 

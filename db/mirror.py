@@ -22,7 +22,8 @@ class Reporter:
 
     organization_id: UUID
     execution_id: UUID
-    run_id: str
+    #: None only where somebody else closes the row of an execution that never ran.
+    run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +184,8 @@ _OPEN = """
     (completed_at IS NULL
      OR (CAST(:reset_run_id AS text) IS NOT NULL AND reset_run_id IS DISTINCT FROM CAST(:reset_run_id AS text)))
 """
-#: A row that follows another course begins anew with what that says; what is seldom set is cleared with it.
 _FOLLOWED = """
-    reset_run_id = CAST(:reset_run_id AS text), stalled_since = NULL, stalled_reason = NULL,
+    reset_run_id = CAST(:reset_run_id AS text),
     lag_ms = CAST(least(greatest(extract(epoch FROM clock_timestamp()) * 1000 - CAST(:at AS bigint), 0), 2e9)
                   AS integer)
 """
@@ -238,7 +238,7 @@ _REPORT = text(
             progress = CASE WHEN reset_run_id IS NOT DISTINCT FROM CAST(:reset_run_id AS text)
                             THEN greatest(progress, :progress) ELSE :progress END,
             current_step = :current_step, waiting_on = CAST(:waiting_on AS jsonb),
-            started_at = coalesce(started_at, to_timestamp(CAST(:run_started AS bigint) / 1000.0)),
+            started_at = coalesce(started_at, to_timestamp(nullif(CAST(:run_started AS bigint), 0) / 1000.0)),
             completed_at = NULL, output = NULL, error = NULL, error_message = NULL,
             cancel_requested_at = CASE WHEN completed_at IS NULL THEN cancel_requested_at END,
             {_FOLLOWED}
@@ -283,7 +283,7 @@ _FINISH = text(
                         ELSE least(CAST(:progress AS integer), 99) END,
         current_step = :current_step, waiting_on = NULL,
         output = CAST(:output AS jsonb), error = CAST(:error AS jsonb), error_message = :message,
-        started_at = coalesce(started_at, to_timestamp(CAST(:run_started AS bigint) / 1000.0)),
+        started_at = coalesce(started_at, to_timestamp(nullif(CAST(:run_started AS bigint), 0) / 1000.0)),
         completed_at = now(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
     WHERE id = :execution_id AND {_OPEN} AND {_CURRENT}
     RETURNING workflow_executions.*

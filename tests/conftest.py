@@ -26,6 +26,11 @@ from workers.migrate import upgrade
 T = TypeVar("T")
 DEFAULT_TIMEOUT = 120
 ROOMY = 3 * 1024**3
+#: Dynamic configuration of the tests' Temporal server.
+MEETING_LIMITS_EARLY = {
+    "limit.historyCount.suggestContinueAsNew": "40",
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -133,7 +138,7 @@ def temporal_server(stack_folder: Path) -> Iterator[str]:
         await server.settle()
         return child
 
-    server = Temporal(stack_folder, settings={"limit.historyCount.suggestContinueAsNew": "40"})
+    server = Temporal(stack_folder, settings=MEETING_LIMITS_EARLY)
     child = asyncio.run(start())
     yield server.address
     asyncio.run(child.stop())

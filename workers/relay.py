@@ -7,12 +7,12 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from db.executions import Executions
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.errors import NotFound
 from domain.executions import OutboxKind
 from workers.counters import DELIVERIES
+from workers.mending import Mender
 from workers.temporal.connection import TemporalUnavailable
 from workers.temporal.dispatcher import NotThere, TemporalDispatcher
 
@@ -30,9 +30,10 @@ _SYSTEM = Access(Role.SYSTEM)
 
 
 class Relay:
-    def __init__(self, database: Database, dispatcher: TemporalDispatcher) -> None:
+    def __init__(self, database: Database, dispatcher: TemporalDispatcher, mender: Mender) -> None:
         self._database = database
         self._dispatcher = dispatcher
+        self._mender = mender
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
@@ -64,12 +65,9 @@ class Relay:
     async def _close(self, entry: OutboxEntry) -> str | None:
         """An execution that an operator ended in Temporal could not close its own row."""
         try:
-            status = await self._dispatcher.closed_as(entry.workflow_id)
+            await self._mender.look(entry.execution_id)
         except (RPCError, TemporalUnavailable) as error:
             return str(error)
-        if status is not None:
-            async with self._database.transaction(Access(Role.WORKER, entry.organization_id)) as connection:
-                await Executions(connection).close_as(entry.execution_id, status)
         return None
 
     async def _carry(self, entry: OutboxEntry) -> str | None:

@@ -65,7 +65,11 @@ def runner(request: pytest.FixtureRequest) -> WorkflowRunner | None:
 async def engine(idle_engine: Engine) -> AsyncIterator[Engine]:
     """Everything running as in a node."""
     async with working(idle_engine.parts, idle_engine.client):
-        relaying = asyncio.create_task(idle_engine.parts.relay.run())
+        running = [
+            asyncio.create_task(part.run())
+            for part in (idle_engine.parts.relay, idle_engine.parts.reconciler)
+        ]
         yield idle_engine
-        relaying.cancel()
-        await asyncio.gather(relaying, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -5,7 +5,8 @@ import logging
 from typing import Final
 from uuid import UUID
 
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import WorkflowFailureError
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -20,10 +21,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.collaborators import Closed
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
-from domain.executions import ExecutionStatus, OutboxKind
+from domain.executions import OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned, Wish
 from workers.counters import DELIVERIES, STARTED
+from workers.mending import CANCELLED_TWICE, Mender
+from workers.temporal.accounts import Accounts
 from workers.temporal.closings import Closings, Row
 from workers.temporal.connection import Connection, TemporalUnavailable
 from workers.versions import PinnedVersions
@@ -42,27 +45,26 @@ ASK_AFTER = 0.5
 DISPATCH_SECONDS = 2.0
 
 
-_CLOSED: Final = {
-    WorkflowExecutionStatus.COMPLETED: ExecutionStatus.COMPLETED,
-    WorkflowExecutionStatus.FAILED: ExecutionStatus.FAILED,
-    WorkflowExecutionStatus.CANCELED: ExecutionStatus.CANCELLED,
-    WorkflowExecutionStatus.TERMINATED: ExecutionStatus.TERMINATED,
-    WorkflowExecutionStatus.TIMED_OUT: ExecutionStatus.TIMED_OUT,
-}
-
-
 class NotThere(Exception):
     """Temporal does not know this execution: it has closed, or its start has not arrived yet."""
 
 
 class TemporalDispatcher:
     def __init__(
-        self, connection: Connection, database: Database, versions: PinnedVersions, closings: Closings
+        self,
+        connection: Connection,
+        database: Database,
+        versions: PinnedVersions,
+        closings: Closings,
+        accounts: Accounts,
+        mender: Mender,
     ) -> None:
         self._connection = connection
         self._database = database
         self._versions = versions
         self._closings = closings
+        self._accounts = accounts
+        self._mender = mender
 
     async def dispatch(self, entry: OutboxEntry) -> None:
         """The quick way right after a commit; whatever goes wrong here, the relay repeats.
@@ -90,7 +92,10 @@ class TemporalDispatcher:
             case OutboxKind.SIGNAL:
                 await self._signal(entry)
             case OutboxKind.CANCEL:
-                await self.cancel(entry.workflow_id)
+                if entry.payload.get("terminate"):
+                    await self._terminate(entry)
+                else:
+                    await self.cancel(entry.workflow_id)
 
     async def cancel(self, workflow_id: str) -> None:
         """Raises NotThere when the execution has closed already; Temporal itself answers as if it had listened."""
@@ -98,18 +103,30 @@ class TemporalDispatcher:
             await self._connection.client.get_workflow_handle(workflow_id).cancel()
         except RPCError as error:
             raise _absent(error) from error
-        if await self.closed_as(workflow_id) is not None:
+        account = await self._accounts.of(workflow_id)
+        if account is None or account.status is not None:
             raise NotThere(f"{workflow_id} has closed")
 
-    async def closed_as(self, workflow_id: str) -> ExecutionStatus | None:
-        """How Temporal says that the execution ended; None while it runs. One it no longer knows was terminated."""
+    async def refuse(self, workflow_id: str, run_id: str) -> None:
+        """Stop one run whose row is closed; whichever run has taken its place is none of its business."""
+        handle = self._connection.client.get_workflow_handle(workflow_id, run_id=run_id)
         try:
-            description = await self._connection.client.get_workflow_handle(workflow_id).describe()
+            await handle.cancel()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            return ExecutionStatus.TERMINATED
-        return None if description.status is None else _CLOSED.get(description.status)
+
+    async def _terminate(self, entry: OutboxEntry) -> None:
+        """End it without asking it; it cannot report that itself."""
+        handle = self._connection.client.get_workflow_handle(entry.workflow_id)
+        try:
+            await handle.terminate(reason=CANCELLED_TWICE)
+        except RPCError as error:
+            raise _absent(error) from error
+        try:
+            await self._mender.look(entry.execution_id)
+        except (RPCError, SQLAlchemyError, OSError) as error:
+            log.warning("The reconciler will write down the end of %s: %s", entry.workflow_id, error)
 
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  the API's protocol
         """Not None when the execution closed in time; its row is terminal then."""
