@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import InterfaceError
 
+from domain.blobs import BlobsUnavailable
 from tests.api.conftest import SECURITY, Account, World
 
 JSON = {"Content-Type": "application/json"}
@@ -151,6 +152,13 @@ async def test_an_absent_database_is_a_503_that_says_when_to_return(account: Acc
         problem(answer, 503, "unavailable")
         assert int(answer.headers["retry-after"]) >= 1
         assert "5432" not in answer.text
+
+
+async def test_an_absent_storage_is_a_503_that_says_when_to_return(world: World) -> None:
+    _add(world.app, "/v1/away", BlobsUnavailable())
+    answer = await world.http.get("/v1/away")
+    problem(answer, 503, "storage_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 def _add(app: FastAPI, path: str, error: Exception) -> None:
