@@ -2,7 +2,7 @@
 
 import typer
 
-from perdure.cli import doctor, env, migrate, processes, rotate, stack
+from perdure.cli import doctor, env, executions, hooks, migrate, processes, rotate, stack
 
 app = typer.Typer(
     help="Perdure: durable workflows for many tenants.",
@@ -21,3 +21,5 @@ app.command("rotate-keys")(rotate.rotate_keys)
 app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)
+app.add_typer(hooks.app, name="hooks")
+app.add_typer(executions.app, name="executions")

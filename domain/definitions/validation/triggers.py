@@ -56,7 +56,7 @@ def check_triggers(report: Report, triggers: Any) -> None:
         given = trigger.get("configuration", {})
         configuration = report.object(join(at, "configuration"), given, "`configuration`")
         if configuration is not None and written == TriggerType.WEBHOOK:
-            _check_webhook(report, join(at, "configuration"), configuration)
+            check_webhook(report, join(at, "configuration"), configuration)
         if not isinstance(trigger.get("is_active", True), bool):
             report.add(join(at, "is_active"), "wrong_type", "`is_active` is true or false.")
 
@@ -84,7 +84,8 @@ def _check_name(report: Report, at: str, name: Any, names: set[str]) -> None:
     names.add(name)
 
 
-def _check_webhook(report: Report, at: str, given: dict[str, Any]) -> None:
+def check_webhook(report: Report, at: str, given: dict[str, Any]) -> None:
+    """The `configuration` of a webhook."""
     report.unknown_fields(at, given, _WEBHOOK_FIELDS, "The configuration of a webhook")
     if "scheme" not in given:
         message = "A webhook says in `scheme` how its sender proves itself."
