@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
+import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
@@ -62,7 +63,11 @@ def configure(level: str, format: str = "auto", stream: TextIO | None = None) ->
 def _renderers(is_console: bool, colors: bool) -> list[Processor]:
     if is_console:
         return [_places_in_words, structlog.dev.ConsoleRenderer(colors=colors)]
-    return [structlog.processors.JSONRenderer()]
+    return [structlog.processors.JSONRenderer(serializer=_as_json)]
+
+
+def _as_json(event: EventDict, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def _places_in_words(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
