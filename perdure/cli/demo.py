@@ -28,7 +28,7 @@ SAMPLE = {
 ADMINISTRATOR = "ada@harbour-lane.example"
 SCOPES = [
     *("workflows:read", "workflows:write", "workflows:publish"),
-    *("executions:read", "executions:start", "executions:cancel"),
+    *("executions:read", "executions:start", "executions:cancel", "executions:control"),
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
 ]
 PATIENCE_SECONDS = 60.0
