@@ -171,7 +171,10 @@ def _digest(command: CallAction) -> str:
 def _masked(fault: Fault, mask: Mask | None) -> Fault:
     if mask is None:
         return fault
-    shown = Fault.from_json(mask.value(fault.as_json()) | {"status": fault.status})
+    told = mask.value(fault.as_json()) | {"status": fault.status}
+    if fault.detail is not None:
+        told["detail"] = mask.excerpt(fault.detail)
+    shown = Fault.from_json(told)
     shown.transient = fault.transient
     return shown
 

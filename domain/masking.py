@@ -15,8 +15,8 @@ _SHORTEST_BASE64: Final = 8
 class Mask:
     """Replaces every exact occurrence of the given secrets by `[secret <name>]`.
 
-    Found are the value itself and its usual spellings: in JSON, in addresses, in hexadecimal and, wherever it
-    stands, in base64. A value of fewer than 6 characters is not looked for.
+    Found are the value itself and its usual spellings: in JSON and in JSON within JSON, in addresses, in
+    hexadecimal and, wherever it stands, in base64. A value of fewer than 6 characters is not looked for.
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
@@ -34,6 +34,15 @@ class Mask:
             if spelling in text:
                 text = text.replace(spelling, shown)
         return text
+
+    def excerpt(self, text: str) -> str:
+        """`text` for what was cut off somewhere, perhaps within a secret: its beginning at the end counts too."""
+        text = self.text(text)
+        whole = text.rstrip("….")
+        cut, shown = max(
+            ((_beginning(whole, spelling), shown) for spelling, shown in self._spellings), default=(0, "")
+        )
+        return whole[:-cut] + shown + text[len(whole) :] if cut else text
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON value, the names of its members included."""
@@ -53,8 +62,7 @@ def _spellings(value: str) -> set[str]:
     content = value.encode()
     spellings = {
         value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
+        *_in_json(value),
         quote(value),
         quote(value, safe=""),
         quote_plus(value),
@@ -67,3 +75,19 @@ def _spellings(value: str) -> set[str]:
         if len(whole) >= _SHORTEST_BASE64:
             spellings |= {whole, whole.replace("+", "-").replace("/", "_")}
     return spellings
+
+
+def _beginning(text: str, spelling: str) -> int:
+    """How many characters at the end of a text are the beginning of a spelling; fewer than 6 are chance."""
+    longest = min(len(spelling), len(text))
+    return next((n for n in range(longest, SHORTEST - 1, -1) if text.endswith(spelling[:n])), 0)
+
+
+def _in_json(value: str) -> set[str]:
+    """As it stands in JSON, and in JSON that stands in a text of JSON: a text that echoes our own body is that."""
+
+    def escaped(texts: set[str]) -> set[str]:
+        return {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in texts for ascii in (True, False)}
+
+    once = escaped({value})
+    return once | escaped(once)

@@ -14,7 +14,14 @@ ENDPOINT = {
 }
 
 
-def spec(name: str, version: str = "1.0.0", *, effect: Effect = Effect.KEYED, **arguments: Any) -> ActionSpec:
+def spec(
+    name: str,
+    version: str = "1.0.0",
+    *,
+    effect: Effect = Effect.KEYED,
+    lane: Lane = Lane.ACTIVITY,
+    **arguments: Any,
+) -> ActionSpec:
     """An action whose arguments are all required, but for those that end with an underscore."""
     return ActionSpec(
         name=name,
@@ -22,7 +29,7 @@ def spec(name: str, version: str = "1.0.0", *, effect: Effect = Effect.KEYED, **
         title=name,
         description="",
         effect=effect,
-        lane=Lane.ACTIVITY,
+        lane=lane,
         timeout=timedelta(seconds=30),
         input={
             "type": "object",
@@ -47,6 +54,7 @@ CATALOGUE = Catalogue(
         ),
         spec(
             "approve",
+            lane=Lane.TASK,
             title=TEXT,
             assignees_={"type": "array", "items": TEXT},
             form_={"type": "object", "format": "json-schema"},

@@ -21,6 +21,9 @@ __all__ = ["small_heap"]  # a fixture of this whole module
 CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
 
 
+SEND = "{call: email.send, with: {to: a, subject: b}"
+
+
 def problems(definition: Any, **parts: Any) -> list[Problem]:
     return validate(definition, **parts, catalogue=CATALOGUE)
 
@@ -352,10 +355,67 @@ def test_names_in_scope() -> None:
     assert one("{set: '. as $mine | $mine'}") == set()
 
 
-def test_secrets_are_not_there_yet_and_errors_never() -> None:
-    assert one("{set: $secrets.key}") == {("/set", "not_supported")}
+def test_names_that_never_exist_here() -> None:
     assert one("{set: $error}") == {("/set", "unknown_variable")}
     assert one("{set: $ENV.PATH}") & {("/set", "unknown_variable"), ("/set", "bad_expression")}
+
+
+@pytest.mark.parametrize(
+    ("step", "place"),
+    [
+        ("{set: $secrets.key}", "/set"),
+        ("{set: {a: '${ $secrets.key }'}}", "/set/a"),
+        ("{if: $secrets.key == 1, set: {a: 1}}", "/if"),
+        ("{wait: '${ $secrets.key }'}", "/wait"),
+        ("{switch: [{a: {when: $secrets.key, then: end}}]}", "/switch/0/a/when"),
+        ("{for: {in: '[$secrets.key]'}, do: [{a: {set: {x: 1}}}]}", "/for/in"),
+        ("{call: approve, with: {title: 'x ${ $secrets.key }'}}", "/with/title"),
+        (SEND + ", input: {from: $secrets.key}}", "/input/from"),
+        (SEND + ", output: {as: $secrets.key}}", "/output/as"),
+        (SEND + ", export: {as: '{a: $secrets.key}'}}", "/export/as"),
+    ],
+)
+def test_secrets_are_read_in_arguments_of_activities_alone(step: str, place: str) -> None:
+    assert one(step) == {(place, "secret_not_here")}
+
+
+def test_secrets_in_arguments_are_named_one_by_one() -> None:
+    def send(text: str) -> set[tuple[str, str]]:
+        return one(f"{{call: email.send, with: {{to: a, subject: {text}}}}}")
+
+    for text in (
+        "'${ $secrets.key }'",
+        "'Bearer ${ $secrets.key }'",
+        "'${ $secrets[\"key\"] }'",
+        "'${ \"a\" + .x + $secrets.key }'",
+    ):
+        assert send(text) == set(), text
+    for text in (
+        "'${ $secrets }'",
+        "'x ${ $secrets | .key }'",
+        "'${ $secrets[.name] }'",
+        "'${ $secrets | keys | first }'",
+        "'${ $secrets[\"a-b\"] }'",
+    ):
+        assert send(text) == {("/with/subject", "unnamed_secret")}, text
+    assert send("'${ $secrets.key + $nobody }'") == {("/with/subject", "unknown_variable")}
+    action = {"name": "tell", "uses": "email.send", "with": {"subject": "${ $secrets.key }"}}
+    definition = steps("[{a: {call: tell, with: {to: x}}}]")
+    assert found(definition, actions=[action]) == set()
+
+
+def test_a_secret_that_is_not_set_is_a_warning_with_its_mend() -> None:
+    definition = steps(
+        "[{a: {call: email.send, with: {to: '${ $secrets.adress }', subject: '${ $secrets.b }'}}}]"
+    )
+    found = problems(definition, secrets={"address"})
+    assert [(each.pointer, each.code, each.severity) for each in found] == [
+        ("/do/0/a/with/to", "unknown_secret", "warning"),
+        ("/do/0/a/with/subject", "unknown_secret", "warning"),
+    ]
+    assert "address" in (found[0].suggestion or "")
+    assert found[1].suggestion == "Set it: PUT /v1/secrets/b."
+    assert problems(definition, secrets={"adress", "b"}) == []
 
 
 def test_steps_read_by_name_must_exist_and_be_clear() -> None:

@@ -1,0 +1,67 @@
+"""Masking: every usual spelling of a secret, wherever it stands, and nothing that merely looks alike."""
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.masking import Mask
+
+KEY = 'sk_live/+ä "x"'
+MASK = Mask({"key": KEY, "short": "12345", "number": "4711471147"})
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        KEY,
+        json.dumps(KEY)[1:-1],
+        quote(KEY),
+        quote(KEY, safe=""),
+        quote_plus(KEY),
+        KEY.encode().hex(),
+        KEY.encode().hex().upper(),
+    ],
+)
+def test_usual_spellings_are_found(spelling: str) -> None:
+    assert MASK.text(f"before {spelling} after") == "before [secret key] after"
+
+
+@given(before=st.binary(max_size=7), after=st.binary(max_size=7), url=st.booleans())
+def test_base64_is_found_wherever_it_stands(before: bytes, after: bytes, url: bool) -> None:
+    encode = base64.urlsafe_b64encode if url else base64.b64encode
+    text = encode(before + KEY.encode() + after).decode()
+    masked = MASK.text(text)
+    assert "[secret key]" in masked
+    assert len(masked.replace("[secret key]", "")) <= len(text) - len(KEY.encode()) * 8 // 6 + 4
+
+
+def test_a_whole_value_is_walked_names_and_numbers_included() -> None:
+    given = {"a": [KEY, {"b": f"x{KEY}"}], KEY: 1, "n": 4711471147, "f": True, "z": None, "s": "12345"}
+    assert MASK.value(given) == {
+        "a": ["[secret key]", {"b": "x[secret key]"}],
+        "[secret key]": 1,
+        "n": "[secret number]",
+        "f": True,
+        "z": None,
+        "s": "12345",
+    }
+
+
+def test_the_longer_of_two_secrets_that_contain_each_other_goes_first() -> None:
+    mask = Mask({"part": "abcdef", "whole": "abcdefghij"})
+    assert mask.text("abcdefghij abcdef") == "[secret whole] [secret part]"
+
+
+def test_a_secret_that_an_excerpt_cuts_off_is_found_by_its_beginning() -> None:
+    assert MASK.excerpt(f"The body is {KEY[:8]}…") == "The body is [secret key]…"
+    assert MASK.excerpt(f"The body is {KEY[:5]}…") == f"The body is {KEY[:5]}…"
+    assert MASK.excerpt(f"{KEY} and more") == "[secret key] and more"
+
+
+def test_json_within_json_is_found() -> None:
+    text = json.dumps({"body": json.dumps({"a": KEY}, ensure_ascii=False)})
+    assert MASK.text(text) == json.dumps({"body": json.dumps({"a": "[secret key]"})})
