@@ -109,7 +109,8 @@ class Mirror:
     async def close(self, snapshot: Snapshot, output: Any, error: dict[str, Any] | None) -> RowMapping | None:
         """The one statement that closes a row, whoever found out; None when another outcome stands.
 
-        Open tasks are cancelled with it. A row that was closed before is closed anew only by a later reset run.
+        Open tasks are cancelled with it, and steps that a lost workflow task had begun and that its repetition,
+        cancelled meanwhile, never came to. A row that was closed before is closed anew only by a later reset run.
         """
         closed = await self._connection.execute(
             _FINISH,
@@ -273,6 +274,11 @@ _FINISH = text(
     inbox AS (
         UPDATE tasks SET status = 'cancelled'
         WHERE execution_id = :execution_id AND status = 'open'
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+    ),
+    abandoned AS (
+        UPDATE execution_steps SET status = 'cancelled', completed_at = now()
+        WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
           AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
     )
     UPDATE workflow_executions

@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import create_engine
+from db.executions import ExecutionStep
 from db.mirror import Mirror, Reporter
 from db.outbox import OutboxRow
 from db.session import Access, Database, Role
 from db.tasks import NewTask, TaskFilters, Tasks
+from domain.definitions.commands import StepRecord
 from domain.errors import Forbidden, Invalid, NotFound
-from domain.executions import ExecutionStatus, OutboxKind, TaskOutcome, TaskStatus
+from domain.executions import ExecutionStatus, OutboxKind, StepStatus, TaskOutcome, TaskStatus
 from domain.mirror import Snapshot
 from domain.tasks import Decider, Decision, TaskClosed
 from tests.factories import rows
@@ -148,3 +150,18 @@ async def test_open_tasks_end_with_their_execution(world: World) -> None:
     async with world.database.transaction(world.api) as tx:
         page = await Tasks(tx).page(TaskFilters(TaskStatus.CANCELLED), before=None, limit=10)
     assert [row["id"] for row in page] == [second.id]
+
+
+async def test_steps_that_were_left_behind_end_with_their_execution(world: World) -> None:
+    """A lost workflow task had begun a wait; its repetition was cancelled before it came there."""
+    reporter = Reporter(world.organization_id, world.execution["id"], "run")
+    wait = StepRecord("/do/0/rest#1", "/do/0/rest", "rest", "wait", None, 1, 1, StepStatus.WAITING, 1)
+    async with world.database.transaction(world.worker) as tx:
+        await Mirror(tx, reporter).report(Snapshot((1, 3, 1), ExecutionStatus.WAITING, 0, 0), [wait])
+    async with world.database.transaction(world.worker) as tx:
+        cancelled = Snapshot((1, 6, 1), ExecutionStatus.CANCELLED, 0, 0)
+        await Mirror(tx, reporter).finish(cancelled, [], output=None, error=None)
+    async with world.database.transaction(world.api) as tx:
+        step = (await tx.execute(select(ExecutionStep.status, ExecutionStep.completed_at))).one()
+    assert step.status == "cancelled"
+    assert step.completed_at is not None
