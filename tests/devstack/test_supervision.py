@@ -182,3 +182,22 @@ async def test_mail_acknowledged_before_a_kill_is_in_the_maildir(data_dir: Path)
 
 def list_new(maildir: Path) -> list[bytes]:
     return [message.read_bytes() for message in (maildir / "new").iterdir()]
+
+
+async def test_a_postgres_that_goes_down_while_it_is_set_up_is_a_failed_start(data_dir: Path) -> None:
+    """Any other error would end the supervisor's watch over it."""
+    fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is in recovery mode\0\0"
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # may we speak TLS?
+        writer.write(b"N")
+        await reader.read(1000)
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+        writer.close()
+
+    postgres = Postgres(data_dir)
+    (data_dir / "postgres" / "passwords").mkdir(parents=True)
+    server = await asyncio.start_server(refuse, "127.0.0.1", postgres.port)
+    with pytest.raises(StackError, match="recovery mode"):
+        await postgres.settle()
+    server.close()

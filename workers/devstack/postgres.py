@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
 import psutil
 
 from workers.devstack import accounts, binaries, ports
@@ -195,7 +196,10 @@ class Postgres:
 
     async def settle(self) -> None:
         secrets = {login: password(self.password_file(login)) for login in LOGINS}
-        await create_logins(self.url(SUPERUSER, "postgres"), DATABASE, secrets)
+        try:
+            await create_logins(self.url(SUPERUSER, "postgres"), DATABASE, secrets)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as problem:  # it went down again meanwhile
+            raise StackError(f"PostgreSQL could not be set up: {problem}", f"See {self.logs}.") from problem
 
     async def start(self) -> None:
         """Start without a supervisor (tests); `stop` ends it."""
