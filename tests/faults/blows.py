@@ -80,7 +80,10 @@ class Blows:
         return await self._kill("relay kill", self.rig.playing("relay")[0])
 
     async def _kill(self, kind: str, name: str) -> Blow:
+        """Mostly of a process that serves, sometimes of one that is still starting."""
         await self.rig.until_alive(name)
+        if self._chance.random() < 0.75:
+            await self.rig.until_serving(name, 20.0)
         blow = self._timeline.strike(kind, f"kill -9 {name}")
         self.rig.signal(name, signal.SIGKILL)
         return self._cleared(blow)

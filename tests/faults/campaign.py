@@ -52,7 +52,7 @@ def long(seed: int, phases: int = 5, scale: float = 1.0) -> Plan:
     """Each phase has its share of the blows; `scale` makes all of it smaller for trying out."""
     whole = {
         "worker kill": 55,
-        "api kill": 15,
+        "api kill": 10,
         "relay kill": 5,
         "temporal kill": 20,
         "postgres crash": 20,

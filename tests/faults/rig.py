@@ -185,6 +185,14 @@ class Rig:
         while not self.alive(name):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
+    async def until_serving(self, name: str, seconds: float) -> None:
+        """Returns anyway when it does not come to serve in time, because others hit it too."""
+        watched = self.stack.supervisor.watched[name]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while watched.status != "running" or not self.alive(name):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+
     async def back(self, name: str, lost: int) -> None:
         """Returns when another process than `lost` is running as `name`."""
         while self.pid(name) == lost or not self.alive(name):  # noqa: ASYNC110
