@@ -190,12 +190,23 @@ class Clients:
         return one(await self._tx.execute(select(Client).where(Client.id == id)))
 
     async def page(
-        self, *, q: str | None, status: str | None, before: Before | None, limit: int
+        self,
+        *,
+        q: str | None,
+        status: str | None,
+        before: Before | None,
+        limit: int,
+        tax_ids: Sequence[bytes] | None = None,
     ) -> Sequence[RowMapping]:
-        """Newest first, after the row `before`; `q` is looked for in names, number and e-mail address."""
+        """Newest first, after the row `before`; `q` is looked for in names, number and e-mail address.
+
+        `tax_ids` are blind indexes of the one tax id that is looked for.
+        """
         statement = newest_first(select(Client), Client.created_at, Client.id, before).limit(limit)
         if status is not None:
             statement = statement.where(Client.status == status)
+        if tax_ids is not None:
+            statement = statement.where(Client.tax_id_index.in_(tax_ids))
         if q:
             statement = statement.where(
                 containing(

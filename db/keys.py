@@ -106,7 +106,8 @@ class DataKeys:
 
     async def fingerprints(self, organization_id: UUID, content: bytes, bound_to: str) -> list[bytes]:
         """Every blind index under which an equal value may stand: one for each key, retired ones included."""
-        ring = await self._ring(organization_id)
+        # Read anew: a value that was sealed again under a key we do not know yet would not be found.
+        ring = await self._load(organization_id, lambda _: False)
         return [key.fingerprint(content, bound_to) for key in ring.keys.values()]
 
     async def prefetch(self) -> None:

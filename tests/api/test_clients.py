@@ -93,7 +93,7 @@ async def test_an_idempotency_key_creates_one_client(house: House) -> None:
         ({"name": "A", "credit_limit": "-1"}, "#/credit_limit"),
         ({"name": "A", "credit_limit": "12345678901.00"}, "#/credit_limit"),
         ({"name": "A", "email": "nobody"}, "#/email"),
-        ({"name": "A", "tax_id": "12-3456789"}, "#/tax_id"),
+        ({"name": "A", "tax_id": 123456789}, "#/tax_id"),
         ({"name": "A", "assigned_manager": "me"}, "#/assigned_manager"),
         ({"name": "A", "billing_address": {"x": "y" * 140_000}}, "#/billing_address"),
         ({"name": "A", "organization_id": str(uuid4())}, "#/organization_id"),
