@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**8), help="repeats a run")
-    parser.add_argument("--phases", type=int, default=5)
+    parser.add_argument("--phases", type=int, default=4)
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the blows and of the time")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
     parser.add_argument(

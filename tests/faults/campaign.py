@@ -48,7 +48,7 @@ def short(seed: int) -> Plan:
     return Plan(seed, blows, [APART], executions=30, seconds=16, deadline=60, quick=True)
 
 
-def long(seed: int, phases: int = 5, scale: float = 1.0) -> Plan:
+def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
     """Each phase has its share of the blows; `scale` makes all of it smaller for trying out."""
     whole = {
         "worker kill": 55,

@@ -51,7 +51,13 @@ def _tell(partner: str, step: str, *, idempotent: bool = True, round: str = "1")
         "round": f"${{ {round} }}",
         "canary": "${ $workflow.input.canary }",
     }
-    arguments = {"method": "post", "endpoint": f"{partner}/records", "idempotent": idempotent, "body": body}
+    arguments = {
+        "method": "post",
+        "endpoint": f"{partner}/records",
+        "idempotent": idempotent,
+        "headers": {"X-Partner-Token": "${ $secrets.partner }"},
+        "body": body,
+    }
     return {step: {"call": "http", "with": arguments}}
 
 
