@@ -177,9 +177,15 @@ class ExecutionActivities:
             raise as_failure(fault) from fault
         async with self._database.transaction(report.access) as connection:
             if task is not None:
-                await Tasks(connection).register(task)
+                await self._register(connection, task, report.reporter)
             if report.snapshot is not None:
                 await self._show(connection, report, waiting.records, _waiting_on(waiting, task))
+
+    async def _register(self, connection: Any, task: NewTask, reporter: Reporter) -> None:
+        """A task that was decided before this run asked for it was reset: the run is told."""
+        tasks = Tasks(connection)
+        if not await tasks.register(task):
+            await tasks.tell_again(reporter.execution_id, [task.occurrence], str(reporter.run_id))
 
     @activity.defn
     async def record_steps(self, records: list[StepRecord]) -> None:

@@ -10,9 +10,8 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.mirror import Mirror, Reporter
-from db.outbox import Outbox, OutboxEntry
-from domain.executions import ExecutionStatus, OutboxKind
-from domain.ids import derived_id
+from db.tasks import Tasks
+from domain.executions import ExecutionStatus
 from domain.mirror import Course, Mismatch, Snapshot
 
 
@@ -138,7 +137,7 @@ class Mending:
             return False
         await self._connection.execute(_REOPEN_STEPS, values)
         await self._connection.execute(_REOPEN_TASKS, values)
-        await self._tell_decisions(waits, course.run_id)
+        await Tasks(self._connection).tell_again(self._row.id, waits, course.run_id)
         await self._mirror(course.run_id).log()
         await self.note(Mismatch.RESET, detail)
         return True
@@ -203,30 +202,6 @@ class Mending:
                 "assignees": wait["assignees"],
             }
         return shown if until is None else {**shown, "until": _moment(until).isoformat()}
-
-    async def _tell_decisions(self, waits: Sequence[str], run_id: str) -> None:
-        """People are not asked again: what they had decided is told to the reset run."""
-        values = {"execution_id": self._row.id, "waits": list(waits)}
-        for task in (await self._connection.execute(_DECIDED, values)).mappings():
-            await tell_decision(self._connection, task, self._row.workflow_id, run_id)
-
-
-async def tell_decision(connection: AsyncConnection, task: RowMapping, workflow_id: str, run_id: str) -> None:
-    """Tell a run what was decided before it began to wait; telling it twice changes nothing."""
-    id = derived_id(f"{task['id']}/decision/{run_id}")
-    if await connection.scalar(text("SELECT 1 FROM outbox WHERE id = :id"), {"id": id}) is not None:
-        return
-    decision = {"task_id": str(task["id"]), "occurrence": task["occurrence"], "decision": task["decision"]}
-    await Outbox(connection).add(
-        OutboxEntry(
-            id=id,
-            organization_id=task["organization_id"],
-            execution_id=task["execution_id"],
-            kind=OutboxKind.SIGNAL,
-            workflow_id=workflow_id,
-            payload={"signal": "decide", "arguments": decision},
-        )
-    )
 
 
 def _standing(row: RowMapping) -> Standing:
@@ -335,13 +310,6 @@ _WAIT = text(
     WHERE s.execution_id = :execution_id AND s.occurrence = ANY (CAST(:waits AS text[]))
     ORDER BY s.position DESC
     LIMIT 1
-    """
-)
-
-_DECIDED = text(
-    """
-    SELECT id, organization_id, execution_id, occurrence, decision FROM tasks
-    WHERE execution_id = :execution_id AND occurrence = ANY (CAST(:waits AS text[])) AND status = 'decided'
     """
 )
 

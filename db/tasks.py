@@ -36,7 +36,7 @@ from db.base import (
     within,
 )
 from db.executions import WorkflowExecution
-from db.outbox import Outbox, OutboxEntry
+from db.outbox import Outbox, OutboxEntry, OutboxRow
 from db.rows import Before, many, newest_first, one
 from domain.executions import OutboxKind, TaskOutcome, TaskStatus
 from domain.ids import derived_id
@@ -115,11 +115,33 @@ class Tasks:
         self._tx = tx
 
     async def register(self, new: NewTask) -> bool:
-        """Open a task; False when this very task was registered before."""
+        """Open a task, again if it had been cancelled (by an end that a reset undid); False when it stands already."""
         values = {field.name: getattr(new, field.name) for field in fields(new)}
         statement = insert(Task).values({**values, "assignees": [name.lower() for name in new.assignees]})
-        result = await self._tx.execute(statement.on_conflict_do_nothing(index_elements=[Task.id]))
+        result = await self._tx.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Task.id],
+                set_={"status": TaskStatus.OPEN},
+                where=Task.status == TaskStatus.CANCELLED,
+            )
+        )
         return result.rowcount == 1
+
+    async def tell_again(self, execution_id: UUID, occurrences: Sequence[str], run_id: str) -> None:
+        """Tell a run that a reset began what was decided in an earlier one; people are not asked twice.
+
+        Telling it twice changes nothing.
+        """
+        decided = (
+            Task.execution_id == execution_id,
+            Task.occurrence.in_(occurrences),
+            Task.status == TaskStatus.DECIDED,
+        )
+        for task in (await self._tx.execute(_with_execution.where(*decided))).mappings():
+            told = _decision(task, task["temporal_workflow_id"], f"{task['id']}/decision/{run_id}")
+            known = select(OutboxRow.id).where(OutboxRow.id == told.id)
+            if await self._tx.scalar(known) is None:
+                await Outbox(self._tx).add(told)
 
     async def get(self, id: UUID) -> RowMapping:
         """All columns; raises NotFound."""
@@ -174,23 +196,27 @@ class Tasks:
     async def _tell(self, task: RowMapping, workflow_id: str | None) -> OutboxEntry | None:
         if workflow_id is None:  # a task of no execution: nobody waits
             return None
-        entry = OutboxEntry(
-            id=derived_id(f"{task['id']}/decision"),
-            organization_id=task["organization_id"],
-            execution_id=task["execution_id"],
-            kind=OutboxKind.SIGNAL,
-            workflow_id=workflow_id,
-            payload={
-                "signal": "decide",
-                "arguments": {
-                    "task_id": str(task["id"]),
-                    "occurrence": task["occurrence"],
-                    "decision": task["decision"],
-                },
-            },
-        )
+        entry = _decision(task, workflow_id, f"{task['id']}/decision")
         await Outbox(self._tx).add(entry)
         return entry
+
+
+def _decision(task: RowMapping, workflow_id: str, key: str) -> OutboxEntry:
+    return OutboxEntry(
+        id=derived_id(key),
+        organization_id=task["organization_id"],
+        execution_id=task["execution_id"],
+        kind=OutboxKind.SIGNAL,
+        workflow_id=workflow_id,
+        payload={
+            "signal": "decide",
+            "arguments": {
+                "task_id": str(task["id"]),
+                "occurrence": task["occurrence"],
+                "decision": task["decision"],
+            },
+        },
+    )
 
 
 _with_execution = select(*Task.__table__.c, WorkflowExecution.temporal_workflow_id).outerjoin_from(

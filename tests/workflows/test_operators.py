@@ -14,7 +14,7 @@ from db.session import Access, Role
 from db.supervision import Mending, Supervision
 from domain.executions import ExecutionStatus
 from domain.mirror import Mismatch
-from tests.factories.invariants import SAME, violations
+from tests.factories.invariants import SAME, settled, violations
 from tests.workflows.engine import Engine
 from tests.workflows.operators import Operator
 from tests.workflows.test_executions import TEMPLATES
@@ -61,6 +61,7 @@ async def in_time(engine: Engine, id: str, seconds: float = STATED) -> RowMappin
 
 async def agree(engine: Engine, id: str) -> None:
     """Temporal's account and the row, and everything else that must hold."""
+    await settled(engine.parts.database, 10)
     row, described = await engine.row(id), await engine.described(id)
     assert described.status is not None
     assert (SAME[described.status], described.run_id) == (row["status"], row["temporal_run_id"])
