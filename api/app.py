@@ -66,7 +66,8 @@ API = (
     trials.router,
     deliveries.router,
 )
-#: For people, probes, providers and Temporal's UI, who may bring query parameters of their own: a campaign's, a cache breaker.
+#: For people, probes, providers and Temporal's UI, who may bring query parameters of their own: a campaign's, a
+#: cache breaker.
 BESIDES = (hooks.router, codec.router, operations.router, metrics.router, reference.router, pages.router)
 
 DESCRIPTION = """\

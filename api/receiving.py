@@ -31,6 +31,7 @@ from db.session import Access, Role
 from db.triggers import Hook, sealed_at
 from domain.blobs import BlobsUnavailable
 from domain.errors import DomainError, Invalid
+from domain.keys import Unreadable
 from domain.webhooks.challenges import Reply, signed_challenge, unsigned_challenge
 from domain.webhooks.configuration import Configuration
 from domain.webhooks.envelope import Envelope
@@ -87,10 +88,7 @@ class Receiver:
         self, hook: Hook, configuration: Configuration, token: str, request: Received, arrived: NewDelivery
     ) -> Reply | None:
         """Nothing of a request that proves nothing is kept but its hash."""
-        secrets = [
-            (await self._parts.keys.open(hook.organization_id, sealed, sealed_at(id))).decode()
-            for id, sealed in hook.secrets.items()
-        ]
+        secrets = await self._opened(hook)
         now = int(arrived.received_at.timestamp())
         try:
             if configuration.challenge is not None:
@@ -108,6 +106,17 @@ class Receiver:
             await self._refuse(arrived, Verdict.MALFORMED, str(malformed))
             raise WebhookMalformed(str(malformed)) from None
         return None
+
+    async def _opened(self, hook: Hook) -> list[str]:
+        """The signing secrets; one whose key was shredded counts no longer, and a trigger without any refuses."""
+        secrets = []
+        for id, sealed in hook.secrets.items():
+            try:
+                opened = await self._parts.keys.open(hook.organization_id, sealed, sealed_at(id))
+            except Unreadable:
+                continue
+            secrets.append(opened.decode())
+        return secrets
 
     async def _understood(
         self, configuration: Configuration, request: Received, arrived: NewDelivery

@@ -15,6 +15,7 @@ from api.hooks import token_sha256
 from db.triggers import SecretKind, Triggers, sealed_at
 from domain.definitions.publishing import CompiledTrigger
 from domain.executions import TriggerType
+from domain.keys import Unreadable
 from domain.webhooks.configuration import Configuration
 from domain.webhooks.schemes import scheme_of
 
@@ -122,7 +123,10 @@ async def _url(parts: Collaborators, own: Sequence[RowMapping]) -> str | None:
     current = next((secret for secret in own if secret["kind"] == SecretKind.URL), None)
     if current is None:
         return None
-    token = await parts.keys.open(current["organization_id"], current["sealed"], sealed_at(current["id"]))
+    try:
+        token = await parts.keys.open(current["organization_id"], current["sealed"], sealed_at(current["id"]))
+    except Unreadable:  # its key was shredded: rotating the address makes a new one
+        return None
     return address(parts, token.decode())
 
 

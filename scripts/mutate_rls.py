@@ -1,6 +1,6 @@
 """Break the tenants' isolation in every way one statement can, and demand that the isolation test notices.
 
-`python scripts/mutate_rls.py` starts a throw-away PostgreSQL, migrates it, and per policy and table drops the
+`python scripts/mutate_rls.py [table …]` starts a throw-away PostgreSQL, migrates it, and per policy and table drops the
 policy, widens it, opens its check, lets the owner in, switches row security off. A mutation that leaves the
 test green is a hole in the test: exit 1.
 """
@@ -28,7 +28,7 @@ from workers.migrate import upgrade
 
 CLONE = "mutants"
 POLICIES = text(
-    "SELECT tablename, policyname, cmd, qual, with_check, array_to_string(roles, ', ') AS roles "
+    "SELECT tablename, policyname, permissive, cmd, qual, with_check, array_to_string(roles, ', ') AS roles "
     "FROM pg_policies WHERE schemaname = 'public' ORDER BY tablename, policyname"
 )
 FORCED = text(
@@ -55,7 +55,8 @@ async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
     async with admin.connect() as connection:
         for policy in (await connection.execute(POLICIES)).mappings():
             table, name = policy["tablename"], policy["policyname"]
-            create = f"CREATE POLICY {name} ON {table} FOR {policy['cmd']} TO {policy['roles']} "
+            create = f"CREATE POLICY {name} ON {table} AS {policy['permissive']} FOR {policy['cmd']} "
+            create += f"TO {policy['roles']} "
             create += f"USING ({policy['qual']})"
             if policy["with_check"]:
                 create += f" WITH CHECK ({policy['with_check']})"
@@ -132,7 +133,9 @@ async def judge(admin: AsyncEngine, app: AsyncEngine) -> int:
     if leaks := await findings(app, world) + await owner(admin):
         print("red before anything was broken:", *leaks, sep="\n  ")
         return 1
-    chosen = await mutations(admin, world)
+    chosen = [
+        each for each in await mutations(admin, world) if each.table in sys.argv[1:] or not sys.argv[1:]
+    ]
     survivors = []
     for mutation in chosen:
         leaks = await red(admin, app, world, mutation)

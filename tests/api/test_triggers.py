@@ -149,6 +149,18 @@ async def test_a_made_secret_is_shown_once_and_never_kept_readable(house: House)
         assert secret not in stored
 
 
+async def test_a_secret_that_cannot_be_opened_counts_no_longer(house: House) -> None:
+    hook = await hooked(house)
+    async with house.admin.begin() as connection:
+        await connection.execute(
+            text("UPDATE trigger_secrets SET sealed = (SELECT sealed FROM trigger_secrets LIMIT 1)")
+        )
+    assert (await hook.send()).status_code == 401
+    view = await house.owner.get(f"/v1/triggers/{hook.trigger_id}")
+    assert view.status_code == 200
+    assert (await rotate(house, hook, what="url"))["url"] is not None
+
+
 async def test_an_address_can_be_rotated_too(house: House) -> None:
     hook = await hooked(house, {"scheme": "url"}, secret=None)
     old = hook.url
