@@ -48,6 +48,14 @@ def short(seed: int) -> Plan:
     return Plan(seed, blows, [APART], executions=30, seconds=16, deadline=60, quick=True)
 
 
+def shipped(seed: int) -> Plan:
+    """One process plays all roles, as `perdure up` runs it, and is killed again and again."""
+    only = {"node": TOGETHER["node"]}
+    return Plan(
+        seed, {"worker kill": 2, "api kill": 1}, [only], executions=12, seconds=8, deadline=60, quick=True
+    )
+
+
 def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
     """Each phase has its share of the blows; `scale` makes all of it smaller for trying out."""
     whole = {
