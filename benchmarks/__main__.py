@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, report
-from benchmarks.plan import SIZES
+from benchmarks.plan import PEERS, SIZES
 from benchmarks.process import PeerFailed
 from benchmarks.run import Run
 from benchmarks.targets import Verdict, judge
@@ -31,7 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="decides the order of the peers in each round")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results are kept")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document on stdout")
+    parser.add_argument(
+        "--peers", default="", help="only these, with commas: " + ", ".join(p.name for p in PEERS)
+    )
     options = parser.parse_args(arguments)
+    size = SIZES[options.size]
+    if options.peers:
+        size = replace(size, peers=tuple(p for p in PEERS if p.name in options.peers.split(",")))
     now = datetime.now(UTC)
     about = {"date": now.date().isoformat(), "commit": machine.commit(), **machine.facts()}
     began = time.monotonic()
@@ -40,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         err.print(f"{time.monotonic() - began:6.1f} s  {text}", markup=False, soft_wrap=True)
 
     try:
-        results = asyncio.run(Run(SIZES[options.size], options.seed, say)())
+        results = asyncio.run(Run(size, options.seed, say)())
     except PeerFailed as problem:
         err.print(f"✗ {problem}", markup=False, soft_wrap=True)
         return 1

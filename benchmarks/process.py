@@ -98,7 +98,7 @@ class PeerProcess:
         if process.pid == self._pid:
             return "peer"
         words = " ".join(process.cmdline())
-        kinds = ("postgres", "temporal server", "workers.node", "benchmarks.peers.without_mirror")
+        kinds = ("postgres", "temporal server", "workers.node", "benchmarks.peers.unmirrored_node")
         return next((kind.rpartition(".")[2] for kind in kinds if kind in words), "other")
 
     def _tree(self) -> list[psutil.Process]:

@@ -1,6 +1,5 @@
 """The targets of the design (performance.md 1, 2, 4 and 7), each judged with what was measured and why."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -14,6 +13,8 @@ from benchmarks.summary import Spread, Summary, percentile
 #: n8n does not come from a Python package, so it is not part of the run: the figure of the design's table.
 N8N_PER_SECOND = 22.9
 CROWD = 25
+#: What a local activity leaves in the history.
+MARKER = "marker_recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,10 @@ class _Judge:
     def _events(self, name: str, wanted: str, most: int) -> Verdict:
         on: list[str] = self._results.histories["mirrored"][name]
         off: list[str] = self._results.histories["unmirrored"][name]
-        extra = Counter(on) - Counter(off)
-        names = ", ".join(f"{count} {kind}" for kind, count in extra.items()) or "none"
-        more = len(on) - len(off)
-        return Verdict("4", wanted, f"{len(on)} against {len(off)}: {more} extra ({names})", more <= most)
+        # Timers may fire within one workflow task or another; what the mirror adds are markers of its own.
+        extra = on.count(MARKER) - off.count(MARKER)
+        found = f"{extra} extra markers ({len(on)} events against {len(off)})"
+        return Verdict("4", wanted, found, extra <= most)
 
     def _fairness(self) -> Verdict:
         seen: dict[str, Any] = self._results.fairness

@@ -8,12 +8,10 @@ import os
 from dataclasses import replace
 from typing import Any
 
-import uvloop
 from temporalio import worker
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 
-from workers.node import NodeRole, run_node
-from workers.settings import Settings
+from workers import node
 from workers.temporal.closings import Closings
 from workers.temporal.connection import Connection
 from workers.temporal.dispatcher import TemporalDispatcher
@@ -64,24 +62,22 @@ async def finished(_: TemporalDispatcher, workflow_id: str, timeout: float) -> N
         await Ends.closings.wait(workflow_id.rpartition("/")[2])
 
 
-async def run(settings: Settings) -> None:
-    Ends.loop = asyncio.get_running_loop()
-    connect = Connection.connect
+_connect = Connection.connect
 
-    async def connected(self: Connection) -> Client:
-        client = await connect(self)
-        if not any(isinstance(one, Unmirrored) for one in client.config()["interceptors"]):
-            client = Client(**{**client.config(), "interceptors": [Unmirrored()]})
-            self._client = client
-        return client
 
-    # Patched from outside: the product has no place for such a wish, and must not have one.
-    Connection.connect = connected  # type: ignore[method-assign]
-    TemporalDispatcher.finished = finished  # type: ignore[method-assign,assignment]
-    await run_node(settings, frozenset({NodeRole.API, NodeRole.WORKER}))
+async def connected(connection: Connection) -> Client:
+    """The connection's own client, with the interceptor."""
+    client = await _connect(connection)
+    if not any(isinstance(one, Unmirrored) for one in client.config()["interceptors"]):
+        Ends.loop = asyncio.get_running_loop()
+        client = Client(**{**client.config(), "interceptors": [Unmirrored()]})
+        connection._client = client
+    return client
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(Settings.load()))
-    os._exit(0)
+    # Patched from outside: the product has no place for such a wish, and must not have one.
+    Connection.connect = connected  # type: ignore[method-assign]
+    TemporalDispatcher.finished = finished  # type: ignore[method-assign,assignment]
+    status = node.main(["--roles", "api,worker"])
+    os._exit(status)  # as the node itself does
