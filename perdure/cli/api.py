@@ -33,11 +33,17 @@ class Client:
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._checked("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._checked("PUT", path, json=body)
+
+    def delete(self, path: str) -> None:
+        self._checked("DELETE", path)
+
     def _checked(self, method: str, path: str, **options: Any) -> Any:
         with reaching(self.http):
             answer = self.http.request(method, path, **options)
         refuse_problem(answer)
-        return answer.json()
+        return answer.json() if answer.content else None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import typer
 
-from perdure.cli import doctor, env, executions, hooks, migrate, processes, rotate, stack
+from perdure.cli import doctor, env, executions, hooks, migrate, processes, rotate, secrets, stack
 
 app = typer.Typer(
     help="Perdure: durable workflows for many tenants.",
@@ -23,3 +23,4 @@ app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(executions.app, name="executions")
+app.add_typer(secrets.app, name="secrets")

@@ -30,6 +30,7 @@ SCOPES = [
     *("workflows:read", "workflows:write", "workflows:publish"),
     *("executions:read", "executions:start", "executions:cancel", "executions:control"),
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
+    *("secrets:read", "secrets:write"),
 ]
 PATIENCE_SECONDS = 60.0
 
