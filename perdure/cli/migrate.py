@@ -3,19 +3,28 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
+import asyncpg
 import typer
+from rich.table import Table
 
 from perdure.cli.output import AsJson, DataDir, Progress, emit, explained, out
+from workers import revisions
 from workers.devstack import control
 from workers.devstack.databases import OWNER
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
 from workers.devstack.stack import DEFAULT_FOLDER, Stack
 from workers.revisions import newest
+from workers.urls import asyncpg_dsn
+
+if TYPE_CHECKING:
+    from workers.rehearsal import Passage
 
 
 class Direction(StrEnum):
@@ -29,6 +38,12 @@ def migrate(
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print both directions as SQL; touch nothing.")
     ] = False,
+    rehearsed: Annotated[
+        str | None,
+        typer.Option(
+            "--rehearse", help="Upgrade this restored copy, take it back, upgrade it again.", metavar="URL"
+        ),
+    ] = None,
     data_dir: DataDir = DEFAULT_FOLDER,
     as_json: AsJson = False,
 ) -> None:
@@ -36,6 +51,9 @@ def migrate(
     with explained(as_json):
         if as_sql:
             _print_sql(revision or "head", as_json)
+            return
+        if rehearsed is not None:
+            _rehearse(rehearsed, as_json)
             return
         if direction is Direction.DOWNGRADE and revision is None:
             raise StackError(
@@ -49,6 +67,46 @@ def migrate(
         emit({"direction": direction, "revision": target})
     else:
         out.print(f"Done: {direction} to {target}.", markup=False)
+
+
+def _rehearse(url: str, as_json: bool) -> None:
+    _refuse_our_own(url)
+    with Progress("Rehearsing") as progress:
+        passages = asyncio.run(_passages(url, progress.say))
+    if as_json:
+        emit({"passages": [asdict(passage) for passage in passages]})
+        return
+    table = Table("direction", "revision", "seconds")
+    for passage in passages:
+        table.add_row(passage.direction, passage.revision, f"{passage.seconds:.2f}")
+    out.print(table if passages else "The copy is at the newest revision already: nothing to rehearse.")
+
+
+def _refuse_our_own(url: str) -> None:
+    """A rehearsal takes tables away: never on the database that the settings name."""
+    for name in ("PERDURE_DATABASE_DIRECT_URL", "PERDURE_DATABASE_URL"):
+        ours = os.environ.get(name)
+        if ours and _place(ours) == _place(url):
+            raise StackError(
+                f"This is the database of {name}.", "Restore its backup elsewhere and rehearse on that copy."
+            )
+
+
+def _place(url: str) -> tuple[str | None, int, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or 5432, parts.path
+
+
+async def _passages(url: str, say: Callable[[str], None]) -> "list[Passage]":
+    from workers.rehearsal import rehearse  # noqa: PLC0415  # Alembic is slow to load
+
+    try:
+        present = await revisions.present(asyncpg_dsn(url))
+    except (OSError, ValueError, asyncpg.PostgresError) as problem:
+        raise StackError(f"The copy cannot be reached: {problem}", "Check the URL.") from None
+    found: list[Passage] = []
+    await _explain(lambda url, _: found.extend(rehearse(url, present, say)), url, "")
+    return found
 
 
 async def _migrate(direction: Direction, revision: str, data_dir: Path) -> None:
