@@ -1,17 +1,20 @@
 """A secret reaches its receiver and nothing else: not the history, not the mirror, not the ledger, not the log."""
 
 import asyncio
+import base64
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.converter import WorkflowSerializationContext
 
+from db.session import Access, Role
 from domain.addresses import AddressPolicy
 from tests.workflows.engine import Engine, checked
 from tests.workflows.test_sealing import _payloads
@@ -28,6 +31,8 @@ class Echo:
     seen: list[dict[str, Any]] = field(default_factory=list)
     #: Answers in this order; then 200.
     statuses: list[int] = field(default_factory=list)
+    #: Done instead of the first answer; then the connection ends without one.
+    instead: Callable[[], Awaitable[None]] | None = None
 
     @property
     def url(self) -> str:
@@ -42,6 +47,11 @@ class Echo:
         method, path, _ = head[0].split(" ")
         request = {"method": method, "path": path, "headers": headers, "body": body}
         self.seen.append(request)
+        if self.instead is not None:
+            instead, self.instead = self.instead, None
+            await instead()
+            writer.close()
+            return
         status = self.statuses.pop(0) if self.statuses else 200
         answer = json.dumps(request).encode()
         writer.write(
@@ -110,8 +120,6 @@ async def everywhere(engine: Engine, admin_url: str) -> str:
 
 
 def spellings(value: str) -> list[str]:
-    import base64
-    from urllib.parse import quote
 
     return [
         value,
@@ -153,7 +161,6 @@ async def test_a_secret_reaches_its_receiver_and_nothing_else(
     sent = json.loads(ask["body"])
     assert sent == {"mine": "p-" + CANARY, "note": forged, "plan": "pro"}, "what arrives with data stays data"
     assert ask["headers"]["x-plan"] == "pro"
-    import base64
 
     assert ask["headers"]["x-signed"] == "for ada: " + base64.b64encode(CANARY.encode()).decode()
     assert base64.b64decode(sign["headers"]["authorization"].split()[1]).decode() == "ada:" + CANARY
@@ -215,6 +222,21 @@ async def test_a_new_value_is_used_by_the_next_call(engine: Engine, echo: Echo) 
         started = await engine.start(workflow)
         assert (await engine.ended(started["id"]))["status"] == "completed"
     assert [request["body"] for request in echo.seen] == ["first-value", "second-value"]
+
+
+async def test_a_call_that_is_repeated_stays_the_same_call_when_its_secret_changes(
+    engine: Engine, echo: Echo
+) -> None:
+    await put(engine, "api_key", "first-value")
+    echo.instead = lambda: put(engine, "api_key", "second-value")
+    row = await engine.run(
+        [{"ask": call(echo, idempotent=True, body="${ $secrets.api_key } ${ .n }")}], {"n": 7}
+    )
+    assert row["status"] == "completed", dict(row)
+    assert [request["body"] for request in echo.seen] == ["first-value 7", "second-value 7"]
+    async with engine.parts.database.transaction(Access(Role.WORKER, engine.organization_id)) as tx:
+        [effect] = (await tx.execute(text("SELECT status, attempts, request_sha256 FROM effects"))).all()
+    assert (effect.status, effect.attempts) == ("succeeded", 2)
 
 
 async def test_secrets_of_configured_actions_are_read_the_same_way(engine: Engine, echo: Echo) -> None:
