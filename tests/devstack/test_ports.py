@@ -73,7 +73,7 @@ async def test_a_port_asked_for_by_a_person_is_never_replaced(data_dir: Path, ta
 
 
 def test_two_stacks_live_side_by_side(new_folder: Callable[[], Path], supervised: Start) -> None:
-    parts = ("postgres", "temporal", "mail", "echo")
+    parts = ("postgres", "temporal", "temporal_ui", "mail", "echo")
     one, two = (supervised(new_folder(), *parts) for _ in range(2))
     used = [
         {number for name, number in stack.state()["ports"].items() if name != "api"} for stack in (one, two)
