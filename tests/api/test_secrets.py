@@ -128,6 +128,30 @@ async def test_the_limit_of_secrets_is_told(house: House, monkeypatch: pytest.Mo
     assert statuses == [201, 201, 409, 200]
 
 
+async def test_validation_and_publishing_know_which_secrets_are_set(house: House) -> None:
+    await house.owner.http.put("/v1/secrets/known", json={"value": "x"})
+    texts = {"to": "${ $secrets.known }", "subject": "${ $secrets.knwn }", "text": "x"}
+    definition = {"do": [{"tell": {"call": "email.send", "with": texts}}]}
+    verdict = (await house.member.post("/v1/workflows/validate", {"definition": definition})).json()
+    warned = [(each["pointer"], each["code"]) for each in verdict["problems"]]
+    assert (verdict["valid"], warned) == (True, [("/do/0/tell/with/subject", "unknown_secret")]), verdict
+    created = await house.owner.post("/v1/workflows", {"name": "Tell", "definition": definition})
+    published = await house.owner.post(f"/v1/workflows/{created.json()['id']}/publish")
+    assert published.status_code == 201, published.text
+    assert [each["code"] for each in published.json()["warnings"]] == ["unknown_secret"]
+
+
+async def test_an_expression_with_secrets_is_tried_with_examples(house: House) -> None:
+    trial = {"expression": "${ $secrets.key | length }"}
+    refused = await house.member.post("/v1/expressions/evaluate", trial)
+    assert refused.status_code == 422
+    assert "send an example" in refused.json()["errors"][0]["suggestion"]
+    tried = await house.member.post(
+        "/v1/expressions/evaluate", {**trial, "scope": {"secrets": {"key": "abc"}}}
+    )
+    assert tried.json()["result"] == 3
+
+
 async def test_no_column_of_any_table_holds_the_value(house: House) -> None:
     """What a dump of the database would show."""
     http = house.owner.http

@@ -34,6 +34,20 @@ async def test_a_master_key_is_replaced_and_everything_sealed_again(data_dir: Pa
     assert perdure(data_dir, "rotate-keys").returncode == 1
     async with Stack(data_dir, parts=("postgres",)) as stack:
         await _organization_with_a_key(stack)
+        # A node that lacks the master key does not serve: it says at once which one, and what to do.
+        node = subprocess.run(
+            [sys.executable, "-m", "workers.node"],
+            cwd=PROJECT,
+            env={**os.environ, **stack.environment(), "PERDURE_MASTER_KEYS": fresh_master_key()},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert node.returncode == 2, node.stderr
+        assert stack.secrets["PERDURE_MASTER_KEYS"].partition(":")[0] in node.stderr
+        assert "Put it back" in node.stderr
+        assert "Traceback" not in node.stderr
     old = stack.secrets["PERDURE_MASTER_KEYS"]
     new = fresh_master_key()
     done = perdure(
