@@ -30,7 +30,8 @@ class Lineage:
         """
         info = workflow.info()
         if info.run_id == info.original_execution_run_id:
-            return milliseconds(info.start_time)
+            # Not `start_time`, that of the first workflow task: when that task is lost, its repetition has another.
+            return milliseconds(info.workflow_start_time)
         if self._first is not None:
             return self._first
         now = milliseconds(workflow.now())

@@ -53,6 +53,17 @@ async def test_delivering_the_same_start_many_times_starts_one_execution(idle_en
     assert len(runs) <= 1
 
 
+async def test_a_run_has_one_beginning_however_late_its_first_task_comes(idle_engine: Engine) -> None:
+    """Reports are ordered by it: a repeated first task must not look like a later run."""
+    engine = idle_engine
+    started = await engine.start(await engine.publish(TEMPLATES))
+    await asyncio.sleep(0.2)
+    async with working(engine.parts, engine.client):
+        row = await engine.ended(started["id"])
+    description = await engine.described(started["id"])
+    assert row["mirror_version"][0] == int(description.start_time.timestamp() * 1000)
+
+
 async def test_cancelling_before_the_start_closes_row_and_outbox_together(idle_engine: Engine) -> None:
     engine = idle_engine
     workflow_id = await engine.publish(TEMPLATES)
