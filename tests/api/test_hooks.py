@@ -146,7 +146,7 @@ async def test_what_does_not_fit_the_workflow_is_rejected_and_may_come_again(hou
     hook = await hooked(house, definition={"input": {"schema": schema}, "do": [{"a": {"set": {"x": 1}}}]})
     answer = await hook.send({"ordre": 1})
     assert answer.status_code == 422
-    assert list(problems(answer)) == ["#/input/order"] or answer.json()["errors"]
+    assert problems(answer) == {"#/input": "schema"}
     await house.owner.post(f"/v1/workflows/{hook.workflow_id}/pause")
     assert (await hook.send({"order": 1}, event_id="evt-2")).status_code == 409
     await house.owner.post(f"/v1/workflows/{hook.workflow_id}/resume")
