@@ -5,7 +5,7 @@ from typing import Protocol
 
 from fastapi import APIRouter, Request, Response
 
-from api.errors import RouteNotFound
+from api.errors import RouteNotFound, respond
 from domain.errors import Unauthenticated
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -23,13 +23,13 @@ class Exposition(Protocol):
     async def text(self) -> bytes: ...
 
 
-@router.get("/metrics", operation_id="operations_metrics", include_in_schema=True)
+@router.get("/metrics", operation_id="operations_metrics")
 async def metrics(request: Request) -> Response:
     """Needs `PERDURE_METRICS_TOKEN` as bearer; without that setting there is no such address."""
     exposition: Exposition | None = request.app.state.exposition
     if exposition is None or exposition.token is None:
-        raise RouteNotFound
+        return respond(RouteNotFound())
     sent = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not compare_digest(sent.encode(), exposition.token.encode()):
-        raise Unauthenticated("Send the metrics token as `Authorization: Bearer`.")
+        return respond(Unauthenticated("Send the metrics token as `Authorization: Bearer`."))
     return Response(await exposition.text(), media_type=CONTENT_TYPE)

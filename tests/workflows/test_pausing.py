@@ -91,10 +91,11 @@ async def test_paused_between_segments_the_row_says_what_comes_next(engine: Engi
     id = (await engine.start(await engine.publish([*do, *THEN])))["id"]
     await engine.until(id, lambda row: row["status"] == "running")
     await engine.post(f"/v1/executions/{id}/pause", None)
-    row = await engine.until(id, lambda row: row["status"] == "paused", 60)
-    assert (
-        row["waiting_on"]["next"] == [{"step": "", "occurrence": "", "does": "compute"}]
-        or row["waiting_on"]["next"][0]["step"] == "greet"
+    row = await engine.until(id, lambda row: row["status"] == "paused", 20)
+    assert row["waiting_on"]["next"] == [{"step": "", "occurrence": "", "does": "compute"}]
+    history = await engine.client.get_workflow_handle(row["temporal_workflow_id"]).fetch_history()
+    assert any(event.HasField("timer_started_event_attributes") for event in history.events), (
+        "it never listened"
     )
     progress = row["progress"]
     await asyncio.sleep(1)
