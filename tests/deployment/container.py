@@ -123,7 +123,7 @@ class Containers:
             check=False,
         )
 
-    def until_healthy(self, name: str, seconds: float = 60) -> None:
+    def until_healthy(self, name: str, seconds: float = 120) -> None:
         ends = time.monotonic() + seconds
         while (answer := self.check(name)).returncode != 0:
             ended = self.running[name].poll()

@@ -28,6 +28,9 @@ from workers.devstack.processes import Child
 from workers.devstack.programs import S3, Mail
 from workers.devstack.temporal import SEARCH_ATTRIBUTES, Temporal
 
+# Three processes start at once, each of which loads for seconds on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 DEFINITION = {
     "document": {"dsl": "1.0.3", "namespace": "tests", "name": "deployed", "version": "1.0.0"},
     "do": [
