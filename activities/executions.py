@@ -16,6 +16,7 @@ from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
 from activities.faults import as_failure
 from activities.interceptors import reported_snapshot
+from activities.lag import committed
 from activities.performing import Attempt
 from activities.segments import SegmentRun
 from db.definitions import Versions
@@ -151,6 +152,8 @@ class ExecutionActivities:
                 closing = await self._close(run, report, run.finish)
             else:
                 await self._report(run.connection, report, _advanced(report.snapshot, run.state), run.records)
+        if report.snapshot is not None:
+            committed(_advanced(report.snapshot, run.state), "segment")
         run.records.clear()
         if closing is not None:
             run.ended = closing.ended
@@ -180,6 +183,7 @@ class ExecutionActivities:
                 await self._register(connection, task, report.reporter)
             if report.snapshot is not None:
                 await self._show(connection, report, waiting.records, _waiting_on(waiting, task))
+        committed(report.snapshot, "wait")
 
     async def _register(self, connection: Any, task: NewTask, reporter: Reporter) -> None:
         """A task that was decided before this run asked for it was reset: the run is told."""
@@ -235,6 +239,7 @@ class ExecutionActivities:
         async with self._database.transaction(report.access) as connection:
             mirror = Mirror(connection, report.reporter)
             closing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
+        committed(report.snapshot, "end")
         self._closed(str(report.id), closing.row)
         return closing.ended
 
@@ -266,6 +271,7 @@ class ExecutionActivities:
                 await self._report(connection, report, report.snapshot, records)
                 if number > 1:
                     await Mirror(connection, report.reporter).attempted(command.occurrence, number)
+        committed(report.snapshot, "activity")
         attempt = Attempt(
             database=self._database,
             access=report.access,

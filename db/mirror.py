@@ -187,8 +187,8 @@ _OPEN = """
 """
 _FOLLOWED = """
     reset_run_id = CAST(:reset_run_id AS text),
-    lag_ms = CAST(least(greatest(extract(epoch FROM clock_timestamp()) * 1000 - CAST(:at AS bigint), 0), 2e9)
-                  AS integer)
+    lag_ms = CASE WHEN CAST(:at AS bigint) IS NULL THEN lag_ms ELSE CAST(
+        least(greatest(extract(epoch FROM clock_timestamp()) * 1000 - CAST(:at AS bigint), 0), 2e9) AS integer) END
 """
 
 #: A step that ended stays as it ended: a repeated report of it changes nothing, unless a later run did it again.

@@ -1,7 +1,7 @@
 """What Temporal itself says of executions: the other half of every comparison. Each call is counted."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,7 +10,12 @@ from temporalio.api.common.v1 import WorkflowExecution as ExecutionName
 from temporalio.api.enums.v1 import HistoryEventFilterType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import (
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.executions import ExecutionStatus
@@ -19,7 +24,7 @@ from workers.supervision_metrics import CALLS
 from workers.temporal.connection import Connection
 from workflows.contracts import executions as contract
 
-#: No call holds a round of supervision for longer.
+#: No call holds a round of supervision for longer: the SDK alone would repeat one that is not answered.
 CALL: Final = timedelta(seconds=5)
 PAGE: Final = 500
 
@@ -74,7 +79,8 @@ class Accounts:
         CALLS.labels("describe").inc()
         handle = self._connection.client.get_workflow_handle(workflow_id)
         try:
-            description = await handle.describe(rpc_timeout=CALL)
+            async with _bounded():
+                description = await handle.describe(rpc_timeout=CALL)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -85,14 +91,13 @@ class Accounts:
         """The last event of a closed run."""
         CALLS.labels("history").inc()
         client = self._connection.client
-        answer = await client.workflow_service.get_workflow_execution_history(
-            GetWorkflowExecutionHistoryRequest(
-                namespace=client.namespace,
-                execution=ExecutionName(workflow_id=workflow_id, run_id=run_id),
-                history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
-            ),
-            timeout=CALL,
+        asked = GetWorkflowExecutionHistoryRequest(
+            namespace=client.namespace,
+            execution=ExecutionName(workflow_id=workflow_id, run_id=run_id),
+            history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
         )
+        async with _bounded():
+            answer = await client.workflow_service.get_workflow_execution_history(asked, timeout=CALL)
         return _ending(answer.history.events[-1]) if answer.history.events else Ending()
 
     async def course(self, workflow_id: str, run_id: str) -> Course | None:
@@ -100,8 +105,9 @@ class Accounts:
         CALLS.labels("query").inc()
         handle = self._connection.client.get_workflow_handle(workflow_id, run_id=run_id)
         try:
-            course: Course = await handle.query(contract.COURSE, result_type=Course, rpc_timeout=CALL)
-        except WorkflowQueryFailedError:
+            async with _bounded():
+                course: Course = await handle.query(contract.COURSE, result_type=Course, rpc_timeout=CALL)
+        except (WorkflowQueryFailedError, TimeoutError):
             return None
         except RPCError as error:
             if error.status in _UNANSWERED:
@@ -124,27 +130,29 @@ class Accounts:
         """Workflow ids of running executions whose workflow tasks keep failing, with Temporal's word for why."""
         found = {}
         query = f"{_OURS} AND ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL"
-        CALLS.labels("list").inc()
-        async for execution in self._connection.client.list_workflows(
-            query, page_size=PAGE, rpc_timeout=CALL
-        ):
-            problems = execution.search_attributes.get("TemporalReportedProblems", [])
-            causes = [str(problem).partition("=")[2] for problem in problems if "cause=" in str(problem)]
-            found[execution.id] = ", ".join(causes) or ", ".join(map(str, problems))
+        async for page in self._found(query):
+            for execution in page:
+                problems = execution.search_attributes.get("TemporalReportedProblems", [])
+                causes = [str(problem).partition("=")[2] for problem in problems if "cause=" in str(problem)]
+                found[execution.id] = ", ".join(causes) or ", ".join(map(str, problems))
         return found
 
     async def _pages(self, query: str) -> AsyncIterator[list[Listed]]:
+        async for page in self._found(query):
+            yield [
+                Listed(found.id, found.run_id, _status(found.status), found.start_time, found.close_time)
+                for found in page
+            ]
+
+    async def _found(self, query: str) -> AsyncIterator[Sequence[WorkflowExecution]]:
         pages = self._connection.client.list_workflows(query, page_size=PAGE, rpc_timeout=CALL)
         while True:
             CALLS.labels("list").inc()
-            await pages.fetch_next_page()
-            yield [
-                Listed(found.id, found.run_id, _status(found.status), found.start_time, found.close_time)
-                for found in pages.current_page or ()
-            ]
+            async with _bounded():
+                await pages.fetch_next_page()
+            yield pages.current_page or ()
             if not pages.next_page_token:
                 return
-            await asyncio.sleep(0)
 
 
 _UNANSWERED: Final = (
@@ -153,6 +161,11 @@ _UNANSWERED: Final = (
     RPCStatusCode.FAILED_PRECONDITION,
     RPCStatusCode.CANCELLED,
 )
+
+
+def _bounded() -> asyncio.Timeout:
+    """Raises TimeoutError, which is an OSError: whoever is silent is away."""
+    return asyncio.timeout(CALL.total_seconds())
 
 
 def _status(told: WorkflowExecutionStatus | None) -> ExecutionStatus | None:
