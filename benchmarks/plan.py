@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`purpose` says in the report what it stands for."""
+    """Who takes part; `title` says in the report what it is."""
 
     name: str
     module: str
@@ -54,15 +54,16 @@ class Size:
         slow = peer is HANDWRITTEN
         if peer is WITHOUT_MIRROR:
             return (Measurement(5, 25, self.crowd),)
+        crowd = max(25, self.crowd // 4) if slow else self.crowd
         return (
             Measurement(5, 1, self.alone // 3 if slow else self.alone),
-            Measurement(5, 10, self.crowd // 3 if slow else self.crowd),
-            Measurement(5, 25, self.crowd // 2 if slow else self.crowd),
+            Measurement(5, 10, crowd),
+            Measurement(5, 25, crowd),
             *(() if peer is FLOOR else (Measurement(40, 1, max(2, self.long // 6) if slow else self.long),)),
         )
 
 
 FULL = Size("full", rounds=7, alone=60, crowd=200, long=24, flood=1000, fair=60, histories=400)
 QUICK = Size("quick", rounds=3, alone=30, crowd=75, long=8, flood=300, fair=30, histories=100)
-SMOKE = Size("smoke", rounds=1, alone=4, crowd=26, long=2, flood=20, fair=4, histories=10, warm=1)
+SMOKE = Size("smoke", rounds=1, alone=3, crowd=25, long=2, flood=20, fair=4, histories=10, warm=1)
 SIZES = {size.name: size for size in (FULL, QUICK, SMOKE)}

@@ -116,7 +116,7 @@ class PeerProcess:
 
     async def stop(self) -> None:
         """End the peer, which ends its servers in order; kill everything of it that stays."""
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             return
         self.resume()
         tree = self._tree()

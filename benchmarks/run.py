@@ -1,5 +1,6 @@
 """The run: all peers start, then take turns in every round, in an order that the seed decides."""
 
+import asyncio
 import random
 import tempfile
 from collections import Counter
@@ -60,13 +61,13 @@ class Run:
         """Raises PeerFailed."""
         async with AsyncExitStack() as opened:
             logs = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="perdure-bench-logs-")))
+            self._say(f"starting {', '.join(peer.name for peer in self._size.peers)}")
             for peer in self._size.peers:
-                self._say(f"starting {peer.title}")
-                process = PeerProcess(peer.name, peer.module, logs / f"{peer.module}.log")
-                opened.push_async_callback(process.stop)
-                await process.start()
-                process.pause()
-                self._processes[peer.name] = process
+                log = logs / f"{peer.module}.log"
+                self._processes[peer.name] = PeerProcess(peer.name, peer.module, log)
+            opened.push_async_callback(self._stop)
+            await asyncio.gather(*(self._start(process) for process in self._processes.values()))
+            self._say("warming up")
             for peer in self._size.peers:
                 await self._turn(peer, self._warm)
             for number in range(1, self._size.rounds + 1):
@@ -77,6 +78,13 @@ class Run:
             for peer in self._size.peers:
                 await self._turn(peer, self._inspect)
         return self.results
+
+    async def _start(self, process: PeerProcess) -> None:
+        await process.start()
+        process.pause()
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(process.stop() for process in self._processes.values()))
 
     async def _turn(self, peer: Peer, work: Callable[..., Any], *details: Any) -> None:
         process = self._processes[peer.name]
@@ -143,3 +151,4 @@ class Run:
             results.histories["lag_ms"] = await process.ask("lag", concurrency=25, count=size.histories)
             self._say(f"one tenant floods {size.flood} executions")
             results.fairness = await process.ask("fairness", flood=size.flood, count=size.fair)
+            self._say("stopping")

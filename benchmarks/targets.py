@@ -103,15 +103,15 @@ class _Judge:
         )
 
     def _mirror(self) -> Iterator[Verdict]:
-        found = self._results.histories
-        if {"mirrored", "unmirrored"} <= found.keys():
+        seen = self._results.histories
+        if {"mirrored", "unmirrored"} <= seen.keys():
             yield self._events("5", "≤ 1 extra history event per execution", 1)
             yield self._events(
                 "waits", f"≤ 1 extra event per execution + 1 per wait ({WAITS} waits)", 1 + WAITS
             )
         else:
             yield Verdict("4", "≤ 1 extra history event per execution + 1 per wait", "", None)
-        lags = found.get("lag_ms", [])
+        lags = seen.get("lag_ms", [])
         worst = percentile(lags, 0.99) if lags else 0.0
         yield Verdict(
             "4",
@@ -128,8 +128,9 @@ class _Judge:
             yield Verdict("4", wanted, "", None)
             return
         passed = ratio.median >= 0.9
-        cause = "" if passed else self._spent(WITHOUT_MIRROR, 5, CROWD)
-        yield Verdict("4", wanted, f"{_range(ratio)} x", passed, cause)
+        spent = [sum(self._summary.processor_ms(one, 5, CROWD).values()) for one in (PERDURE, WITHOUT_MIRROR)]
+        found = f"{_range(ratio)} x ({spent[0]:.1f} ms of processor per execution against {spent[1]:.1f} ms)"
+        yield Verdict("4", wanted, found, passed, "" if passed else self._spent(WITHOUT_MIRROR, 5, CROWD))
 
     def _events(self, name: str, wanted: str, most: int) -> Verdict:
         on: list[str] = self._results.histories["mirrored"][name]

@@ -2,7 +2,7 @@
 
 import typer
 
-from perdure.cli import doctor, env, executions, hooks, migrate, processes, rotate, secrets, stack
+from perdure.cli import bench, doctor, env, executions, hooks, migrate, processes, rotate, secrets, stack
 
 app = typer.Typer(
     help="Perdure: durable workflows for many tenants.",
@@ -14,6 +14,7 @@ app.command("up")(stack.up)
 app.command("demo")(stack.demo)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("env")(env.env)
 app.command("migrate")(migrate.migrate)
