@@ -1,5 +1,6 @@
 """`perdure rotate-keys` and what `doctor` says of master keys, on a stack that runs."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -35,7 +36,8 @@ async def test_a_master_key_is_replaced_and_everything_sealed_again(data_dir: Pa
     async with Stack(data_dir, parts=("postgres",)) as stack:
         await _organization_with_a_key(stack)
         # A node that lacks the master key does not serve: it says at once which one, and what to do.
-        node = subprocess.run(
+        node = await asyncio.to_thread(
+            subprocess.run,
             [sys.executable, "-m", "workers.node"],
             cwd=PROJECT,
             env={**os.environ, **stack.environment(), "PERDURE_MASTER_KEYS": fresh_master_key()},
