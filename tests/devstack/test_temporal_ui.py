@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 
 from perdure.cli.demo import SAMPLE, run_demo
+from workers.devstack import ports
 from workers.devstack.stack import Stack
 from workers.devstack.temporal_ui import Front
 
@@ -92,7 +93,7 @@ async def _scrolled(page: Page) -> str:
 @needs_chromium
 @pytest.mark.timeout(300)
 async def test_a_signed_in_operator_reads_the_demo_and_nobody_else(data_dir: Path) -> None:
-    async with Stack(data_dir) as stack, async_playwright() as playwright:
+    async with Stack(data_dir, port=ports.any_free()) as stack, async_playwright() as playwright:
         report = await run_demo(stack, console=Console(file=sys.stderr, quiet=True))
         assert report["completed"]
         [execution] = report["executions"]
