@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from api.turns import Turns
 from db.outbox import OutboxEntry
 from db.session import Database
 from domain.actions import Catalogue
@@ -78,6 +79,7 @@ class Collaborators:
     payloads: SealedPayloads | None = None
     #: The one foreign origin whose pages may call the codec server.
     temporal_ui_url: str | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 async def collaborators(request: Request) -> Collaborators:

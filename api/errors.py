@@ -20,6 +20,7 @@ from api.invalid import problems_of
 from domain import errors
 from domain.blobs import BlobsUnavailable
 from domain.errors import DomainError, Invalid, Problem
+from domain.keys import MasterKeyMissing
 
 logger = logging.getLogger("perdure.api")
 
@@ -182,6 +183,12 @@ async def _database(_: Request, error: Exception) -> Response:
     return unexpected(error)
 
 
+async def _key_missing(_: Request, error: Exception) -> Response:
+    """The operators' mistake: every caller has to wait until the settings hold the key again."""
+    logger.error("%s", error)  # it names keys by their ids, never their bytes
+    return respond(Unavailable())
+
+
 #: Shutting down or starting (57P0x), too many connections (53300), deadlock, serialisation, lock timeout.
 _PASSING = ("57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03")
 
@@ -202,6 +209,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DomainError, _domain)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(MasterKeyMissing, _key_missing)
     for kind in (DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, _database)
 

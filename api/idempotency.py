@@ -10,6 +10,7 @@ Refused and failed requests leave nothing behind, so they may be repeated with t
 """
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -81,9 +82,12 @@ class Once:
         return f"{caller.name} {self._request.method} {self._request.url.path}"
 
     def _hash(self) -> str:
-        """Key order and white space do not make another request; every value and the query do."""
+        """Key order and white space do not make another request; every value and the query do.
+
+        Keyed: from a plain hash a short confidential value could be guessed.
+        """
         body = orjson.dumps(parsed(self._request.scope), option=orjson.OPT_SORT_KEYS)
-        digest = hashlib.sha256(body)
+        digest = hmac.new(self._parts.security.token_secret, body, hashlib.sha256)
         digest.update(b"?" + self._request.url.query.encode())
         return digest.hexdigest()
 

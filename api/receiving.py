@@ -82,7 +82,10 @@ class Receiver:
             await self._refuse(arrived, Verdict.CHALLENGE, "A handshake, answered.")
             return meant
         message, event = meant
-        return await self._accept(hook, configuration, message, event, replace(arrived, event_id=event.id))
+        async with self._parts.turns.of(hook.organization_id):
+            return await self._accept(
+                hook, configuration, message, event, replace(arrived, event_id=event.id)
+            )
 
     async def _proved(
         self, hook: Hook, configuration: Configuration, token: str, request: Received, arrived: NewDelivery

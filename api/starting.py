@@ -77,9 +77,10 @@ async def start_execution(
         )
         return Answer(202, accepted, carry=entry)
 
-    answer = await once.run(caller, start)
-    if answer.carry is not None:
-        await parts.dispatcher.dispatch(answer.carry)
+    async with parts.turns.of(caller.organization):
+        answer = await once.run(caller, start)
+        if answer.carry is not None:
+            await parts.dispatcher.dispatch(answer.carry)
     headers = {"Location": answer.body["links"]["self"]}
     if seconds is not None:
         headers["Preference-Applied"] = f"wait={seconds}"

@@ -19,6 +19,11 @@ class Closings:
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._waiting: defaultdict[str, set[asyncio.Future[Row | None]]] = defaultdict(set)
 
+    @property
+    def is_home(self) -> bool:
+        """Executions have closed in this process: it has a worker, to which its own starts go."""
+        return bool(self._recent)
+
     def announce(self, workflow_id: str, row: Row | None = None) -> None:
         """Rows are handed to who waits already, and not kept."""
         FINISHED.labels((row or {}).get("status", "unknown")).inc()

@@ -41,6 +41,8 @@ TRIGGER: Final = SearchAttributeKey.for_keyword("TriggerType")
 
 #: An execution that closes in this process is announced; one elsewhere is asked for after this pause.
 ASK_AFTER = 0.5
+#: Where a worker runs beside the API, asking would only add to its load: most executions close right here.
+ASK_AFTER_AT_HOME = 3.0
 #: A request waits this long for Temporal to take what it wrote; then it answers, and the relay carries on.
 DISPATCH_SECONDS = 2.0
 
@@ -132,8 +134,9 @@ class TemporalDispatcher:
         """Not None when the execution closed in time; its row is terminal then."""
         try:
             async with asyncio.timeout(timeout):
+                patience = ASK_AFTER_AT_HOME if self._closings.is_home else ASK_AFTER
                 try:
-                    async with asyncio.timeout(min(timeout, ASK_AFTER)):
+                    async with asyncio.timeout(min(timeout, patience)):
                         return Closed(await self._closings.wait(workflow_id))
                 except TimeoutError:
                     return Closed(await self._closed_anywhere(workflow_id))
