@@ -79,7 +79,7 @@ async def test_a_forged_request_is_refused_and_leaves_only_a_hash(house: House) 
     assert await house.everything("workflow_executions") == []
 
 
-@pytest.mark.parametrize("away", [-301, 301])
+@pytest.mark.parametrize("away", [-301, 330])
 async def test_a_stale_signature_is_refused(house: House, away: int) -> None:
     hook = await hooked(house)
     answer = await hook.send(now=int(time.time()) + away)
