@@ -10,6 +10,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import ActivitySerializationContext, DataConverter, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from db.sealing import DataKey, key_id
 from domain.definitions.faults import Fault
@@ -18,6 +19,7 @@ from domain.keys import KeyRing, Unreadable
 from workers.temporal.codec import REFUSED, UNOPENED
 from workers.temporal.converter import Unopened, data_converter
 from workers.temporal.errors import KeysUnavailable
+from workers.temporal.refusals import RefusalInterceptor
 from workers.temporal.sealing import ENCODING, SEALED_FOR, Refused, Sealing
 
 ACME, OTHER = UUID(int=1), UUID(int=2)
@@ -192,3 +194,20 @@ async def test_sealing_and_opening_cost_microseconds(converter: DataConverter) -
             await codec.decode(await codec.encode(payloads))
         best = min(best, (time.perf_counter() - begun) / 20)
     assert best < 0.0005, f"{best * 1e6:.0f} µs for sealing and opening once"
+
+
+class _Forbidden(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> object:
+        return "reached"
+
+
+async def test_an_activity_is_not_begun_with_arguments_that_were_refused(converter: DataConverter) -> None:
+    inbound = RefusalInterceptor().intercept_activity(_Forbidden(None))  # type: ignore[arg-type]  # nothing follows
+    here = within(converter, HERE, activity=True)
+    forged = await here.decode([FOREIGN["plaintext"]])
+    with pytest.raises(ApplicationError) as caught:
+        await inbound.execute_activity(ExecuteActivityInput(print, forged, None, {}))
+    assert caught.value.non_retryable, "trying again would not help"
+    assert caught.value.details[0]["title"] == "Value refused"
+    ours = await here.decode(await here.encode(["ours"]))
+    assert await inbound.execute_activity(ExecuteActivityInput(print, ours, None, {})) == "reached"
