@@ -50,6 +50,17 @@ async def test_a_request_answers_and_the_relay_carries_what_was_not_taken(silenc
     assert await _undelivered(silence) == 0
 
 
+async def test_only_the_first_requests_wait_for_a_silent_temporal(silence: Engine) -> None:
+    """One organization's turns are few: each waiting two seconds would let two requests pass per second."""
+    workflow_id = await silence.publish(TEMPLATES)
+    await silence.start(workflow_id)
+    began = time.monotonic()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(silence.start(workflow_id) for _ in range(20)))
+    assert time.monotonic() - began < 1.5
+    assert await _undelivered(silence) == 21
+
+
 async def test_a_sweep_ends_although_no_delivery_does(
     silence: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

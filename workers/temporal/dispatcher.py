@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Final
 from uuid import UUID
 
@@ -45,6 +46,8 @@ ASK_AFTER = 0.5
 ASK_AFTER_AT_HOME = 3.0
 #: A request waits this long for Temporal to take what it wrote; then it answers, and the relay carries on.
 DISPATCH_SECONDS = 2.0
+#: Having found Temporal away, requests leave it to the relay for this long, instead of each waiting in vain.
+AWAY_SECONDS = 2.0
 
 
 class NotThere(Exception):
@@ -65,6 +68,7 @@ class TemporalDispatcher:
         self._database = database
         self._versions = versions
         self._closings = closings
+        self._away_until = 0.0
         self._accounts = accounts
         self._mender = mender
 
@@ -73,10 +77,15 @@ class TemporalDispatcher:
 
         What was given up on may still arrive: the relay's delivery is then the second one, which is harmless.
         """
+        if time.monotonic() < self._away_until:
+            DELIVERIES.labels(entry.kind, "request", "left").inc()
+            return
         try:
             async with asyncio.timeout(DISPATCH_SECONDS):
                 await self.deliver(entry)
         except (RPCError, TemporalUnavailable, NotThere, TimeoutError) as error:
+            if _is_away(error):
+                self._away_until = time.monotonic() + AWAY_SECONDS
             reason = str(error) or f"no answer within {DISPATCH_SECONDS:g} s"
             log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, reason)
             DELIVERIES.labels(entry.kind, "request", "failed").inc()
@@ -190,6 +199,14 @@ class TemporalDispatcher:
             await handle.signal(entry.payload["signal"], entry.payload["arguments"])
         except RPCError as error:
             raise _absent(error) from error
+
+
+def _is_away(error: Exception) -> bool:
+    """Nobody answered, which says nothing about this entry."""
+    return isinstance(error, TemporalUnavailable | TimeoutError) or (
+        isinstance(error, RPCError)
+        and error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+    )
 
 
 def _absent(error: RPCError) -> Exception:
