@@ -281,7 +281,6 @@ class ExecutionActivities:
             keys=self._keys,
             command=command,
             context=context,
-            number=number,
             is_cancelled=_was_cancelled,
         )
         return await attempt.perform()

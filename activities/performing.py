@@ -37,7 +37,7 @@ RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`number` counts Temporal's attempts at this occurrence, lost workers included, from 1."""
+    """An attempt counts once the ledger has it: those that found no database tried nothing outside."""
 
     database: Database
     access: Access
@@ -47,7 +47,6 @@ class Attempt:
     keys: KeyRing
     command: CallAction
     context: ActionContext
-    number: int
     is_cancelled: Callable[[], bool]
 
     async def perform(self) -> Performed:
@@ -73,7 +72,7 @@ class Attempt:
                 raise Fault.from_json(begun.error or {})
             case _ if effect is Effect.IRREVERSIBLE and begun.attempts > 1:
                 raise await self._settle(_unknown(command.action), EffectStatus.UNKNOWN)
-        return await self._carry_out(effect, arguments)
+        return await self._carry_out(effect, arguments, begun.attempts)
 
     async def _begin(self, effect: Effect) -> Begun:
         async with self.database.transaction(self.access) as connection:
@@ -95,7 +94,8 @@ class Attempt:
             )
         return begun
 
-    async def _carry_out(self, effect: Effect, arguments: Arguments) -> Json:
+    async def _carry_out(self, effect: Effect, arguments: Arguments, number: int) -> Json:
+        """`number` counts the attempts at the effect from 1, those of lost workers included."""
         command = self.command
         try:
             async with asyncio.timeout(command.timeout_ms / 1000):
@@ -122,7 +122,7 @@ class Attempt:
             # A fault must not become its own cause: Temporal would follow the circle until it fails. Nor may an
             # error travel along in whose own words a secret stands.
             cause = None if fault is error or arguments.mask is not None else error
-            if fault.transient and effect is not Effect.IRREVERSIBLE and self.number < TRANSPORT_ATTEMPTS:
+            if fault.transient and effect is not Effect.IRREVERSIBLE and number < TRANSPORT_ATTEMPTS:
                 raise ApplicationError(str(fault), fault.as_json(), type=fault.type) from cause
             await self._settle(fault, _after_silence(effect) if fault.transient else EffectStatus.FAILED)
             raise fault from cause

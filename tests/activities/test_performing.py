@@ -94,7 +94,6 @@ async def attempt(
             keys=DataKeys(database, [MasterKey("test", b"m" * 32)]),
             command=command,
             context=context,
-            number=1,
             is_cancelled=lambda: False,
         )
     await database.close()
@@ -119,7 +118,7 @@ async def _lose_the_worker(attempt: Attempt, outside: Outside) -> None:
 
 async def test_a_repeat_of_what_succeeded_answers_from_the_ledger(attempt: Attempt, outside: Outside) -> None:
     first = await attempt.perform()
-    again = await replace(attempt, number=2).perform()
+    again = await attempt.perform()
     assert first.output == again.output == {"sent": "hello"}
     assert len(outside.keys) == 1
     assert await _ledger(attempt) == ("succeeded", 2)
@@ -129,7 +128,7 @@ async def test_a_keyed_effect_is_repeated_under_its_key_after_a_lost_worker(
     attempt: Attempt, outside: Outside
 ) -> None:
     await _lose_the_worker(attempt, outside)
-    await replace(attempt, number=2).perform()
+    await attempt.perform()
     assert outside.keys == [attempt.context.effect_key] * 2
     assert await _ledger(attempt) == ("succeeded", 2)
 
@@ -139,9 +138,9 @@ async def test_an_irreversible_effect_is_not_repeated_and_stays_unknown(
 ) -> None:
     attempt = replace(attempt, registry=outside.registry(Effect.IRREVERSIBLE))
     await _lose_the_worker(attempt, outside)
-    for number in (2, 3):
+    for _ in range(2):
         with pytest.raises(ApplicationError, match="Outcome unknown") as failure:
-            await replace(attempt, number=number).perform()
+            await attempt.perform()
         assert failure.value.non_retryable
     assert len(outside.keys) == 1
     assert await _ledger(attempt) == ("unknown", 3)
@@ -160,14 +159,28 @@ async def test_a_peer_that_cannot_be_reached_is_tried_again_and_then_given_up(
     attempt: Attempt, outside: Outside
 ) -> None:
     outside.error = Fault("communication", 502, "Host not reachable", transient=True)
-    for number in range(1, TRANSPORT_ATTEMPTS):
+    for _ in range(1, TRANSPORT_ATTEMPTS):
         with pytest.raises(ApplicationError) as failure:
-            await replace(attempt, number=number).perform()
+            await attempt.perform()
         assert not failure.value.non_retryable
     with pytest.raises(ApplicationError) as last:
-        await replace(attempt, number=TRANSPORT_ATTEMPTS).perform()
+        await attempt.perform()
     assert last.value.non_retryable
     assert await _ledger(attempt) == ("failed", TRANSPORT_ATTEMPTS)
+
+
+async def test_attempts_that_found_no_database_use_up_none_of_those_at_the_peer(
+    attempt: Attempt, outside: Outside
+) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1)
+    for _ in range(TRANSPORT_ATTEMPTS):
+        with pytest.raises(OSError, match="Connect"):
+            await replace(attempt, database=nowhere).perform()
+    await nowhere.close()
+    outside.error = Fault("communication", 502, "Host not reachable", transient=True)
+    with pytest.raises(ApplicationError) as failure:
+        await attempt.perform()
+    assert not failure.value.non_retryable
 
 
 async def test_silence_after_an_irreversible_call_is_not_tried_again(
@@ -191,7 +204,7 @@ async def test_a_key_stands_for_one_request(attempt: Attempt, outside: Outside) 
 
 async def test_a_failed_effect_fails_again_without_being_repeated(attempt: Attempt, outside: Outside) -> None:
     outside.error = Fault("communication", 404, "Not Found")
-    for number in (1, 2):
+    for _ in range(2):
         with pytest.raises(ApplicationError, match="Not Found"):
-            await replace(attempt, number=number).perform()
+            await attempt.perform()
     assert len(outside.keys) == 1
