@@ -74,6 +74,7 @@ class ExecutionActivities:
         keys: KeyRing,
         refuse: Callable[[str, str], Awaitable[None]],
         closed: Callable[[str, RowMapping | None], None],
+        rests: Callable[[str], None],
         clock: Callable[[], datetime],
         threads: int = 2,
     ) -> None:
@@ -83,6 +84,7 @@ class ExecutionActivities:
         self._keys = keys
         self._refuse_run = refuse
         self._closed = closed
+        self._rests = rests
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="segment")
 
@@ -174,6 +176,7 @@ class ExecutionActivities:
     async def begin_wait(self, waiting: Waiting) -> None:
         """Show the wait in the mirror and, for a task, put it into the inbox."""
         report = reporting()
+        self._rests(str(report.id))
         try:
             task = self._task(report, waiting) if waiting.kind == "task" else None
         except Fault as fault:
@@ -252,6 +255,7 @@ class ExecutionActivities:
 
     async def _perform(self, performance: Performance) -> Performed:
         report = reporting()
+        self._rests(str(report.id))
         command = command_from_json(performance.command)
         assert isinstance(command, CallAction)
         number = activity.info().attempt

@@ -28,6 +28,9 @@ class Dispatcher(Protocol):
     async def dispatch(self, entry: OutboxEntry) -> None:
         """Called after commit; never raises for an unreachable engine."""
 
+    async def settled(self, workflow_id: str) -> None:
+        """Returns when the execution closed or came to rest in this process, and after a moment in any case."""
+
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  it ends the wait
         """Not None when the execution closed within `timeout` seconds."""
 

@@ -25,6 +25,7 @@ from api.hookrequests import (
     read,
 )
 from api.ledger import IN_ROW, Bodies, Refusals, blob_key
+from api.turns import Turn
 from db.deliveries import Deliveries, First, Inbox, NewDelivery
 from db.outbox import OutboxEntry
 from db.session import Access, Role
@@ -82,10 +83,9 @@ class Receiver:
             await self._refuse(arrived, Verdict.CHALLENGE, "A handshake, answered.")
             return meant
         message, event = meant
-        async with self._parts.turns.of(hook.organization_id):
-            return await self._accept(
-                hook, configuration, message, event, replace(arrived, event_id=event.id)
-            )
+        arrived = replace(arrived, event_id=event.id)
+        async with self._parts.turns.of(hook.organization_id) as turn:
+            return await self._accept(hook, configuration, message, event, arrived, turn)
 
     async def _proved(
         self, hook: Hook, configuration: Configuration, token: str, request: Received, arrived: NewDelivery
@@ -141,7 +141,13 @@ class Receiver:
             raise WebhookMalformed(str(malformed)) from None
 
     async def _accept(
-        self, hook: Hook, configuration: Configuration, message: Message, event: Event, delivery: NewDelivery
+        self,
+        hook: Hook,
+        configuration: Configuration,
+        message: Message,
+        event: Event,
+        delivery: NewDelivery,
+        turn: Turn,
     ) -> Outcome:
         delivery = await self._kept(delivery, message.envelope())
         try:
@@ -157,6 +163,7 @@ class Receiver:
             raise
         if entry is not None:
             await self._parts.dispatcher.dispatch(entry)
+            turn.until(self._parts.dispatcher.settled(entry.workflow_id))
         elif delivery.body_key is not None:
             await self._discard(delivery)
         return outcome

@@ -77,10 +77,11 @@ async def start_execution(
         )
         return Answer(202, accepted, carry=entry)
 
-    async with parts.turns.of(caller.organization):
+    async with parts.turns.of(caller.organization) as turn:
         answer = await once.run(caller, start)
         if answer.carry is not None:
             await parts.dispatcher.dispatch(answer.carry)
+            turn.until(parts.dispatcher.settled(answer.carry.workflow_id))
     headers = {"Location": answer.body["links"]["self"]}
     if seconds is not None:
         headers["Preference-Applied"] = f"wait={seconds}"

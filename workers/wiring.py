@@ -84,6 +84,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             keys=keys,
             refuse=dispatcher.refuse,
             closed=closings.announce,
+            rests=closings.rest,
             clock=utc_now,
         ),
         relay=Relay(database, dispatcher, mender),

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from activities.actions import approvals, clients, email, http, templates
 from activities.actions.context import ActionContext
-from activities.actions.measuring import measured
 from activities.actions.declaration import Action, Arguments, Result, action
+from activities.actions.measuring import measured
 from activities.actions.refusals import explain
 from domain.actions import Catalogue, Effect, Lane
 from domain.definitions.faults import Fault

@@ -49,6 +49,9 @@ class Recorder:
     async def dispatch(self, entry: OutboxEntry) -> None:
         self.entries.append(entry)
 
+    async def settled(self, workflow_id: str) -> None:
+        return None
+
     async def finished(self, workflow_id: str, timeout: float) -> None:  # noqa: ASYNC109  the protocol's own
         return None
 

@@ -58,6 +58,9 @@ class Recorder:
     async def dispatch(self, entry: OutboxEntry) -> None:
         self.told.append(entry)
 
+    async def settled(self, workflow_id: str) -> None:
+        return None
+
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109 - the protocol's word
         self.waited.append((workflow_id, timeout))
         return Closed(None) if self.finish is not None and await self.finish(workflow_id) else None

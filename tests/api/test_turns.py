@@ -47,3 +47,20 @@ async def test_who_stops_waiting_gives_its_place_up() -> None:
 async def _pass(turns: Turns, organization: UUID) -> None:
     async with turns.of(organization):
         return
+
+
+async def test_a_place_may_be_kept_after_the_answer() -> None:
+    turns, organization, settled = Turns(1), uuid4(), asyncio.Event()
+
+    async def settle() -> None:
+        await settled.wait()
+
+    async with turns.of(organization) as turn:
+        turn.until(settle())
+    following = asyncio.create_task(_pass(turns, organization))
+    await asyncio.sleep(0.01)
+    assert not following.done()
+    settled.set()
+    async with asyncio.timeout(1):
+        await following
+    assert turns.known == 0

@@ -18,6 +18,7 @@ class Closings:
         self._remember = remember
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._waiting: defaultdict[str, set[asyncio.Future[Row | None]]] = defaultdict(set)
+        self._resting: dict[str, asyncio.Event] = {}
 
     @property
     def is_home(self) -> bool:
@@ -30,9 +31,29 @@ class Closings:
         self._recent[workflow_id] = None
         while len(self._recent) > self._remember:
             self._recent.popitem(last=False)
+        self.rest(workflow_id)
         for waiting in self._waiting.pop(workflow_id, ()):
             if not waiting.done():
                 waiting.set_result(row)
+
+    def rest(self, workflow_id: str) -> None:
+        """The execution waits for somebody, or for a call of its own: it does not keep this process busy."""
+        resting = self._resting.pop(workflow_id, None)
+        if resting is not None:
+            resting.set()
+
+    async def settled(self, workflow_id: str, seconds: float) -> None:
+        """Returns when the execution closed or came to rest, and after so many seconds in any case."""
+        if workflow_id in self._recent:
+            return
+        resting = self._resting.setdefault(workflow_id, asyncio.Event())
+        try:
+            async with asyncio.timeout(seconds):
+                await resting.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._resting.pop(workflow_id, None)
 
     async def wait(self, workflow_id: str) -> Row | None:
         """Returns when the execution closes in this process, with its row if it was announced; elsewhere, never."""

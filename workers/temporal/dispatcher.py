@@ -46,6 +46,8 @@ ASK_AFTER = 0.5
 ASK_AFTER_AT_HOME = 3.0
 #: A request waits this long for Temporal to take what it wrote; then it answers, and the relay carries on.
 DISPATCH_SECONDS = 2.0
+#: An execution that computes longer than this no longer counts as being started.
+SETTLE_SECONDS = 0.25
 #: Having found Temporal away, requests leave it to the relay for this long, instead of each waiting in vain.
 AWAY_SECONDS = 2.0
 
@@ -138,6 +140,10 @@ class TemporalDispatcher:
             await self._mender.look(entry.execution_id)
         except (RPCError, SQLAlchemyError, OSError) as error:
             log.warning("The reconciler will write down the end of %s: %s", entry.workflow_id, error)
+
+    async def settled(self, workflow_id: str) -> None:
+        if self._closings.is_home:
+            await self._closings.settled(workflow_id, SETTLE_SECONDS)
 
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  the API's protocol
         """Not None when the execution closed in time; its row is terminal then."""
