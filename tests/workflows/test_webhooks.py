@@ -101,8 +101,11 @@ class Dying:
     async def dispatch(self, entry: OutboxEntry) -> None:
         return
 
-    async def finished(self, workflow_id: str, timeout: float) -> bool:  # noqa: ASYNC109  the protocol's own
-        return False
+    async def settled(self, workflow_id: str) -> None:
+        return
+
+    async def finished(self, workflow_id: str, timeout: float) -> None:  # noqa: ASYNC109  the protocol's own
+        return None
 
 
 async def test_what_was_answered_runs_although_the_process_died_after_its_commit(engine: Engine) -> None:

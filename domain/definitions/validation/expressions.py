@@ -23,8 +23,14 @@ from domain.secrets import is_name
 
 Names = frozenset[str]
 
-NOT_HERE: Final = "`$secrets` cannot be read here: what is computed here becomes data of the execution, which is stored and shown."
-HERE: Final = "Read it in `with` of a step that calls an action such as `http` or `email.send`: only the call itself learns it."
+NOT_HERE: Final = (
+    "`$secrets` cannot be read here: what is computed here becomes data of the execution, which is stored and"
+    " shown."
+)
+HERE: Final = (
+    "Read it in `with` of a step that calls an action such as `http` or `email.send`: only the call itself"
+    " learns it."
+)
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _STEP_IN_TEXT: Final = re.compile(r'\$steps\??\.?(?:([A-Za-z_][A-Za-z0-9_]*)|\[?\s*"([^"\\]*)")', re.ASCII)
