@@ -114,6 +114,7 @@ class Mending:
             current_step=row.current_step,
             reset_run_id=run_id if is_reset else row.reset_run_id,
         )
+        # Before the row, whose short log is made of them.
         await self._connection.execute(_CLOSE_STEPS, {"execution_id": row.id})
         closed = await self._mirror(run_id or row.run_id).close(snapshot, None, dict(error))
         if closed is not None:

@@ -79,6 +79,7 @@ async def test_terminated(engine: Engine, which: str) -> None:
     assert row["error"]["reason"] == "terminated"
     assert row["waiting_on"] is None
     assert {step["status"] for step in await engine.steps(id)} & {"running", "waiting"} == set()
+    assert {entry["status"] for entry in row["execution_log"]} & {"running", "waiting"} == set()
     tasks = (await engine.get(f"/v1/tasks?execution_id={id}"))["items"]
     assert {task["status"] for task in tasks} <= {"cancelled"}
     [found] = await reconciliations(engine, id)
