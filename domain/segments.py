@@ -56,12 +56,12 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStart:
-    """The argument of the execution workflow."""
+    """The argument of the execution workflow; what operators look for first stands first in the Temporal UI."""
 
     execution_id: str
-    pinned: Pinned
     input: Any
     trigger: dict[str, Any]
+    pinned: Pinned
     started_by: str | None = None
     budget: int = 10_000
     #: Off only to measure what the mirror costs.

@@ -90,7 +90,7 @@ async def _events(engine: Engine, do: list[dict[str, Any]], *, mirror: bool) -> 
     else:
         version = await engine.parts.dispatcher._versions.get(engine.organization_id, UUID(versions[0]["id"]))
         temporal_id = str(WorkflowId(engine.organization_id, "workflow", uuid4()))
-        start = ExecutionStart(temporal_id[-36:], version.pinned, {}, {"type": "manual"}, mirror=False)
+        start = ExecutionStart(temporal_id[-36:], {}, {"type": "manual"}, version.pinned, mirror=False)
         await engine.client.execute_workflow(
             contract.WORKFLOW, start, id=temporal_id, task_queue=contract.WORKFLOW_QUEUE
         )
