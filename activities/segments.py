@@ -129,7 +129,11 @@ class SegmentRun:
         return replace(self._end(), records=list(self.records.values()))
 
     def _end(self) -> SegmentEnd:
-        return SegmentEnd(self.state.as_json(), [command_as_json(command) for command in self.commands])
+        return SegmentEnd(
+            self.state.as_json(),
+            [command_as_json(command) for command in self.commands],
+            out_of_time=time.monotonic() >= self.ends,
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

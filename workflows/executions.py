@@ -216,7 +216,7 @@ class ExecutionWorkflow:
     def _take(self, landed: Event | SegmentEnd) -> list[Command]:
         self.status = ExecutionStatus.RUNNING
         if isinstance(landed, SegmentEnd):
-            self.deaf_segments += 1
+            self.deaf_segments += landed.out_of_time
             if landed.ended is not None:  # the last segment has committed the outcome already
                 self.ended = landed.ended
                 return [Finish(landed.ended.status, error=landed.ended.error)]

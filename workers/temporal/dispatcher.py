@@ -109,6 +109,7 @@ class TemporalDispatcher:
                     await self._terminate(entry)
                 else:
                     await self.cancel(entry.workflow_id)
+        self._away_until = 0.0
 
     async def cancel(self, workflow_id: str) -> None:
         """Raises NotThere when the execution has closed already; Temporal itself answers as if it had listened."""
