@@ -71,10 +71,8 @@ class Reader:
         if cookie is None:
             raise Unauthenticated
         # Neither UI nor command line knows a form token: the browser itself says which page is asking.
-        if request.headers.get("origin") not in (
-            self._parts.security.public_url,
-            self._parts.temporal_ui_url,
-        ):
+        origin = request.headers.get("origin")
+        if origin is None or origin not in (self._parts.security.public_url, self._parts.temporal_ui_url):
             raise Forbidden("Only Temporal's UI at PERDURE_TEMPORAL_UI_URL may ask with this cookie.")
         return await identification_of(request).by_cookie(cookie, wanted)
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.operations import Probe, database_probe
@@ -80,11 +81,8 @@ async def _wind_down(tasks: Sequence[asyncio.Task[object]]) -> None:
     await asyncio.wait(tasks, timeout=WIND_DOWN_SECONDS)
 
 
-async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
-    settings = parts.settings
-    metrics = Metrics(parts.database, settings.metrics_token)
-    app = create_app(parts.api, {"temporal": _temporal_probe(parts)}, metrics)
-    server = _Server(
+def server_for(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    return _Server(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -93,9 +91,19 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             access_log=False,
             server_header=False,
             date_header=True,
+            # Otherwise uvicorn would believe every process of this machine.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=10,
         )
     )
+
+
+async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
+    settings = parts.settings
+    metrics = Metrics(parts.database, settings.metrics_token)
+    app = create_app(parts.api, {"temporal": _temporal_probe(parts)}, metrics)
+    server = server_for(app, settings)
     # An API alone delivers too, and asks; it serves while Temporal does not answer yet.
     connecting = asyncio.create_task(parts.connection.connect(), name="connect")
     serving = asyncio.create_task(server.serve())

@@ -4,6 +4,7 @@ Secrets have no default. `Settings.load()` turns what is wrong into one message 
 its mend; no message repeats a value.
 """
 
+import ipaddress
 import uuid
 from typing import Annotated, Any, Self
 
@@ -15,6 +16,18 @@ from workers.targets import Target, parse_targets
 from workers.urls import sqlalchemy_url
 
 PREFIX = "PERDURE_"
+
+
+def networks(value: str) -> str:
+    """A comma list of IP addresses and networks, as uvicorn reads it. Raises ValueError."""
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            raise ValueError(f"'{part}' is no address or network") from None
+    return value
+
+
 SecretBytes = Annotated[bytes, BeforeValidator(parse_secret)]
 DatabaseUrl = Annotated[str, AfterValidator(sqlalchemy_url)]
 
@@ -68,6 +81,8 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://127.0.0.1:8400"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    trusted_proxies: Annotated[str, AfterValidator(networks)] = ""
+    """A comma list of addresses or networks whose `X-Forwarded-For` counts; empty: nobody's."""
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Field(pattern=r"^(auto|json|console)$")] = "auto"
     metrics_token: Annotated[str | None, Field(min_length=16, repr=False)] = None
@@ -143,6 +158,7 @@ MENDS = {
     "PERDURE_TEMPORAL_UI_URL": "the origin of Temporal's UI, such as http://127.0.0.1:8233, without a path",
     "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
     "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
+    "PERDURE_TRUSTED_PROXIES": "a comma list of addresses or networks, such as 10.0.0.5,172.18.0.0/16",
     "PERDURE_LOG_LEVEL": "one of debug, info, warning, error",
     "PERDURE_LOG_FORMAT": "auto (words on a terminal, else JSON), json or console",
     "PERDURE_METRICS_TOKEN": "at least 16 characters; make one with `openssl rand -hex 32`",

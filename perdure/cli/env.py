@@ -29,6 +29,9 @@ PERDURE_S3_SECRET_KEY={secret_key}
 
 # What else may be set: the address people open, a real mail server, ports on this machine's loopback
 #PERDURE_PUBLIC_URL=https://perdure.example.org
+# The proxy with TLS before the API, as the API sees it; and where Temporal's UI is published, on the same site
+#PERDURE_TRUSTED_PROXIES=172.18.0.1
+#PERDURE_TEMPORAL_UI_URL=https://temporal.perdure.example.org
 #PERDURE_SMTP_URL=smtps://user:password@mail.example.org:465
 #PERDURE_MAIL_FROM=Perdure <no-reply@example.org>
 #PERDURE_LOG_LEVEL=info

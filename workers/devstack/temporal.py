@@ -22,6 +22,9 @@ DYNAMIC_CONFIGURATION = {
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
     "system.enableEagerWorkflowStart": "true",
+}
+#: What only the development server needs.
+DEVELOPMENT_CONFIGURATION = {
     # the development server reads the cluster's metadata from its file for every request otherwise (a setting for
     # tests): 2 ms of 13 per execution. A search attribute added to an existing file is known within a minute.
     "system.forceSearchAttributesCacheRefreshOnRead": "false",
@@ -71,7 +74,7 @@ class Temporal:
     async def prepare(self) -> Command:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._refuse_other_version()
-        settings = {**DYNAMIC_CONFIGURATION, **self.settings}
+        settings = {**DYNAMIC_CONFIGURATION, **DEVELOPMENT_CONFIGURATION, **self.settings}
         configuration = (f"{key}={value}" for key, value in settings.items())
         return Command(
             arguments=(
