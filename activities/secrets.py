@@ -48,9 +48,13 @@ class CallSecrets:
             values = await loop.run_in_executor(self.thread, completed, call, command, secrets, meter)
         except FuelExhausted:
             raise step_too_costly() from None
-        except ExpressionError as error:
-            # jq's own errors quote what they stumbled over.
-            raise Fault("expression", 400, "Expression failed", mask.text(error.message)) from None
+        except ExpressionError:
+            # jq's errors quote the first 26 bytes of what they stumbled over, and no mask knows a part of a secret.
+            message = (
+                "an expression that reads $secrets has no value; its error might quote the secret, "
+                "so it is not told"
+            )
+            raise Fault("expression", 400, "Expression failed", message) from None
         return Arguments(values, mask)
 
     async def _values(self, names: Iterable[str]) -> dict[str, str]:
