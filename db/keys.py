@@ -34,6 +34,7 @@ PATIENCE_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 REMEMBERED_ORGANIZATIONS = 5_000
 PREFETCHED_ORGANIZATIONS = 1_000
+VERIFIED_AT_ONCE = 1_000
 SYSTEM = Access(Role.SYSTEM)
 #: PostgreSQL cannot be asked now.
 AWAY = (SQLAlchemyError, OSError, TimeoutError)
@@ -82,7 +83,7 @@ class DataKeys:
         return (await self._current(organization_id)).seal(content, bound_to)
 
     async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
-        """Decrypt with the key the bytes name, current or retired. Raises Unreadable."""
+        """Decrypt with the key the bytes name, current or retired. Raises Unreadable, MasterKeyMissing."""
         wanted = key_id(sealed)
         key = (await self._ring(organization_id)).keys.get(wanted)
         if key is None:
@@ -132,6 +133,22 @@ class DataKeys:
         """Master keys that wrapped data keys but are not in the settings, with how many each wrapped."""
         async with self._database.transaction(SYSTEM) as tx:
             return await self._missing(tx)
+
+    async def verify(self, organization_id: UUID | None = None) -> int:
+        """Open every data key, of one or of all organizations, and tell how many; raises MasterKeyMissing."""
+        opened, last = 0, UUID(int=0)
+        while True:
+            page = select(EncryptionKey).where(EncryptionKey.id > last)
+            if organization_id is not None:
+                page = page.where(EncryptionKey.organization_id == organization_id)
+            async with self._database.transaction(SYSTEM) as tx:
+                rows = await tx.execute(_columns(page.order_by(EncryptionKey.id).limit(VERIFIED_AT_ONCE)))
+                found = rows.mappings().all()
+            if not found:
+                return opened
+            for row in found:
+                self._unwrap(row)
+            opened, last = opened + len(found), found[-1]["id"]
 
     def forget(self, organization_id: UUID) -> None:
         """Read the organization's keys anew when they are next needed."""
@@ -222,7 +239,7 @@ class DataKeys:
         }
 
     def rewrapped(self, row: RowMapping) -> dict[str, object]:
-        """The same data key under the current master key. Raises MasterKeyMissing, Unreadable."""
+        """The same data key under the current master key. Raises MasterKeyMissing."""
         id, organization_id, master = row["id"], row["organization_id"], self._current_master
         key = self._unwrap(row)
         return {

@@ -58,7 +58,11 @@ class Rotation:
         self._say = say
 
     async def master(self) -> int:
-        """Wrap every data key by the current master key; tells how many were not. Raises MasterKeyMissing."""
+        """Wrap every data key by the current master key; tells how many were not.
+
+        Raises MasterKeyMissing when a data key does not open: before anything is written, and at the end too.
+        """
+        await self._keys.verify()
         outdated = EncryptionKey.master_key_id != self._keys.current_master_id
         total = 0
         while True:
@@ -71,6 +75,7 @@ class Rotation:
                         update(EncryptionKey).where(EncryptionKey.id == row["id"]).values(rewrapped)
                     )
             if not rows:
+                await self._keys.verify()
                 return total
             total += len(rows)
             self._say(f"{total} data keys wrapped again")
@@ -78,8 +83,10 @@ class Rotation:
     async def data(self, organization_id: UUID | None = None, *, renew: bool = True) -> Resealed:
         """With `renew`, a new data key for one or every organization; then seal what older keys sealed.
 
-        The old keys retire: they open what was sealed before, histories in Temporal for instance.
+        The old keys retire: they open what was sealed before, histories in Temporal for instance. Raises
+        MasterKeyMissing before anything is written: a key wrapped by a wrong master key would lock everybody out.
         """
+        await self._keys.verify(organization_id)
         done = Resealed()
         for organization in await self._organizations(organization_id):
             if renew:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from domain.keys import Unreadable
+from domain.keys import Unreadable, WrongMasterKey
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -75,15 +75,12 @@ def wrap(master: bytes, key: bytes, organization_id: UUID, id: UUID, master_key_
 
 
 def unwrap(master: bytes, wrapped: bytes, organization_id: UUID, id: UUID, master_key_id: str) -> bytes:
-    """Raises Unreadable when another master key of the same name wrapped it, or the row was changed."""
+    """Raises WrongMasterKey when another master key of the same name wrapped it, or the row was changed."""
     place = _wrapping(organization_id, id, master_key_id)
     try:
         return AESGCM(master).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], place)
     except (InvalidTag, ValueError):
-        raise Unreadable(
-            f"the master key {master_key_id!r} in PERDURE_MASTER_KEYS does not open the data key {id}: "
-            "it is not the key that bore this name, or the row was changed"
-        ) from None
+        raise WrongMasterKey(master_key_id) from None
 
 
 def _wrapping(organization_id: UUID, id: UUID, master_key_id: str) -> bytes:

@@ -23,6 +23,22 @@ class MasterKeyMissing(Exception):
         )
 
 
+class WrongMasterKey(MasterKeyMissing):
+    """A master key bears the name under which a data key is stored, but does not open it.
+
+    The value is not lost and nobody forged it: whoever handles a missing master key handles this.
+    """
+
+    def __init__(self, id: str) -> None:
+        self.ids = (id,)
+        Exception.__init__(
+            self,
+            f"the master key {id!r} in PERDURE_MASTER_KEYS does not open the data keys stored under this name: it "
+            "is not the key that bore it, or their rows were changed. Put the right key back under this name, and "
+            "give the other one a name of its own.",
+        )
+
+
 class KeyRing(Protocol):
     """The data keys of all organizations, unwrapped on first use and remembered by the process.
 

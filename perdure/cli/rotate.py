@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from domain.keys import MasterKeyMissing
+from domain.keys import MasterKeyMissing, WrongMasterKey
 from perdure.cli.output import AsJson, DataDir, Progress, emit, explained, out
 from workers.devstack import control, secrets
 from workers.devstack.databases import RUNTIME
@@ -111,6 +111,8 @@ async def _rotate(
                 done["data_keys_wrapped_again"] = await rotation.master()
             if data:
                 done["data"] = (await rotation.data(organization, renew=renew)).as_json()
+    except WrongMasterKey as problem:
+        raise StackError("A master key is not the one that bore its name.", str(problem)) from None
     except MasterKeyMissing as problem:
         raise StackError("A master key is missing.", str(problem)) from None
     except (SQLAlchemyError, OSError) as problem:

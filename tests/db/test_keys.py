@@ -16,7 +16,7 @@ from db.keys import FRESH_SECONDS, DataKeys
 from db.session import Database
 from db.tenants import EncryptionKey
 from domain.errors import NotFound
-from domain.keys import MasterKeyMissing, Unreadable
+from domain.keys import MasterKeyMissing, Unreadable, WrongMasterKey
 from tests.factories import rows
 from tests.faults.proxy import FaultProxy
 from workers.secret_values import MasterKey
@@ -109,7 +109,7 @@ async def test_the_key_stands_wrapped_in_the_database_and_for_its_organization_o
         )
     fresh = DataKeys(store, [FIRST])
     assert await fresh.open(acme, sealed, PLACE) == b"content"
-    with pytest.raises(Unreadable, match="does not open the data key"):
+    with pytest.raises(WrongMasterKey, match="does not open the data key"):
         await fresh.seal(other, b"x", PLACE)
 
 
@@ -254,8 +254,15 @@ async def test_a_master_key_that_is_missing_is_named_with_its_mend(
 
 async def test_a_master_key_of_the_same_name_is_not_the_same_key(store: Database, acme: UUID) -> None:
     sealed = await DataKeys(store, [FIRST]).seal(acme, b"content", PLACE)
-    with pytest.raises(Unreadable, match="not the key that bore this name"):
-        await DataKeys(store, [MasterKey("first", b"x" * 32)]).open(acme, sealed, PLACE)
+    wrong = DataKeys(store, [MasterKey("first", b"x" * 32)])
+    for attempt in (wrong.open(acme, sealed, PLACE), wrong.seal(acme, b"x", PLACE), wrong.prefetch()):
+        # Nothing was forged and nothing is lost: where this was Unreadable, authentic webhooks were refused.
+        with pytest.raises(WrongMasterKey, match=r"'first'.*not the key that bore it"):
+            await attempt
+    for attempt in (wrong.verify(), wrong.verify(acme)):
+        with pytest.raises(MasterKeyMissing):
+            await attempt
+    assert await DataKeys(store, [FIRST]).verify() == 1
 
 
 async def test_equal_values_are_found_by_a_fingerprint_that_says_nothing(

@@ -14,7 +14,7 @@ from db.rotation import Rotation
 from db.sealed import SEALED_COLUMNS, place, to_text
 from db.secrets import SecretVersion
 from db.session import Database
-from domain.keys import Unreadable
+from domain.keys import MasterKeyMissing, Unreadable
 from tests.factories import rows
 from workers.secret_values import MasterKey
 
@@ -183,6 +183,56 @@ async def test_master_and_data_keys_change_while_four_tasks_seal_and_open(
     only_new = DataKeys(store, [NEW])
     await only_new.prefetch()
     assert await only_new.missing_masters() == {}
+
+
+@pytest.mark.parametrize("given", [MasterKey("old", b"x" * 32), NEW])
+async def test_with_a_wrong_master_key_nothing_is_changed(
+    admin: AsyncEngine, store: Database, acme: UUID, given: MasterKey
+) -> None:
+    async with admin.begin() as connection:
+        other = (await rows.organization(connection))["id"]
+    await filled(admin, DataKeys(store, [OLD]), acme, 2)
+    await DataKeys(store, [OLD]).seal(other, b"x", "x")
+    before = await _everything(admin)
+    rotation = Rotation(store, DataKeys(store, [given]))
+    for attempt in (
+        rotation.master(),
+        rotation.data(),
+        rotation.data(renew=False),
+        rotation.data(acme),
+    ):
+        with pytest.raises(MasterKeyMissing):
+            await attempt
+        assert await _everything(admin) == before, attempt
+
+
+async def test_the_wrong_key_of_one_organization_holds_up_all(
+    admin: AsyncEngine, store: Database, acme: UUID
+) -> None:
+    async with admin.begin() as connection:
+        other = (await rows.organization(connection))["id"]
+    await DataKeys(store, [OLD]).seal(acme, b"x", "x")
+    await DataKeys(store, [MasterKey("second", b"3" * 32)]).seal(other, b"x", "x")
+    before = await _everything(admin)
+    for given in ([OLD, MasterKey("second", b"4" * 32)], [NEW, OLD]):
+        for attempt in (
+            Rotation(store, DataKeys(store, given)).data,
+            Rotation(store, DataKeys(store, given)).master,
+        ):
+            with pytest.raises(MasterKeyMissing, match="'second'"):
+                await attempt()
+            assert await _everything(admin) == before
+
+
+async def _everything(admin: AsyncEngine) -> list[str]:
+    async with admin.connect() as connection:
+        return [
+            row
+            for table in ("encryption_keys", "secret_versions", "clients")
+            for row in await connection.scalars(
+                text(f"SELECT to_jsonb(t)::text FROM {table} AS t ORDER BY 1")
+            )
+        ]
 
 
 class _Hours:

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from db.engine import create_engine
 from db.keys import DataKeys
 from db.session import Database
 from tests.devstack.conftest import PROJECT
 from tests.factories import rows
+from workers.devstack import health
 from workers.devstack.databases import SUPERUSER
 from workers.devstack.postgres import Postgres
 from workers.devstack.stack import Stack
@@ -31,10 +34,22 @@ def perdure(data_dir: Path, *arguments: str, **environment: str) -> subprocess.C
     )
 
 
-async def test_a_master_key_is_replaced_and_everything_sealed_again(data_dir: Path) -> None:
+async def test_a_master_key_is_replaced_and_everything_sealed_again(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert perdure(data_dir, "rotate-keys").returncode == 1
     async with Stack(data_dir, parts=("postgres",)) as stack:
         await _organization_with_a_key(stack)
+        server = Postgres(data_dir, stack.state.ports["postgres"])
+        known = stack.secrets["PERDURE_MASTER_KEYS"]
+        wrong = known.partition(":")[0] + ":" + fresh_master_key().partition(":")[2]
+        check = await health._keys(server, data_dir)
+        assert (check.verdict, check.found.partition("; ")[2]) == ("ok", "data keys opened: 1")
+        with monkeypatch.context() as patched:
+            patched.setattr(health.secrets, "load_or_create", lambda _: {"PERDURE_MASTER_KEYS": wrong})
+            check = await health._keys(server, data_dir)
+        assert check.verdict == "failed"
+        assert "Put the right key back" in check.mend
         # A node that lacks the master key does not serve: it says at once which one, and what to do.
         node = await asyncio.to_thread(
             subprocess.run,
@@ -66,6 +81,17 @@ async def test_a_master_key_is_replaced_and_everything_sealed_again(data_dir: Pa
     problem = json.loads(without.stdout)["error"]
     assert new.partition(":")[0] in problem["mend"]
     assert "Put it back" in problem["mend"]
+    # A key that only bears the name is no success, neither for rotation nor for doctor's word on every data key.
+    wrong = new.partition(":")[0] + ":" + fresh_master_key().partition(":")[2]
+    for what in ("--master", "--data"):
+        refused = perdure(data_dir, "rotate-keys", what, "--json", PERDURE_MASTER_KEYS=wrong)
+        assert refused.returncode == 1, refused.stdout
+        problem = json.loads(refused.stdout)["error"]
+        assert problem["message"] == "A master key is not the one that bore its name."
+        assert "Put the right key back" in problem["mend"]
+        assert "Traceback" not in refused.stderr
+    good = perdure(data_dir, "rotate-keys", "--master", "--json", PERDURE_MASTER_KEYS=new)
+    assert (good.returncode, json.loads(good.stdout)) == (0, {"data_keys_wrapped_again": 0})
 
 
 async def _organization_with_a_key(stack: Stack) -> None:

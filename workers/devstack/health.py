@@ -171,13 +171,18 @@ async def _keys(server: Postgres, data_dir: Path) -> Check:
     masters = parse_master_keys(secrets.load_or_create(data_dir / "secrets.env")["PERDURE_MASTER_KEYS"])
     database = Database(sqlalchemy_url(server.url(RUNTIME)), pool_size=1)
     try:
-        missing = await DataKeys(database, masters).missing_masters()
+        keys = DataKeys(database, masters)
+        missing = await keys.missing_masters()
+        opened = 0 if missing else await keys.verify()
+    except MasterKeyMissing as problem:
+        return Check("master keys", "failed", "not the key that bore this name", str(problem))
     except (SQLAlchemyError, OSError) as problem:
         return Check("master keys", "failed", f"cannot be checked: {problem}", "Mend the database first.")
     finally:
         await database.close()
     if not missing:
-        return Check("master keys", "ok", f"{len(masters)} known, {masters[0].id} is current")
+        found = f"{len(masters)} known, {masters[0].id} is current; data keys opened: {opened}"
+        return Check("master keys", "ok", found)
     lost = ", ".join(f"{id!r} ({count} data keys)" for id, count in sorted(missing.items()))
     return Check("master keys", "failed", f"missing: {lost}", str(MasterKeyMissing(sorted(missing))))
 
