@@ -63,6 +63,7 @@ class Configuration:
     event_id_header: str | None = None
     event_id_expression: str | None = None
     tolerance: int = TOLERANCE_SECONDS
+    #: Seconds; where a moment is signed never shorter than a copied request is believed.
     window: int = WINDOW_SECONDS
     challenge: Challenge | None = None
     #: Seconds to wait for the result; 0 answers as soon as the request is accepted.
@@ -72,18 +73,32 @@ class Configuration:
     def parse(cls, stored: Mapping[str, Any]) -> "Configuration":
         event_id = stored.get("event_id", {})
         scheme = SchemeName(stored["scheme"])
+        signature = _signature(stored["signature"]) if scheme is SchemeName.HMAC else None
+        tolerance = _seconds(stored.get("tolerance"), TOLERANCE_SECONDS)
+        least = copyable_seconds(tolerance) if _signs_time(scheme, signature) else 0
         return cls(
             scheme=scheme,
-            signature=_signature(stored["signature"]) if scheme is SchemeName.HMAC else None,
+            signature=signature,
             methods=frozenset(stored.get("methods", ("POST",))),
             body=BodyKind(stored.get("body", BodyKind.AUTO)),
             event_id_header=event_id.get("header"),
             event_id_expression=event_id.get("expression"),
-            tolerance=_seconds(stored.get("tolerance"), TOLERANCE_SECONDS),
-            window=_seconds(stored.get("deduplicate_within"), WINDOW_SECONDS),
+            tolerance=tolerance,
+            window=max(_seconds(stored.get("deduplicate_within"), WINDOW_SECONDS), least),
             challenge=Challenge(stored["challenge"]) if stored.get("challenge") else None,
             wait=_seconds(stored.get("wait"), 0),
         )
+
+
+def copyable_seconds(tolerance: int) -> int:
+    """How long a copied request is believed: its moment may lie ahead as far as behind; moments are whole seconds."""
+    return 2 * tolerance + 1
+
+
+def _signs_time(scheme: SchemeName, signature: Signature | None) -> bool:
+    if signature is not None:
+        return signature.timestamp_header is not None
+    return scheme in (SchemeName.STANDARD, SchemeName.STRIPE)
 
 
 def _signature(stored: Mapping[str, Any]) -> Signature:

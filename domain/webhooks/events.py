@@ -41,10 +41,14 @@ def event_of(configuration: Configuration, request: Received, content: Any) -> E
         if len(id) > LONGEST_ID or not id.isprintable():
             raise Malformed(f"The event's id has more than {LONGEST_ID} characters or unprintable ones.")
         return Event(f"id:{id}", id, lasting=True)
-    fingerprint = hashlib.sha256(
-        b"\n".join((request.method.encode(), request.query, request.body))
-    ).hexdigest()
-    return Event(f"sha256:{fingerprint}", None, lasting=False)
+    return Event(f"sha256:{_fingerprint(configuration, request)}", None, lasting=False)
+
+
+def _fingerprint(configuration: Configuration, request: Received) -> str:
+    """Where the body is signed, method and query are not: a copied request would look new with `?x=1`."""
+    if scheme_of(configuration).signs_body:
+        return hashlib.sha256(request.body).hexdigest()
+    return hashlib.sha256(b"\n".join((request.method.encode(), request.query, request.body))).hexdigest()
 
 
 def _configured(configuration: Configuration, request: Received, content: Any) -> str | None:

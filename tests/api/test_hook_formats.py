@@ -157,6 +157,32 @@ async def test_without_an_event_id_equal_requests_are_one_for_five_minutes(house
     assert later[0].json()["execution_id"] != answers[0].json()["execution_id"]
 
 
+@pytest.mark.parametrize("ahead", [0, 299])
+@pytest.mark.parametrize("signs", ["{timestamp}.{body}", "{body}"])
+async def test_a_copied_request_starts_nothing_however_it_is_dressed_up(
+    house: House, ahead: int, signs: str
+) -> None:
+    """A moment ahead of our clock is believed for twice the tolerance, and only the body is signed."""
+    signature = {"header": "X-Sig", "signs": signs}
+    if "{timestamp}" in signs:
+        signature["timestamp_header"] = "X-At"
+    configuration = {"scheme": "hmac", "signature": signature, "methods": ["POST", "PUT"]}
+    hook = await hooked(house, configuration, secret="a secret of theirs")
+    signed_at = int(time.time()) + ahead
+    answers = [
+        await hook.send({"a": 1}, now=signed_at),
+        await hook.send({"a": 1}, now=signed_at, query="?x=1"),
+        await hook.send({"a": 1}, now=signed_at, method="PUT", query="?x=2"),
+    ]
+    if ahead and "timestamp_header" in signature:
+        later = datetime.now(UTC) + timedelta(seconds=ahead + 295)
+        house.app = create_app(replace(house.app.state.collaborators, clock=lambda: later))
+        hook.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(house.app), base_url="http://test")
+        answers.append(await hook.send({"a": 1}, now=signed_at, query="?x=3"))
+    assert [each.status_code for each in answers] == [202] * len(answers)
+    assert [each.json()["duplicate"] for each in answers] == [False] + [True] * (len(answers) - 1)
+
+
 async def test_the_window_can_be_closed(house: House) -> None:
     configuration = {"scheme": "bearer", "deduplicate_within": "PT0S"}
     hook = await hooked(house, configuration, secret="the bearer of the tests")

@@ -24,10 +24,19 @@ def found(configuration: Any, **trigger: Any) -> dict[str, tuple[str, str]]:
     [
         {"scheme": "standard-webhooks"},
         {"scheme": "stripe", "tolerance": "PT10M", "wait": "10 seconds"},
-        {"scheme": "github", "methods": ["POST", "GET"], "challenge": "hub", "body": "json"},
+        {"scheme": "standard-webhooks", "event_id": {"header": "Webhook-Id"}},
+        {
+            "scheme": "github",
+            "methods": ["POST", "GET"],
+            "challenge": "hub",
+            "body": "json",
+            "event_id": {"expression": ".id"},
+        },
+        {"scheme": "hmac", "signature": {"header": "X-Sig"}, "event_id": {"expression": ".id"}},
         HMAC,
         {**HMAC, "signature": {**HMAC["signature"], "signs": "v0:{timestamp}:{body}", "prefix": "v0="}},
-        {**HMAC, "event_id": {"header": "X-Id"}, "deduplicate_within": "PT0S"},
+        {**HMAC, "event_id": {"expression": ".id"}, "deduplicate_within": "PT0S"},
+        {**HMAC, "tolerance": "PT1M", "deduplicate_within": "PT121S"},
         {**HMAC, "event_id": {"expression": "${ .data.id }"}, "challenge": "json"},
     ],
 )
@@ -44,6 +53,34 @@ def test_weak_schemes_are_warned_of(scheme: str) -> None:
 def test_a_signature_without_a_moment_is_warned_of() -> None:
     bare = {"scheme": "hmac", "signature": {"header": "X-Sig"}}
     assert found(bare) == {f"{C}/signature": ("replayable", "warning")}
+
+
+def test_github_signs_neither_a_moment_nor_its_ids() -> None:
+    assert found({"scheme": "github"}) == {f"{C}/scheme": ("replayable", "warning")}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "header"),
+    [({"scheme": "stripe"}, "X-Id"), (HMAC, "X-Id"), ({"scheme": "standard-webhooks"}, "svix-id")],
+)
+def test_an_event_id_in_an_unsigned_header_is_warned_of(configuration: Any, header: str) -> None:
+    given = {**configuration, "event_id": {"header": header}}
+    assert found(given) == {f"{C}/event_id/header": ("replayable", "warning")}
+
+
+@pytest.mark.parametrize("configuration", [HMAC, {"scheme": "stripe"}])
+@pytest.mark.parametrize("window", ["PT0S", "PT5M", "PT600S"])
+def test_a_window_shorter_than_a_copy_is_believed_is_made_longer(configuration: Any, window: str) -> None:
+    given = {**configuration, "deduplicate_within": window}
+    assert found(given) == {f"{C}/deduplicate_within": ("too_short", "warning")}
+    assert Configuration.parse(given).window == 601
+    assert Configuration.parse({**given, "deduplicate_within": "PT1H"}).window == 3_600
+
+
+def test_without_a_signed_moment_the_window_is_as_written() -> None:
+    for configuration in ({"scheme": "github"}, {"scheme": "hmac", "signature": {"header": "X-Sig"}}):
+        assert Configuration.parse({**configuration, "deduplicate_within": "PT0S"}).window == 0
+        assert Configuration.parse(configuration).window == 300
 
 
 @pytest.mark.parametrize(

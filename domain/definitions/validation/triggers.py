@@ -11,7 +11,14 @@ from domain.definitions.pointers import join
 from domain.definitions.validation.entries import entries
 from domain.definitions.validation.report import Report, kind, shown
 from domain.executions import TriggerType
-from domain.webhooks.configuration import METHODS, BodyKind, Challenge, SchemeName
+from domain.webhooks.configuration import (
+    METHODS,
+    TOLERANCE_SECONDS,
+    BodyKind,
+    Challenge,
+    SchemeName,
+    copyable_seconds,
+)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _HEADER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
@@ -42,6 +49,9 @@ _WEAK: Final = {
     "seen once can be sent again.",
     SchemeName.URL: "Whoever has seen the address once, in a log perhaps, can start this workflow.",
 }
+
+#: Their signatures cover the body. `hmac` may sign a moment too, GitHub does not.
+_SIGNING: Final = frozenset({SchemeName.STANDARD, SchemeName.STRIPE, SchemeName.GITHUB, SchemeName.HMAC})
 
 
 def check_triggers(report: Report, triggers: Any) -> None:
@@ -100,6 +110,14 @@ def check_webhook(report: Report, at: str, given: dict[str, Any]) -> None:
             severity="warning",
         )
     _check_signature(report, at, given, scheme)
+    if scheme == SchemeName.GITHUB and not _id_in_body(given):
+        report.add(
+            join(at, "scheme"),
+            "replayable",
+            "GitHub signs neither a time nor the id of the delivery: a request that was seen once can be sent again.",
+            "Where the body has an id of its own, name it in `event_id` as an `expression`.",
+            severity="warning",
+        )
     methods = given.get("methods", ["POST"])
     if not isinstance(methods, list) or not methods or any(each not in METHODS for each in methods):
         report.add(join(at, "methods"), "bad_value", f"`methods` is a list of some of {', '.join(METHODS)}.")
@@ -107,9 +125,11 @@ def check_webhook(report: Report, at: str, given: dict[str, Any]) -> None:
     if _one_of(report, at, given, "challenge", Challenge) == Challenge.HUB and "GET" not in methods:
         message = "The handshake `hub` arrives as GET."
         report.add(join(at, "methods"), "bad_value", message, "Add GET to `methods`.")
-    _check_event_id(report, at, given)
-    _check_duration(report, at, given, "tolerance", 1, 3_600)
-    _check_duration(report, at, given, "deduplicate_within", 0, 86_400)
+    _check_event_id(report, at, given, scheme)
+    tolerance = _check_duration(report, at, given, "tolerance", 1, 3_600)
+    window = _check_duration(report, at, given, "deduplicate_within", 0, 86_400)
+    if window is not None and "event_id" not in given and _needs_window(given, scheme):
+        _check_window(report, at, window, int(TOLERANCE_SECONDS if tolerance is None else tolerance))
     _check_duration(report, at, given, "wait", 0, 30)
 
 
@@ -135,10 +155,10 @@ def _check_signature(report: Report, at: str, given: dict[str, Any], scheme: str
         if name in how and not (isinstance(how[name], str) and _PRINTABLE.fullmatch(how[name])):
             message = f"`{name}` is a text of at most 100 visible ASCII characters."
             report.add(join(at, name), "bad_value", message)
-    _check_signed(report, at, how)
+    _check_signed(report, at, how, _id_in_body(given))
 
 
-def _check_signed(report: Report, at: str, how: dict[str, Any]) -> None:
+def _check_signed(report: Report, at: str, how: dict[str, Any], id_in_body: bool) -> None:
     signs, timestamped = how.get("signs"), "timestamp_header" in how
     if isinstance(signs, str) and "{body}" not in signs:
         report.add(join(at, "signs"), "unsafe", "A signature that leaves out {body} proves nothing about it.")
@@ -147,17 +167,17 @@ def _check_signed(report: Report, at: str, how: dict[str, Any]) -> None:
             "`timestamp_header` and {timestamp} in `signs` belong together: an unsigned time proves nothing."
         )
         report.add(join(at, "signs"), "unsafe", message, "For example `{timestamp}.{body}`.")
-    if not timestamped:
+    if not timestamped and not id_in_body:
         report.add(
             at,
             "replayable",
             "Without a signed time, a request that was seen once can be sent again.",
-            "Name a `timestamp_header` if the sender signs one, or an `event_id`.",
+            "Name a `timestamp_header` if the sender signs one, or an `event_id` with an `expression`.",
             severity="warning",
         )
 
 
-def _check_event_id(report: Report, at: str, given: dict[str, Any]) -> None:
+def _check_event_id(report: Report, at: str, given: dict[str, Any], scheme: str | None) -> None:
     if "event_id" not in given:
         return
     at = join(at, "event_id")
@@ -170,8 +190,43 @@ def _check_event_id(report: Report, at: str, given: dict[str, Any]) -> None:
     elif "header" in place:
         if not _is_header(place["header"]):
             report.add(join(at, "header"), "bad_value", "`header` is the name of a header.")
+        elif scheme in _SIGNING and not (
+            scheme == SchemeName.STANDARD and place["header"].lower() == "webhook-id"
+        ):
+            report.add(
+                join(at, "header"),
+                "replayable",
+                "This header is not signed: a request that was seen once starts again under another id.",
+                "Leave `event_id` out where the scheme knows the id, or read it from the body: `expression`.",
+                severity="warning",
+            )
     else:
         _check_expression(report, join(at, "expression"), place["expression"])
+
+
+def _id_in_body(given: dict[str, Any]) -> bool:
+    """An id in the signed body cannot be exchanged, so a copy of the request is recognised."""
+    place = given.get("event_id")
+    return isinstance(place, dict) and "expression" in place
+
+
+def _needs_window(given: dict[str, Any], scheme: str | None) -> bool:
+    """Whether a moment is signed, and an event may come without an id: Standard Webhooks always has one."""
+    how = given.get("signature")
+    timestamped = isinstance(how, dict) and "timestamp_header" in how
+    return scheme == SchemeName.STRIPE or (scheme == SchemeName.HMAC and timestamped)
+
+
+def _check_window(report: Report, at: str, window: float, tolerance: int) -> None:
+    least = copyable_seconds(tolerance)
+    if window < least:
+        report.add(
+            join(at, "deduplicate_within"),
+            "too_short",
+            f"Counts as {least} seconds: so long a copied request is believed.",
+            "Make `tolerance` shorter, or name an `event_id` where equal bodies are different events.",
+            severity="warning",
+        )
 
 
 def _check_expression(report: Report, at: str, source: Any) -> None:
@@ -189,16 +244,21 @@ def _check_expression(report: Report, at: str, source: Any) -> None:
         report.add(at, "bad_expression", f"Only the body can be read here, not {shown(strange)}.")
 
 
-def _check_duration(report: Report, at: str, given: dict[str, Any], name: str, least: int, most: int) -> None:
+def _check_duration(
+    report: Report, at: str, given: dict[str, Any], name: str, least: int, most: int
+) -> float | None:
+    """The seconds when they are given and within the limits."""
     if name not in given:
-        return
+        return None
     try:
         seconds = durations.parse(given[name]).total_seconds()
     except durations.InvalidDuration as error:
         report.add(join(at, name), "bad_duration", error.message)
-        return
+        return None
     if not least <= seconds <= most:
         report.add(join(at, name), "bad_duration", f"`{name}` is between {least} and {most} seconds.")
+        return None
+    return seconds
 
 
 def _one_of(report: Report, at: str, given: dict[str, Any], name: str, options: Iterable[str]) -> str | None:
