@@ -43,7 +43,7 @@ class SignalView(BaseModel):
 @router.post(PATH + "/pause", operation_id="executions_pause", status_code=202, response_model=ExecutionView)
 async def pause_execution(caller: Controller, parts: Parts, once: Idempotent, id: UUID) -> Response:
     """Nothing new begins; activities under way end, timers go on. 200 when it stands still already, else 202."""
-    return await _wish(caller, parts, once, lambda tx: Control(tx).pause(id), ExecutionStatus.PAUSED)
+    return await _wish(caller, parts, once, lambda tx: Control(tx).pause(id), paused=True)
 
 
 @router.post(
@@ -51,7 +51,7 @@ async def pause_execution(caller: Controller, parts: Parts, once: Idempotent, id
 )
 async def resume_execution(caller: Controller, parts: Parts, once: Idempotent, id: UUID) -> Response:
     """It goes on exactly where it stands. 200 when nobody had paused it, else 202."""
-    return await _wish(caller, parts, once, lambda tx: Control(tx).resume(id), None)
+    return await _wish(caller, parts, once, lambda tx: Control(tx).resume(id), paused=False)
 
 
 async def _wish(
@@ -59,11 +59,13 @@ async def _wish(
     parts: Parts,
     once: Idempotent,
     ask: Callable[[AsyncConnection], Awaitable[Asked]],
-    settled: ExecutionStatus | None,
+    *,
+    paused: bool,
 ) -> Response:
     async def work(tx: AsyncConnection) -> Answer[OutboxEntry]:
         asked = await ask(tx)
-        is_settled = asked.entry is None and settled in (None, asked.row["status"])
+        stands = asked.row["status"] == ExecutionStatus.PAUSED
+        is_settled = asked.entry is None and stands == paused
         view = (await show_one(tx, asked.row)).model_dump(mode="json")
         return Answer(200 if is_settled else 202, view, carry=asked.entry)
 

@@ -88,9 +88,11 @@ class Control:
         row = await self._locked(execution_id)
         _require_open(row)
         wish = row["execution_context"].get("wish") or {"number": 0, "paused": False}
-        # An operator may have paused it in Temporal itself, where the row only sees the effect.
-        is_paused = wish["paused"] or row["status"] == ExecutionStatus.PAUSED
-        if is_paused == paused:
+        # The row shows the last effect, not the last wish: that may still be on its way, or an operator may have
+        # overridden it in Temporal itself. Only where both agree is there nothing to ask.
+        if wish["paused"] == paused == (row["status"] == ExecutionStatus.PAUSED):
+            return Asked(row, None)
+        if wish["paused"] == paused and await self._is_on_its_way(execution_id, wish["number"]):
             return Asked(row, None)
         wish = {"number": wish["number"] + 1, "paused": paused}
         await self._connection.execute(
@@ -108,10 +110,20 @@ class Control:
             )
             .values(payload=OutboxRow.payload.op("||")(cast({"wish": wish}, JSONB)))
         )
-        id = derived_id(f"{execution_id}/wish/{wish['number']}")
+        id = _wish_id(execution_id, wish["number"])
         word = "pause" if paused else "resume"
         entry = await self._add(row, id, word, {"number": wish["number"]})
         return Asked(await Executions(self._connection).get(execution_id), entry)
+
+    async def _is_on_its_way(self, execution_id: UUID, number: int) -> bool:
+        """Whether this wish has yet to take effect, so that a client that asks in a loop sends no signal each time."""
+        values = {"id": _wish_id(execution_id, number), "execution_id": execution_id}
+        return bool(await self._connection.scalar(_ON_ITS_WAY, values))
+
+    async def _is_on_its_way(self, execution_id: UUID, number: int) -> bool:
+        """Whether this wish has yet to take effect, so that a client that asks in a loop sends no signal each time."""
+        values = {"id": _wish_id(execution_id, number), "execution_id": execution_id}
+        return bool(await self._connection.scalar(_ON_ITS_WAY, values))
 
     async def _locked(self, execution_id: UUID) -> RowMapping:
         locked = select(WorkflowExecution.id).where(WorkflowExecution.id == execution_id).with_for_update()
@@ -132,6 +144,14 @@ class Control:
         return entry
 
 
+def _wish_id(execution_id: UUID, number: int) -> UUID:
+    return derived_id(f"{execution_id}/wish/{number}")
+
+
+def _wish_id(execution_id: UUID, number: int) -> UUID:
+    return derived_id(f"{execution_id}/wish/{number}")
+
+
 def _require_open(row: RowMapping) -> None:
     if ExecutionStatus(row["status"]).is_terminal:
         raise ExecutionClosed(f"This execution is {row['status']}; nothing in it can be changed any more.")
@@ -149,5 +169,25 @@ _KEPT = text(
             WHERE execution_id = :execution_id AND kind = 'signal' AND payload ->> 'signal' = 'event')
          - (SELECT count(*) FROM execution_steps
             WHERE execution_id = :execution_id AND kind = 'listen' AND status = 'completed')
+    """
+)
+
+#: Not delivered yet, or a moment ago while the execution has told nothing since.
+_ON_ITS_WAY = text(
+    """
+    SELECT o.dispatched_at IS NULL
+        OR (o.dispatched_at > now() - interval '5 seconds' AND e.updated_at <= o.created_at)
+    FROM outbox o JOIN workflow_executions e ON e.id = o.execution_id
+    WHERE o.id = :id AND e.id = :execution_id
+    """
+)
+
+#: Not delivered yet, or a moment ago while the execution has told nothing since.
+_ON_ITS_WAY = text(
+    """
+    SELECT o.dispatched_at IS NULL
+        OR (o.dispatched_at > now() - interval '5 seconds' AND e.updated_at <= o.created_at)
+    FROM outbox o JOIN workflow_executions e ON e.id = o.execution_id
+    WHERE o.id = :id AND e.id = :execution_id
     """
 )
