@@ -46,6 +46,9 @@ from domain.segments import (
 )
 from workflows.contracts.executions import EXECUTION_CLOSED
 
+#: No execution ends like this by itself: supervision closed the row, because Temporal has closed the run.
+_FROM_OUTSIDE = frozenset({ExecutionStatus.TERMINATED, ExecutionStatus.TIMED_OUT})
+
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
@@ -168,7 +171,7 @@ class ExecutionActivities:
         closing = await Mirror(run.connection, report.reporter).finish(
             snapshot, list(run.records.values()), finish.output, finish.error
         )
-        if closing.run_id not in (None, report.reporter.run_id):
+        if closing.run_id not in (None, report.reporter.run_id) or closing.ended.status in _FROM_OUTSIDE:
             await self._refuse(report)
         return closing
 

@@ -9,7 +9,13 @@ from uuid import uuid4
 import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    ResourceClosedError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -195,8 +201,8 @@ _PASSING = ("57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03")
 
 def is_unavailable(error: BaseException) -> bool:
     """True when repeating the request later, unchanged, can succeed."""
-    if isinstance(error, OSError | PoolTimeout | TimeoutError):
-        return True
+    if isinstance(error, OSError | PoolTimeout | TimeoutError | PendingRollbackError | ResourceClosedError):
+        return True  # the last two: a connection was lost, and somebody still asked it something
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", "") or "")
         lost = error.connection_invalidated or state.startswith("08") or state in _PASSING
@@ -210,7 +216,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(MasterKeyMissing, _key_missing)
-    for kind in (DBAPIError, PoolTimeout, OSError):
+    for kind in (DBAPIError, PoolTimeout, PendingRollbackError, ResourceClosedError, OSError):
         app.add_exception_handler(kind, _database)
 
 
