@@ -18,6 +18,7 @@ from domain.webhooks.envelope import Envelope, place
 IN_ROW = MAX_BYTES
 KEPT_DAYS = 30
 #: What is refused is written down this often per trigger, then only counted: a flood must not fill the disk.
+#: What has proved itself has a measure of its own, so that strangers cannot use it up.
 REFUSALS = Rate(200, 10)
 _COUNTED = 20_000
 
@@ -60,15 +61,16 @@ class Refusals:
 
     def __init__(self, rate: Rate = REFUSALS) -> None:
         self._limiter = Limiter(rate)
-        self._omitted: OrderedDict[UUID, int] = OrderedDict()
+        self._omitted: OrderedDict[tuple[UUID, bool], int] = OrderedDict()
 
-    def admit(self, trigger_id: UUID, now: datetime) -> int | None:
-        """How many were left out since the last one written down; None when this one is left out too."""
+    def admit(self, trigger_id: UUID, now: datetime, *, authentic: bool) -> int | None:
+        """How many of its kind were left out since the last one written down; None when this one is too."""
+        kind = (trigger_id, authentic)
         try:
-            self._limiter.spend(str(trigger_id), now)
+            self._limiter.spend(f"{trigger_id} {authentic}", now)
         except TooManyRequests:
-            self._omitted[trigger_id] = self._omitted.get(trigger_id, 0) + 1
+            self._omitted[kind] = self._omitted.get(kind, 0) + 1
             while len(self._omitted) > _COUNTED:
                 self._omitted.popitem(last=False)
             return None
-        return self._omitted.pop(trigger_id, 0)
+        return self._omitted.pop(kind, 0)

@@ -18,6 +18,7 @@ from api.collaborators import Collaborators
 from api.hookmessages import Message, understand
 from api.hookrequests import (
     WebhookForged,
+    WebhookIncomplete,
     WebhookMalformed,
     WebhookStale,
     WebhookTooLarge,
@@ -66,8 +67,9 @@ class Receiver:
         configuration = Configuration.parse(hook.configuration)
         try:
             request = await read(http)
-        except WebhookTooLarge as error:
-            await self._refuse(arrived, Verdict.OVERSIZED, error.message)
+        except (WebhookTooLarge, WebhookIncomplete) as error:
+            verdict = Verdict.OVERSIZED if isinstance(error, WebhookTooLarge) else Verdict.FORGED
+            await self._refuse(arrived, verdict, error.message)
             raise
         arrived = replace(
             arrived,
@@ -77,10 +79,11 @@ class Receiver:
         )
         meant: Reply | tuple[Message, Event] | None
         meant = await self._proved(hook, configuration, token, request, arrived)
+        authentic = meant is None  # a handshake that is answered unsigned proves nothing
         if meant is None:
             meant = await self._understood(configuration, request, arrived)
         if isinstance(meant, Reply):
-            await self._refuse(arrived, Verdict.CHALLENGE, "A handshake, answered.")
+            await self._refuse(arrived, Verdict.CHALLENGE, "A handshake, answered.", authentic=authentic)
             return meant
         message, event = meant
         arrived = replace(arrived, event_id=event.id)
@@ -106,7 +109,7 @@ class Receiver:
             await self._refuse(arrived, Verdict.STALE, str(stale))
             raise WebhookStale(str(stale)) from None
         except Malformed as malformed:
-            await self._refuse(arrived, Verdict.MALFORMED, str(malformed))
+            await self._refuse(arrived, Verdict.CHALLENGE, f"A handshake, not answered: {malformed}")
             raise WebhookMalformed(str(malformed)) from None
         return None
 
@@ -137,6 +140,7 @@ class Receiver:
                 Verdict.MALFORMED,
                 str(malformed),
                 Envelope(request.method, headers, {}, request.body),
+                authentic=True,
             )
             raise WebhookMalformed(str(malformed)) from None
 
@@ -189,7 +193,7 @@ class Receiver:
         if delivery.body_key is not None:
             await _settled(tx, row)
             return
-        unrecorded = self._refusals.admit(delivery.trigger_id, delivery.received_at)
+        unrecorded = self._refusals.admit(delivery.trigger_id, delivery.received_at, authentic=True)
         if unrecorded is not None:
             await Deliveries(tx).add(replace(row, unrecorded=unrecorded))
 
@@ -201,7 +205,7 @@ class Receiver:
         if delivery.body_key is not None:
             await self._settle(delivery, verdict=Verdict.REJECTED, reason=told[:500])
         else:
-            await self._refuse(delivery, Verdict.REJECTED, told)
+            await self._refuse(delivery, Verdict.REJECTED, told, authentic=True)
 
     async def _discard(self, delivery: NewDelivery) -> None:
         """The stored body first, then its key: whatever happens between, the sweep can finish it."""
@@ -213,10 +217,16 @@ class Receiver:
             await Deliveries(tx).settle(delivery.id, **values)
 
     async def _refuse(
-        self, delivery: NewDelivery, verdict: Verdict, reason: str, envelope: Envelope | None = None
+        self,
+        delivery: NewDelivery,
+        verdict: Verdict,
+        reason: str,
+        envelope: Envelope | None = None,
+        *,
+        authentic: bool = False,
     ) -> None:
-        """Write down a request that starts nothing, unless there are too many of them."""
-        unrecorded = self._refusals.admit(delivery.trigger_id, delivery.received_at)
+        """Write down a request that starts nothing, unless there are too many of its kind."""
+        unrecorded = self._refusals.admit(delivery.trigger_id, delivery.received_at, authentic=authentic)
         if unrecorded is None:
             return
         row = replace(delivery, verdict=verdict, reason=reason[:500], unrecorded=unrecorded)

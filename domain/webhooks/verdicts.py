@@ -9,7 +9,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     #: Accepted before; names the same execution.
     DUPLICATE = "duplicate"
-    #: A handshake of the provider, answered; starts nothing.
+    #: A handshake of the provider; starts nothing.
     CHALLENGE = "challenge"
     #: A test that would have been accepted.
     TESTED = "tested"
@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
     MALFORMED = "malformed"
     STALE = "stale"
+    #: Proves nothing: no signature or a wrong one, or a body that never came whole.
     FORGED = "forged"
     OVERSIZED = "oversized"
 

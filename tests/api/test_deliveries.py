@@ -134,7 +134,22 @@ async def test_a_flood_of_forged_requests_is_counted_not_stored(house: House) ->
     assert (await hook.send()).status_code == 202, "the flood does not keep the provider out"
     receiver = house.app.state.receiver
     later = datetime.now(UTC) + timedelta(seconds=REFUSALS.seconds)
-    assert receiver._refusals.admit(UUID(hook.trigger_id), later) == 30
+    assert receiver._refusals.admit(UUID(hook.trigger_id), later, authentic=False) == 30
+
+
+async def test_whoever_only_knows_the_address_keeps_no_authentic_line_out(house: House) -> None:
+    schema = {"document": {"type": "object", "required": ["order"]}}
+    hook = await hooked(house, definition={"input": {"schema": schema}, "do": [{"a": {"set": {"x": 1}}}]})
+    for _ in range(REFUSALS.burst + 1):
+        assert (await hook.http.post(hook.path, content=b"{}")).status_code == 401
+    assert (await hook.send({"ordre": 1})).status_code == 422
+    assert (await hook.send(body=b"{", event_id="evt-2")).status_code == 422
+    assert (await hook.send({"order": 1}, event_id="evt-3")).status_code == 202
+    assert (await hook.send({"order": 1}, event_id="evt-3")).status_code == 202
+    rows = [each for each in await house.everything("deliveries") if each["verdict"] != "forged"]
+    assert {each["verdict"] for each in rows} == {"rejected", "malformed", "accepted", "duplicate"}
+    assert [each["unrecorded"] for each in rows] == [0] * 4, "the strangers' are not counted into theirs"
+    assert all(each["body"] for each in rows if each["verdict"] in ("rejected", "malformed"))
 
 
 async def sweep(house: House, days: float = 0) -> dict[str, int]:
