@@ -14,7 +14,7 @@ from api.accepting import KIND
 from api.caller import NOBODY
 from api.collaborators import Collaborators, Parts
 from api.errors import MethodNotAllowed, RouteNotFound, answer
-from api.preferences import wait_of
+from api.preferences import leniently
 from api.receiving import Outcome, Receiver
 from db.executions import Executions
 from db.session import Access, Role
@@ -57,7 +57,7 @@ async def receive_hook(
     token: str,
     prefer: Annotated[
         str | None,
-        Header(max_length=200, description="`wait=N`: less than the trigger's own `wait`."),
+        Header(description="`wait=N`: less than the trigger's own `wait`; 0 does not wait."),
     ] = None,
 ) -> Response:
     """Takes what a provider sends, in any format the trigger is configured for.
@@ -69,12 +69,12 @@ async def receive_hook(
     if request.method not in configuration.methods:
         allow = ", ".join(sorted(configuration.methods))
         return answer(request, MethodNotAllowed(f"This trigger takes {allow}."), allow=allow)
-    seconds = wait_of(prefer) if configuration.wait else None
     receiver: Receiver = request.app.state.receiver
     outcome = await receiver.receive(hook, token, request)
     if isinstance(outcome, Reply):
         return _replied(outcome)
-    longest = min(configuration.wait, configuration.wait if seconds is None else seconds)
+    preferred = leniently(prefer)
+    longest = configuration.wait if preferred is None else min(configuration.wait, preferred)
     result = await _result(parts, hook, outcome, longest) if longest else None
     shown = result or HookAccepted(
         execution_id=outcome.execution_id, delivery_id=outcome.delivery_id, duplicate=outcome.duplicate

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from activities.gateways.s3 import S3Blobs
+from api import hookrequests
 from api.app import create_app
 from domain.blobs import BlobMissing
 from tests.activities.test_s3 import Server
@@ -247,6 +248,42 @@ async def test_a_sender_may_wait_for_the_result(house: House) -> None:
     late = await hook.send(event_id="evt-2", prefer="wait=1")
     assert late.status_code == 202
     assert house.dispatcher.waited[-1][1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prefer", "waited"),
+    [
+        ("wait=soon", [5.0]),
+        ("wait=-1", [5.0]),
+        ("wait", [5.0]),
+        ("x" * 300, [5.0]),
+        ("wait=0", []),
+        ("wait=2, wait=3", [2.0]),
+        ("respond-async, wait=300", [5.0]),
+    ],
+)
+async def test_no_preference_refuses_an_event(house: House, prefer: str, waited: list[float]) -> None:
+    hook = await hooked(house, {**STANDARD, "wait": "PT5S"})
+    assert (await hook.send(prefer=prefer)).status_code == 202
+    assert [seconds for _, seconds in house.dispatcher.waited] == waited
+
+
+async def test_a_body_that_never_comes_whole_leaves_a_line(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hookrequests, "PATIENCE_SECONDS", 0.1)
+    hook = await hooked(house)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    answer = await hook.http.post(hook.path, content=dripping())
+    assert (answer.status_code, answer.json()["code"]) == (422, "webhook_incomplete")
+    [line] = await ledger(house)
+    assert line["verdict"] == "forged", "what is not whole proves nothing"
+    assert "did not arrive completely" in line["reason"]
 
 
 async def test_nobody_waits_unless_the_trigger_says_so(house: House) -> None:
