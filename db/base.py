@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -72,6 +73,10 @@ JsonObject = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True), s
 JsonList = Annotated[list[Any], mapped_column(JSONB(none_as_null=True), server_default=text("'[]'"))]
 #: Any JSON value; SQL NULL means there is none.
 JsonValue = Annotated[Any, mapped_column(JSONB(none_as_null=True), nullable=True)]
+#: Holds what a data key sealed for `<table>.<column>/<id>`; `db.sealed` names each, so that rotation finds it.
+Sealed = Annotated[bytes, mapped_column(LargeBinary(), info={"sealed": True})]
+#: The same in a column of the customer's that is text: base64.
+SealedText = Annotated[str, mapped_column(Text(), info={"sealed": True})]
 Words = Annotated[list[str], mapped_column(ARRAY(Text()), server_default=text("'{}'"))]
 
 

@@ -18,6 +18,7 @@ from db.base import (
     JsonObject,
     JsonValue,
     No,
+    SealedText,
     Tenant,
     UpdatedAt,
     UserRef,
@@ -81,7 +82,7 @@ class Client(Tenant, Base):
     zip_code: Mapped[str | None]
     country: Mapped[str | None] = mapped_column(server_default="US")
     #: Sealed for `clients.tax_id/<id>`, in base64.
-    tax_id: Mapped[str | None]
+    tax_id: Mapped[SealedText | None]
     registration_number: Mapped[str | None]
     fiscal_year_end: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default=ClientStatus.ACTIVE)

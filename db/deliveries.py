@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
-    LargeBinary,
     RowMapping,
     bindparam,
     insert,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Id, Tenant, one_of, tenant_key, within
+from db.base import Base, Id, Sealed, Tenant, one_of, tenant_key, within
 from db.rows import Before, many, newest_first, one
 from domain.webhooks.verdicts import SAMPLES, Source, Verdict
 
@@ -68,7 +67,7 @@ class Delivery(Tenant, Base):
     source_ip: Mapped[str | None]
     execution_id: Mapped[UUID | None]
     replay_of: Mapped[UUID | None]
-    body: Mapped[bytes | None] = mapped_column(LargeBinary())
+    body: Mapped[Sealed | None]
     body_key: Mapped[str | None]
     #: How many refusals like this one were not written down since the one before.
     unrecorded: Mapped[int] = mapped_column(server_default="0")

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, CreatedAt, Id, Tenant, UpdatedAt, UserRef, tenant_key, within
+from db.base import Base, CreatedAt, Id, Sealed, Tenant, UpdatedAt, UserRef, tenant_key, within
 from db.rows import many, one
 from domain.errors import NotFound
 
@@ -46,7 +46,7 @@ class SecretVersion(Tenant, Base):
     secret_id: Mapped[UUID]
     number: Mapped[int]
     #: Sealed for `place("secret_versions", "value", id)`.
-    value: Mapped[bytes]
+    value: Mapped[Sealed]
     created_by: Mapped[UserRef]
     created_at: Mapped[CreatedAt]
 

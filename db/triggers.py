@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     Index,
-    LargeBinary,
     RowMapping,
     insert,
     or_,
@@ -20,9 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from db.base import Base, CreatedAt, Id, Tenant, one_of, tenant_key, within
+from db.base import Base, CreatedAt, Id, Sealed, Tenant, one_of, tenant_key, within
 from db.definitions import Trigger
 from db.rows import many, one
 
@@ -52,7 +51,7 @@ class TriggerSecret(Tenant, Base):
     trigger_id: Mapped[UUID]
     kind: Mapped[str]
     sha256: Mapped[str | None]
-    sealed: Mapped[bytes] = mapped_column(LargeBinary())
+    sealed: Mapped[Sealed]
     expires_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import LargeBinary, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.clients import Client
@@ -14,12 +14,25 @@ from db.rotation import Rotation
 from db.sealed import SEALED_COLUMNS, place, to_text
 from db.secrets import SecretVersion
 from db.session import Database
+from db.tables import metadata
+from db.triggers import sealed_at
 from domain.keys import MasterKeyMissing, Unreadable
+from domain.webhooks.envelope import place as body_place
 from tests.factories import rows
 from workers.secret_values import MasterKey
 
 OLD = MasterKey("old", b"1" * 32)
 NEW = MasterKey("new", b"2" * 32)
+COLUMNS = [column.name for column in SEALED_COLUMNS]
+#: Bytes that no data key sealed.
+UNSEALED = {"clients.tax_id_index", "encryption_keys.wrapped_key"}
+
+
+def test_no_sealed_column_is_forgotten() -> None:
+    columns = [column for table in metadata.sorted_tables for column in table.columns]
+    assert {str(column) for column in columns if column.info.get("sealed")} == set(COLUMNS)
+    binary = {str(column) for column in columns if isinstance(column.type, LargeBinary)}
+    assert binary <= set(COLUMNS) | UNSEALED, "is it sealed? then it is `Sealed`, and `db.sealed` names it"
 
 
 @pytest.fixture
@@ -37,7 +50,7 @@ async def acme(admin: AsyncEngine) -> UUID:
 
 
 async def filled(admin: AsyncEngine, keys: DataKeys, organization_id: UUID, count: int) -> None:
-    """So many secrets and clients with tax ids, `value 0` and so on."""
+    """So many of everything that is sealed, `value 0` and so on."""
     async with admin.begin() as connection:
         for number in range(count):
             content = b"value %d" % number
@@ -63,6 +76,24 @@ async def filled(admin: AsyncEngine, keys: DataKeys, organization_id: UUID, coun
                 tax_id=to_text(await keys.seal(organization_id, content, where)),
                 tax_id_index=await keys.fingerprint(organization_id, content, "clients.tax_id"),
             )
+            token, delivery = uuid4(), uuid4()
+            trigger = (await rows.row(connection, "triggers", organization_id))["id"]
+            await rows.row(
+                connection,
+                "trigger_secrets",
+                organization_id,
+                id=token,
+                trigger_id=trigger,
+                sealed=await keys.seal(organization_id, content, sealed_at(token)),
+            )
+            await rows.row(
+                connection,
+                "deliveries",
+                organization_id,
+                id=delivery,
+                trigger_id=trigger,
+                body=await keys.seal(organization_id, content, body_place(delivery)),
+            )
 
 
 async def test_a_new_data_key_seals_every_column_again(
@@ -76,7 +107,7 @@ async def test_a_new_data_key_seals_every_column_again(
     assert done.as_json() == {
         "organizations": 1,
         "data_keys_made": 1,
-        "values_sealed_again": {"secret_versions.value": 10, "clients.tax_id": 10},
+        "values_sealed_again": dict.fromkeys(COLUMNS, 10),
         "unreadable": [],
     }
     fresh = DataKeys(store, [OLD])
@@ -115,7 +146,12 @@ async def test_an_unreadable_value_is_told_and_does_not_hold_up_the_others(
             )
             await connection.execute(text(changed))
     done = await Rotation(store, keys).data()
-    assert done.values == {"secret_versions.value": 2, "clients.tax_id": 2}
+    assert done.values == {
+        "secret_versions.value": 2,
+        "clients.tax_id": 2,
+        "trigger_secrets.sealed": 3,
+        "deliveries.body": 3,
+    }
     assert sorted(each.split("/")[0] for each in done.unreadable) == [
         "clients.tax_id",
         "secret_versions.value",
@@ -167,7 +203,7 @@ async def test_master_and_data_keys_change_while_four_tasks_seal_and_open(
         assert await rotation.master() == 1
         for _ in range(3):
             done = await rotation.data()
-            assert done.values == {"secret_versions.value": 30, "clients.tax_id": 30}
+            assert done.values == dict.fromkeys(COLUMNS, 30)
             seen = list(opened)
             ends = asyncio.get_running_loop().time() + 20
             while min(now - then for now, then in zip(opened, seen, strict=True)) < 300:
@@ -228,7 +264,7 @@ async def _everything(admin: AsyncEngine) -> list[str]:
     async with admin.connect() as connection:
         return [
             row
-            for table in ("encryption_keys", "secret_versions", "clients")
+            for table in ("encryption_keys", "secret_versions", "clients", "trigger_secrets", "deliveries")
             for row in await connection.scalars(
                 text(f"SELECT to_jsonb(t)::text FROM {table} AS t ORDER BY 1")
             )

@@ -1,0 +1,27 @@
+"""rotation: workers seal the secrets and bodies of webhooks again when a data key is renewed"""
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+GRANTS = {
+    "trigger_secrets": "SELECT (id, organization_id, sealed), UPDATE (sealed)",
+    "deliveries": "UPDATE (body)",
+}
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL ROLE app_owner")
+    for table, privileges in GRANTS.items():
+        op.execute(f"GRANT {privileges} ON {table} TO app_worker")
+    op.execute("RESET ROLE")
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL ROLE app_owner")
+    for table, privileges in GRANTS.items():
+        op.execute(f"REVOKE {privileges} ON {table} FROM app_worker")
+    op.execute("RESET ROLE")
