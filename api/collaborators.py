@@ -32,7 +32,7 @@ class Dispatcher(Protocol):
         """Returns when the execution closed or came to rest in this process, and after a moment in any case."""
 
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  it ends the wait
-        """Not None when the execution closed within `timeout` seconds."""
+        """Not None when it was heard within `timeout` seconds that the execution closed; None proves nothing."""
 
 
 class SealedPayloads(Protocol):

@@ -92,16 +92,17 @@ async def start_execution(
 async def _awaited(
     parts: Collaborators, caller: Caller, answer: Answer[OutboxEntry], seconds: int
 ) -> Answer[OutboxEntry]:
-    """The finished execution (200), or the answer as it was when it takes longer."""
+    """The finished execution (200), or the answer as it was when it takes longer.
+
+    The row has the last word: an end that nobody heard of in time is read from it all the same.
+    """
     id = UUID(answer.body["id"])
     view = await _view(parts, caller, id) if answer.replayed else None
     if view is None or not view.status.is_terminal:
         closed = await parts.dispatcher.finished(
             str(WorkflowId(caller.organization, KIND, id)), float(seconds)
         )
-        if closed is None:
-            return answer
-        if closed.row is not None:
+        if closed is not None and closed.row is not None:
             view = show(closed.row, answer.body["version"], ExecutionView)
         else:
             view = await _view(parts, caller, id)

@@ -7,12 +7,15 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, TextIO
 
 import orjson
 import structlog
+from structlog.contextvars import bound_contextvars
 from structlog.types import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 _OURS: Final = ("method", "route", "status", "duration_ms")
 #: They write down every address they call, with its query.
@@ -36,6 +39,7 @@ def configure(level: str, format: str = "auto", stream: TextIO | None = None) ->
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 _extras,
+                _core_fields,
                 _workflow_context,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _exception,
@@ -58,6 +62,21 @@ def configure(level: str, format: str = "auto", stream: TextIO | None = None) ->
     # Their lines name what they are about in fields of ours.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
+
+
+def forward_core() -> None:
+    """Send what Temporal's core (Rust) says the same way. Once per process, and before any client is made.
+
+    Its lines come some milliseconds late, with the time at which they were said.
+    """
+    forwarding = LogForwardingConfig(
+        logging.getLogger("temporalio.core"),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+        append_log_fields_to_message=False,
+    )
+    says = LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding)
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=says)))
 
 
 def _renderers(is_console: bool, colors: bool) -> list[Processor]:
@@ -93,6 +112,27 @@ def _workflow_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if "execution" not in event and workflow.in_workflow():
         event.update(about(workflow.info().workflow_id))
     return event
+
+
+def _core_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What the core knows beside its words: where in it they were said, and of which workflow."""
+    said = getattr(event.get("_record"), "temporal_log", None)
+    if said is not None:
+        fields = dict(said.fields)
+        event.update(about(str(fields.get("workflow_id", ""))))
+        event["target"] = said.target
+        event["core"] = fields
+    return event
+
+
+def concerning(workflow_id: str) -> AbstractContextManager[None]:
+    """Whatever is logged within, by whomever, says which execution it is about."""
+    return bound_contextvars(**about(workflow_id))
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, or what it is called: a TimeoutError says nothing."""
+    return str(error) or type(error).__name__
 
 
 def about(workflow_id: str) -> Mapping[str, str]:

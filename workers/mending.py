@@ -10,6 +10,7 @@ from db.supervision import Mending, Standing, Supervision
 from domain.definitions.faults import Fault
 from domain.executions import ExecutionStatus
 from domain.mirror import Mismatch
+from workers.logs import concerning
 from workers.supervision_metrics import MISMATCHES
 from workers.temporal.accounts import Account, Accounts, Ending
 
@@ -43,6 +44,10 @@ class Mender:
 
         Raises RPCError, TemporalUnavailable, SQLAlchemyError, OSError.
         """
+        with concerning(row.workflow_id):
+            return await self._compare(row)
+
+    async def _compare(self, row: Standing) -> bool:
         account = await self._accounts.of(row.workflow_id)
         if account is None:
             return await self._gone(row)

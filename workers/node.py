@@ -163,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(settings.log_level, settings.log_format)
+    logs.forward_core()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_node(settings, roles))
     return 0

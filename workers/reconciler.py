@@ -23,6 +23,7 @@ from db.session import Access, Database, Role
 from db.supervision import Mending, Standing, Supervision
 from domain.ids import WorkflowId
 from domain.mirror import Mismatch
+from workers.logs import concerning, reason
 from workers.mending import Mender
 from workers.supervision_metrics import MISMATCHES, STALLED, STRANGERS, SUPERVISED_AT
 from workers.temporal.accounts import Accounts, Listed
@@ -88,7 +89,7 @@ class Reconciler:
                 is_away = False
             except _AWAY as error:
                 if not is_away:
-                    log.warning("Supervision waits for what it compares: %s", error)
+                    log.warning("Supervision waits for what it compares: %s", reason(error))
                 is_away = True
                 await asyncio.sleep(self._pace.round.total_seconds())
                 continue
@@ -145,14 +146,18 @@ class Reconciler:
 
         async def one(row: Standing) -> bool:
             async with slots:
-                try:
-                    return await self._mender.compare(row)
-                except SQLAlchemyError as error:
-                    if is_passing(error):
-                        raise
-                    # One row that cannot be written must not keep all others from being compared.
-                    log.exception("The row of %s could not be mended", row.workflow_id)
-                    return False
+                with concerning(row.workflow_id):
+                    return await guarded(row)
+
+        async def guarded(row: Standing) -> bool:
+            try:
+                return await self._mender.compare(row)
+            except SQLAlchemyError as error:
+                if is_passing(error):
+                    raise
+                # One row that cannot be written must not keep all others from being compared.
+                log.exception("The row of %s could not be mended", row.workflow_id)
+                return False
 
         done = await asyncio.gather(*(one(row) for row in rows), return_exceptions=True)
         for outcome in done:
@@ -178,7 +183,8 @@ class Reconciler:
             async with self._database.transaction(Access(Role.WORKER, row.organization_id)) as connection:
                 if await Mending(connection, row).stall(stalled[row.workflow_id]):
                     MISMATCHES.labels(Mismatch.STALLED.value).inc()
-                    log.error("%s is stalled: %s", row.workflow_id, stalled[row.workflow_id])
+                    with concerning(row.workflow_id):
+                        log.error("%s is stalled: %s", row.workflow_id, stalled[row.workflow_id])
         for id in shown.keys() - ids:
             row = shown[id]
             async with self._database.transaction(Access(Role.WORKER, row.organization_id)) as connection:

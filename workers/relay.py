@@ -12,6 +12,7 @@ from db.session import Access, Database, Role
 from domain.errors import NotFound
 from domain.executions import OutboxKind
 from workers.counters import DELIVERIES
+from workers.logs import concerning, reason
 from workers.mending import Mender
 from workers.temporal.connection import TemporalUnavailable
 from workers.temporal.dispatcher import NotThere, TemporalDispatcher
@@ -42,7 +43,7 @@ class Relay:
             try:
                 carried = await self.sweep()
             except (SQLAlchemyError, OSError) as error:
-                log.warning("The relay could not read the outbox: %s", error)
+                log.warning("The relay could not read the outbox: %s", reason(error))
                 carried = 0
             if carried < BATCH:
                 await asyncio.sleep(POLL_SECONDS)
@@ -66,12 +67,16 @@ class Relay:
         """An execution that an operator ended in Temporal could not close its own row."""
         try:
             await self._mender.look(entry.execution_id)
-        except (RPCError, TemporalUnavailable) as error:
-            return str(error)
+        except (RPCError, TemporalUnavailable, SQLAlchemyError, OSError) as error:
+            return reason(error)  # it is tried again; meanwhile the others' deliveries are written down
         return None
 
     async def _carry(self, entry: OutboxEntry) -> str | None:
         """None when Temporal has it; otherwise what went wrong."""
+        with concerning(entry.workflow_id):
+            return await self._deliver(entry)
+
+    async def _deliver(self, entry: OutboxEntry) -> str | None:
         try:
             async with asyncio.timeout(DELIVERY_SECONDS), self._slots:
                 await self._dispatcher.deliver(entry)
@@ -81,9 +86,9 @@ class Relay:
             if entry.kind is OutboxKind.CANCEL:
                 return await self._close(entry)
         except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
-            reason = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
-            log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, reason)
+            said = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
+            log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, said)
             DELIVERIES.labels(entry.kind, "relay", "failed").inc()
-            return reason
+            return said
         DELIVERIES.labels(entry.kind, "relay", "delivered").inc()
         return None

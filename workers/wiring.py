@@ -64,7 +64,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     connection = Connection(settings, keys)
     closings = Closings()
     accounts = Accounts(connection)
-    mender = Mender(database, accounts, closings.announce)
+    mender = Mender(database, accounts, closings.learn)
     dispatcher = TemporalDispatcher(
         connection, database, PinnedVersions(database), closings, accounts, mender
     )

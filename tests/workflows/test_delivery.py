@@ -4,12 +4,14 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Role
 from tests.workflows.engine import Engine, working
 from tests.workflows.test_executions import TEMPLATES
+from workers.temporal.dispatcher import NotThere
 from workers.wiring import wire
 
 SYSTEM = Access(Role.SYSTEM)
@@ -147,3 +149,22 @@ async def test_all_roles_of_a_process_share_one_client_so_that_starts_are_eager(
     history = await engine.client.get_workflow_handle(row["temporal_workflow_id"]).fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
     assert started.eager_execution_accepted
+
+
+async def test_a_cancellation_that_took_effect_is_delivered_and_one_that_came_too_late_is_not(
+    engine: Engine,
+) -> None:
+    dispatcher = engine.parts.dispatcher
+    asking = await engine.publish([{"ask": {"call": "approve", "with": {"title": "Go on?"}}}])
+    ends = {}
+    for workflow_id in (asking, await engine.publish(TEMPLATES)):
+        id = (await engine.start(workflow_id))["id"]
+        if workflow_id == asking:
+            await engine.waiting(id)
+            await engine.post(f"/v1/executions/{id}/cancel", {})
+        row = await engine.ended(id)
+        await engine.described(id)
+        ends[row["status"]] = row["temporal_workflow_id"]
+    await dispatcher.cancel(ends["cancelled"])  # by the relay, say, which had not heard of the first delivery
+    with pytest.raises(NotThere):
+        await dispatcher.cancel(ends["completed"])

@@ -1,11 +1,15 @@
 """Executions end to end: the outcome, the mirror beside it, and what it costs in Temporal's history."""
 
 import asyncio
+import time
 from typing import Any
 
+from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus
 
+from db.session import Access, Role
 from tests.workflows.engine import Engine, working
+from workers.temporal.dispatcher import ASK_AFTER_AT_HOME
 from workers.wiring import wire
 
 TEMPLATES = [
@@ -155,4 +159,45 @@ async def test_waiting_for_the_result_answers_what_the_row_says_wherever_it_clos
         assert answer.status_code == 200, answer.text
         assert answer.json()["status"] == "completed"
         assert answer.json() == await engine.get(f"/v1/executions/{answer.json()['id']}")
+    await elsewhere.close()
+
+
+async def test_waiting_hears_of_ends_elsewhere_although_this_process_ended_one_from_outside(
+    idle_engine: Engine,
+) -> None:
+    """An API without a worker that terminated something must not take itself for the home of all executions."""
+    engine = idle_engine
+    elsewhere = wire(engine.parts.settings, pool_size=4)
+    client = await elsewhere.connection.connect()
+    stuck = await engine.start(await engine.publish([{"nap": {"wait": {"seconds": 600}}}]))
+    async with working(elsewhere, client):
+        await engine.waiting(stuck["id"])
+    await engine.post(f"/v1/executions/{stuck['id']}/cancel", {})
+    async with engine.parts.database.transaction(Access(Role.SYSTEM)) as tx:
+        await tx.execute(
+            text("UPDATE workflow_executions SET cancel_requested_at = now() - interval '6 seconds'")
+        )
+    await engine.post(f"/v1/executions/{stuck['id']}/cancel", {})
+    assert (await engine.row(stuck["id"]))["status"] == "terminated"
+    async with working(elsewhere, client):
+        path = f"/v1/workflows/{await engine.publish(TEMPLATES)}/executions"
+        await engine.http.post(path, json={}, headers={"Prefer": "wait=20"})  # the worker has warmed up
+        began = time.monotonic()
+        answer = await engine.http.post(path, json={}, headers={"Prefer": "wait=20"})
+        took = time.monotonic() - began
+    await elsewhere.close()
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    assert took < ASK_AFTER_AT_HOME
+
+
+async def test_an_end_nobody_heard_of_in_time_is_read_from_the_row(idle_engine: Engine) -> None:
+    """The process is at home to executions, but another one's worker took this: within 2 s nobody asks."""
+    engine = idle_engine
+    path = f"/v1/workflows/{await engine.publish(TEMPLATES)}/executions"
+    elsewhere = wire(engine.parts.settings, pool_size=4)
+    client = await elsewhere.connection.connect()
+    for parts in (engine.parts, elsewhere):
+        async with working(parts, client):
+            answer = await engine.http.post(path, json={}, headers={"Prefer": "wait=2"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "completed")
     await elsewhere.close()

@@ -16,17 +16,23 @@ class Closings:
 
     def __init__(self, remember: int = 10_000) -> None:
         self._remember = remember
+        self._is_home = False
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._waiting: defaultdict[str, set[asyncio.Future[Row | None]]] = defaultdict(set)
         self._resting: dict[str, asyncio.Event] = {}
 
     @property
     def is_home(self) -> bool:
-        """Executions have closed in this process: it has a worker, to which its own starts go."""
-        return bool(self._recent)
+        """A worker of this process has closed executions: its own starts go there. A hint, not a promise."""
+        return self._is_home
 
     def announce(self, workflow_id: str, row: Row | None = None) -> None:
-        """Rows are handed to who waits already, and not kept."""
+        """A worker of this process closed it. Rows are handed to who waits already, and not kept."""
+        self._is_home = True
+        self.learn(workflow_id, row)
+
+    def learn(self, workflow_id: str, row: Row | None = None) -> None:
+        """It was ended from outside, and this process wrote that down: which says nothing of who runs the others."""
         FINISHED.labels((row or {}).get("status", "unknown")).inc()
         self._recent[workflow_id] = None
         while len(self._recent) > self._remember:

@@ -22,10 +22,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.collaborators import Closed
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
-from domain.executions import OutboxKind
+from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned, Wish
 from workers.counters import DELIVERIES, STARTED
+from workers.logs import concerning, reason
 from workers.mending import CANCELLED_TWICE, Mender
 from workers.temporal.accounts import Accounts
 from workers.temporal.closings import Closings, Row
@@ -79,6 +80,10 @@ class TemporalDispatcher:
 
         What was given up on may still arrive: the relay's delivery is then the second one, which is harmless.
         """
+        with concerning(entry.workflow_id):
+            await self._dispatch(entry)
+
+    async def _dispatch(self, entry: OutboxEntry) -> None:
         if time.monotonic() < self._away_until:
             DELIVERIES.labels(entry.kind, "request", "left").inc()
             return
@@ -88,8 +93,8 @@ class TemporalDispatcher:
         except (RPCError, TemporalUnavailable, NotThere, TimeoutError) as error:
             if _is_away(error):
                 self._away_until = time.monotonic() + AWAY_SECONDS
-            reason = str(error) or f"no answer within {DISPATCH_SECONDS:g} s"
-            log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, reason)
+            said = str(error) or f"no answer within {DISPATCH_SECONDS:g} s"
+            log.warning("The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, said)
             DELIVERIES.labels(entry.kind, "request", "failed").inc()
             return
         DELIVERIES.labels(entry.kind, "request", "delivered").inc()
@@ -112,14 +117,19 @@ class TemporalDispatcher:
         self._away_until = 0.0
 
     async def cancel(self, workflow_id: str) -> None:
-        """Raises NotThere when the execution has closed already; Temporal itself answers as if it had listened."""
+        """Raises NotThere when the execution has ended otherwise: Temporal itself answers as if it had listened."""
+        was_told = True
         try:
             await self._connection.client.get_workflow_handle(workflow_id).cancel()
         except RPCError as error:
-            raise _absent(error) from error
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            was_told = False
         account = await self._accounts.of(workflow_id)
-        if account is None or account.status is not None:
-            raise NotThere(f"{workflow_id} has closed")
+        if account is not None and account.status is ExecutionStatus.CANCELLED:
+            return  # by this very call, quicker than it could be asked about, or by one before
+        if not was_told or account is None or account.status is not None:
+            raise NotThere(f"{workflow_id} has closed, or has yet to arrive")
 
     async def refuse(self, workflow_id: str, run_id: str) -> None:
         """Stop one run whose row is closed; whichever run has taken its place is none of its business."""
@@ -140,14 +150,14 @@ class TemporalDispatcher:
         try:
             await self._mender.look(entry.execution_id)
         except (RPCError, SQLAlchemyError, OSError) as error:
-            log.warning("The reconciler will write down the end of %s: %s", entry.workflow_id, error)
+            log.warning("The reconciler will write down the end of %s: %s", entry.workflow_id, reason(error))
 
     async def settled(self, workflow_id: str) -> None:
         if self._closings.is_home:
             await self._closings.settled(workflow_id, SETTLE_SECONDS)
 
     async def finished(self, workflow_id: str, timeout: float) -> Closed | None:  # noqa: ASYNC109  the API's protocol
-        """Not None when the execution closed in time; its row is terminal then."""
+        """Not None when it was heard that the execution closed. None says only that nothing was heard in time."""
         try:
             async with asyncio.timeout(timeout):
                 patience = ASK_AFTER_AT_HOME if self._closings.is_home else ASK_AFTER
