@@ -30,7 +30,12 @@ def rotate_keys(
         bool, typer.Option("--master", help="Wrap every data key by the first of PERDURE_MASTER_KEYS.")
     ] = False,
     data: Annotated[
-        bool, typer.Option("--data", help="New data keys; everything in the database is sealed again.")
+        bool,
+        typer.Option(
+            "--data",
+            help="New data keys; what the database holds is sealed again. Large webhook bodies in S3 keep their "
+            "key (they are kept for 30 days at most), and so do histories in Temporal.",
+        ),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="With --data: no new keys, only seal what older keys sealed.")
@@ -94,6 +99,7 @@ async def _rotate(
 ) -> dict[str, Any]:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # SQLAlchemy is slow to load
 
+    from db.keys import FRESH_SECONDS  # noqa: PLC0415
     from db.rotation import Rotation  # noqa: PLC0415
 
     done: dict[str, Any] = {}
@@ -111,6 +117,8 @@ async def _rotate(
                 done["data_keys_wrapped_again"] = await rotation.master()
             if data:
                 done["data"] = (await rotation.data(organization, renew=renew)).as_json()
+                if renew:
+                    done["data"]["resume_after_seconds"] = int(FRESH_SECONDS)
     except WrongMasterKey as problem:
         raise StackError("A master key is not the one that bore its name.", str(problem)) from None
     except MasterKeyMissing as problem:
@@ -174,5 +182,11 @@ def _tell(done: dict[str, Any]) -> None:
     )
     out.print(f"New data keys: {data['data_keys_made']} in {data['organizations']} organizations.")
     out.print(f"Sealed again: {values}.")
+    if seconds := data.get("resume_after_seconds"):
+        out.print(
+            f"Running nodes notice new keys within {seconds} s. After that, `perdure rotate-keys --data --resume` "
+            "seals again what they wrote meanwhile under the old ones.",
+            soft_wrap=True,
+        )
     for where in data["unreadable"]:
         out.print(f"[bold red]✗[/] unreadable with any key, left as it is: {where}")

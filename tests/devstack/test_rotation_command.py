@@ -73,8 +73,18 @@ async def test_a_master_key_is_replaced_and_everything_sealed_again(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "data_keys_wrapped_again": 1,
-        "data": {"organizations": 1, "data_keys_made": 1, "values_sealed_again": {}, "unreadable": []},
+        "data": {
+            "organizations": 1,
+            "data_keys_made": 1,
+            "values_sealed_again": {},
+            "unreadable": [],
+            "resume_after_seconds": 60,
+        },
     }
+    for arguments, told in (((), True), (("--resume",), False)):
+        done = perdure(data_dir, "rotate-keys", "--data", *arguments, PERDURE_MASTER_KEYS=new)
+        assert done.returncode == 0, done.stderr
+        assert ("`perdure rotate-keys --data --resume`" in done.stdout and "60 s" in done.stdout) is told
     # Whoever drops the wrong one is told which is missing, and what to do.
     without = perdure(data_dir, "rotate-keys", "--master", "--json", PERDURE_MASTER_KEYS=old)
     assert without.returncode == 1

@@ -15,7 +15,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from db.sealing import DataKey, key_id
 from domain.definitions.faults import Fault
 from domain.errors import NotFound
-from domain.keys import KeyRing, Unreadable
+from domain.keys import KeyRing, MasterKeyMissing, Unreadable, WrongMasterKey
 from workers.temporal.codec import REFUSED, UNOPENED
 from workers.temporal.converter import Unopened, data_converter
 from workers.temporal.errors import KeysUnavailable
@@ -33,22 +33,22 @@ class Ring(KeyRing):
 
     def __init__(self) -> None:
         self.keys = {id: DataKey(id, id, os.urandom(32)) for id in (ACME, OTHER)}
-        self.away = False
+        self.away: Exception | None = None
 
     async def seal(self, organization_id: UUID, content: bytes, bound_to: str) -> bytes:
         return self._key(organization_id).seal(content, bound_to)
 
     async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
-        if self.away:
-            raise OSError("no database")
+        if self.away is not None:
+            raise self.away
         key = self.keys.get(organization_id)
         if key is None or key_id(sealed) != key.id:
             raise Unreadable("no such key")
         return key.open(sealed, bound_to)
 
     def _key(self, organization_id: UUID) -> DataKey:
-        if self.away:
-            raise OSError("no database")
+        if self.away is not None:
+            raise self.away
         if organization_id not in self.keys:
             raise NotFound
         return self.keys[organization_id]
@@ -142,9 +142,14 @@ async def test_what_is_not_ours_is_refused(converter: DataConverter, payload: Pa
         _ = unopened.output
 
 
-async def test_keys_that_are_away_are_no_refusal(ring: Ring, converter: DataConverter) -> None:
+@pytest.mark.parametrize(
+    "reason", [OSError("no database"), MasterKeyMissing(["lost"]), WrongMasterKey("mistaken")]
+)
+async def test_keys_that_are_away_are_no_refusal(
+    ring: Ring, converter: DataConverter, reason: Exception
+) -> None:
     sealed = await within(converter, HERE).encode(["value"])
-    ring.away = True
+    ring.away = reason
     with pytest.raises(KeysUnavailable):
         await within(converter, HERE).decode(sealed)
     with pytest.raises(KeysUnavailable):
