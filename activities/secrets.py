@@ -1,7 +1,7 @@
 """The secrets of one call: fetched and opened for it alone, and masked in whatever comes back."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,7 +15,10 @@ from domain.definitions.interpreter import MAXIMUM_STEP_FUEL, step_too_costly
 from domain.definitions.program import Program
 from domain.definitions.withheld import completed, reading_call
 from domain.keys import KeyRing, Unreadable
-from domain.masking import Mask
+from domain.masking import Mask, texts
+
+#: So many texts that expressions made of secrets are looked at; those that hold the secret as it is need no look.
+MOST_MADE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,6 @@ class CallSecrets:
         if call is None:
             return Arguments(command.arguments)
         secrets = await self._values(call.secrets)
-        mask = Mask(secrets)
         loop = asyncio.get_running_loop()
         meter = Meter(MAXIMUM_STEP_FUEL)
         try:
@@ -55,7 +57,7 @@ class CallSecrets:
                 "so it is not told"
             )
             raise Fault("expression", 400, "Expression failed", message) from None
-        return Arguments(values, mask)
+        return Arguments(values, await loop.run_in_executor(self.thread, _mask, command, secrets, values))
 
     async def _values(self, names: Iterable[str]) -> dict[str, str]:
         organization = self.access.organization_id
@@ -78,3 +80,19 @@ class CallSecrets:
                 raise Fault("configuration", 500, "Secret unreadable", message) from None
             values[name] = opened.decode()
         return values
+
+
+def _mask(command: CallAction, secrets: Mapping[str, str], values: Json) -> Mask:
+    """Knows the secrets, and every text of the arguments that expressions made of them."""
+    withheld = command.withheld
+    assert withheld is not None
+    # What stands in the definition or in the data is in the history anyway.
+    told = set(texts([command.arguments, withheld.value, withheld.scope]))
+    made = sorted(set(texts(values)) - told, key=len)[:MOST_MADE]
+    everything = "\n".join(told)
+    return Mask(secrets, {text: _name(text, secrets) for text in made if text not in everything})
+
+
+def _name(text: str, secrets: Mapping[str, str]) -> str:
+    """The secret that a text was made of; when none stands in it as it is, any that may have been."""
+    return next((name for name, value in secrets.items() if value in text), next(iter(secrets)))

@@ -68,3 +68,22 @@ async def test_an_expression_that_fails_quotes_nothing(complete: Complete, expre
     told = f"{refusal.value} {refusal.value.as_json()}"
     assert not [PARTNER[at : at + 4] for at in range(len(PARTNER) - 3) if PARTNER[at : at + 4] in told]
     assert refusal.value.__suppress_context__, "a log that prints the causes must not quote it either"
+
+
+async def test_what_an_expression_makes_of_a_secret_is_masked_and_nothing_else(complete: Complete) -> None:
+    arguments = await complete(
+        "{sent: '${ $secrets.partner | explode | reverse | implode }', half: '${ $secrets.partner[:13] }', "
+        "plan: '${ {kind: \"partner\", who: .who} + {key: $secrets.partner} }', who: '${ .who }'}"
+    )
+    assert arguments.mask is not None
+    made = arguments.values["id"]
+    assert made["plan"] == {"kind": "partner", "who": "ada", "key": PARTNER}
+    answer = {
+        "sent": made["sent"],
+        "half": made["half"].upper(),
+        "kind": "partner",
+        "who": "ada",
+        "key": PARTNER,
+    }
+    shown = "[secret partner]"
+    assert arguments.mask.value(answer) == {**answer, "sent": shown, "half": shown, "key": shown}

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -22,6 +24,11 @@ MASK = Mask({"key": KEY, "short": "12345", "number": "4711471147"})
         quote(KEY),
         quote(KEY, safe=""),
         quote_plus(KEY),
+        quote(KEY).lower(),
+        re.sub("%..", lambda found: found[0].lower(), quote(KEY, safe="")),
+        KEY.upper(),
+        KEY.lower(),
+        json.dumps(KEY.upper())[1:-1],
         KEY.encode().hex(),
         KEY.encode().hex().upper(),
     ],
@@ -65,3 +72,47 @@ def test_a_secret_that_an_excerpt_cuts_off_is_found_by_its_beginning() -> None:
 def test_json_within_json_is_found() -> None:
     text = json.dumps({"body": json.dumps({"a": KEY}, ensure_ascii=False)})
     assert MASK.text(text) == json.dumps({"body": json.dumps({"a": "[secret key]"})})
+
+
+HOOK = "https://ada:pass%2Fw0rd@hooks.example.com/services/T0/orders/Tq7XbA?trace=long&token=abc123"
+
+
+@pytest.mark.parametrize(
+    ("secret", "told", "shown"),
+    [
+        (
+            HOOK,
+            "POST /services/T0/orders/Tq7XbA?trace=long&token=abc123 HTTP/1.1",
+            "POST [secret s] HTTP/1.1",
+        ),
+        (HOOK, "no hook Tq7XbA", "no hook [secret s]"),
+        (HOOK, "token abc123, pass/w0rd", "token [secret s], [secret s]"),
+        ("https://api.example.com/v1/orders", "all orders", "all orders"),
+        ("service:correct-horse", "wrong password correct-horse", "wrong password [secret s]"),
+        ("service:correct-horse", "service down", "[secret s] down"),
+        ('{"id": 1, "in": [{"key": "a-b-c-d"}]}', "key a-b-c-d of id", "key [secret s] of id"),
+        ("{not json: at-all}", "json", "json"),
+    ],
+)
+def test_parts_that_are_secret_by_themselves_are_found(secret: str, told: str, shown: str) -> None:
+    mask = Mask({"s": secret})
+    assert mask.text(told) == shown
+    assert mask.value({"a": [told]}) == {"a": [shown]}
+    assert mask.text(f"<{secret}>") == "<[secret s]>"
+
+
+def test_texts_made_of_a_secret_are_found() -> None:
+    mask = Mask({"pin": "12345", "key": "abcdefgh"}, {"Bearer 12345": "pin", "hgfedcba": "key", "x": "key"})
+    assert mask.text("Bearer 12345 12345 x") == "[secret pin] 12345 x"
+    assert mask.value(["hgfedcba", "HGFEDCBA"]) == ["[secret key]", "[secret key]"]
+
+
+def test_what_is_looked_for_is_bounded() -> None:
+    secret = json.dumps({str(n): f"part-{n:05}" * 3 for n in range(2_000)})
+    made = {f"made-{n:05}": "many" for n in range(5_000)}
+    mask = Mask({"many": secret}, made)
+    assert len(mask._spellings) < 2_000
+    answer = {"list": [{"n": n, "text": f"row {n} of an answer"} for n in range(5_000)]}
+    began = time.process_time()
+    assert mask.value(answer) == answer
+    assert time.process_time() - began < 1
