@@ -31,6 +31,7 @@ SCOPES = [
     *("executions:read", "executions:start", "executions:cancel", "executions:control"),
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
     *("secrets:read", "secrets:write"),
+    *("triggers:read", "triggers:write", "deliveries:read", "deliveries:replay"),
 ]
 PATIENCE_SECONDS = 60.0
 

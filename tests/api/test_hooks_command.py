@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 import uvicorn
+from sqlalchemy import text
 
+from domain.permissions import Permission
+from perdure.cli.demo import SCOPES
 from tests.api.hooks import SECRET, STANDARD, Sender, hooked
 from tests.api.house import House, house
 from workers.devstack import ports
+from workers.devstack.state import StackState
 
 __all__ = ["house"]
 PERDURE = str(Path(sys.executable).parent / "perdure")
@@ -121,11 +125,95 @@ async def test_a_refusal_is_shown_and_is_the_exit_status(house: House, server: s
         (["--url", "http://127.0.0.1:1/x", "--scheme", "url"], "does not answer"),
         (["--url", "http://127.0.0.1:1/x", "--scheme", "url", "--header", "odd"], "is no header"),
         (["nowhere.json", "--url", "http://127.0.0.1:1/x"], "cannot be read"),
-        (["--trigger", "x"], "PERDURE_API_KEY is not set"),
+        (["--url", "http://127.0.0.1:1/x", "--scheme", "url", "--header", "X-Name: Zoë"], "header `X-Name`"),
+        (["--url", "http://127.0.0.1:1/x", "--scheme", "url", "--header", "Größe: 1"], "header `Größe`"),
+        (["--url", "http://127.0.0.1:1/x", "--scheme", "url", "--content-type", "ü"], "`content-type`"),
+        (["--url", "http://127.0.0.1:1/x", "--scheme", "github", "--event-id", "évt"], "--event-id"),
+        (["--url", "http://x:port/", "--scheme", "url"], "is no address"),
+        (["--trigger", "x"], "There is no local stack in"),
+        (["--trigger", "x", "--api", "http://127.0.0.1:1"], "No API key is given."),
+        (["--trigger", "x", "--api", "http://127.0.0.1:1", "--key", "k"], "cannot be reached"),
+        (["--trigger", "x", "--api", "http://127.0.0.1:1", "--key", "ké"], "The API key is no key of ours"),
     ],
 )
-async def test_what_is_wrong_is_said_with_its_mend(arguments: list[str], told: str) -> None:
-    status, _, err = await perdure(*arguments)
+async def test_what_is_wrong_is_said_with_its_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    for name in ("PERDURE_API", "PERDURE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    secret: Any = {"PERDURE_HOOK_SECRET": "a secret of github"} if "github" in arguments else {}
+    status, _, err = await perdure(*arguments, "--data-dir", str(tmp_path), **secret)
     assert status == 1
     assert told in err
     assert "Traceback" not in err
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[str]:
+    """A server that is not Perdure: every address is a web page."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        status = b"502 Bad Gateway" if b"broken" in head else b"200 OK"
+        body = b"<html><p>[/bold] Welcome to a proxy</p></html>"
+        writer.write(
+            b"HTTP/1.1 %b\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (status, len(body), body)
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/hooks/x", 200), ("/v1/hooks/broken", 502)])
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_a_web_page_is_no_answer(page: str, path: str, status: int, as_json: list[str]) -> None:
+    code, out, err = await perdure("--url", page + path, "--scheme", "url", "--repeat", "2", *as_json)
+    assert code == 1
+    assert "is a web page, not Perdure" in err
+    assert "Traceback" not in err
+    assert str(status) in out
+    if as_json:
+        assert json.loads(out)["executions"] == []
+    else:
+        assert "[/bold] Welcome to a proxy" in out
+        assert "0 executions, named by 0 answers; 0 were repeats." in out
+
+
+@pytest.mark.parametrize("trigger", ["x", "broken"])
+async def test_a_web_page_knows_no_trigger(page: str, trigger: str) -> None:
+    code, _, err = await perdure("--trigger", trigger, "--api", page, "--key", "k")
+    assert code == 1
+    assert "Traceback" not in err
+    assert "--api" in err
+
+
+async def test_only_answers_that_name_an_execution_are_counted(house: House, server: str) -> None:
+    hook = await hooked(house)
+    await house.owner.post(f"/v1/workflows/{hook.workflow_id}/pause")
+    status, out, _ = await perdure("--url", server + hook.path, "--repeat", "2", PERDURE_HOOK_SECRET=SECRET)
+    assert status == 1
+    assert "0 executions, named by 0 answers; 0 were repeats." in out
+
+
+async def test_address_and_key_of_a_local_stack_are_found_in_its_folder(
+    house: House, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key that may do exactly what the demo's may."""
+    for name in ("PERDURE_API", "PERDURE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    hook = await hooked(house)
+    async with house.admin.begin() as connection:
+        await connection.execute(text("UPDATE api_keys SET scopes = :scopes"), {"scopes": SCOPES})
+    (tmp_path / "demo.json").write_text(json.dumps({"api_key": key(house)}))
+    StackState(str(tmp_path), urls={"api": server}).save()
+    status, out, err = await perdure(
+        *("--trigger", hook.trigger_id, "--data-dir", str(tmp_path), "--json"), PERDURE_HOOK_SECRET=SECRET
+    )
+    assert status == 0, err
+    assert len(json.loads(out)["executions"]) == 1
+    assert set(SCOPES) <= {each.value for each in Permission}
+    assert {"deliveries:read", "deliveries:replay"} <= set(SCOPES)
