@@ -1,6 +1,7 @@
 """Watching an execution: Server-Sent Events that begin with the whole and go on with what changes."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -24,11 +25,12 @@ from db.watching import Changes
 from domain.errors import DomainError
 from domain.executions import ExecutionStatus
 from domain.permissions import Permission
-from domain.watching import MAXIMUM_ID, Seen
+from domain.watching import MAXIMUM_ID, Seen, course_of
 
 router = APIRouter(tags=["executions"])
 Reader = Annotated[Caller, Depends(require(Permission.EXECUTIONS_READ))]
 
+#: As often a quiet stream says that it lives, and every stream is asked again whether it may.
 HEARTBEAT_SECONDS = 15.0
 #: As many steps are told at a time; the snapshot says how many came before.
 STEPS = 500
@@ -37,7 +39,8 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
         "description": "`snapshot` {execution, steps, earlier_steps}, then `step` and `execution` as they change, "
-        "at last `end` with the execution.",
+        "at last `end` with the execution. A `snapshot` replaces all that was told before it: it comes again after a "
+        "reset, which takes steps back.",
     },
     204: {"description": "The end was told before: an EventSource stops."},
 }
@@ -71,7 +74,7 @@ async def watch_execution(
     seen = None if last_event_id is None else Seen.parse(last_event_id)
     story = _Story(parts, caller, request, id, seen)
     first = await story.read()  # what is not yours is answered before anything is sent
-    if seen is not None and seen.is_over and story.is_over:
+    if story.is_over and not first:  # this very end was told before; a reset may have led to another
         return Response(status_code=204)
     watching: Watching = request.app.state.watching
     # Entered here, so that too many streams are answered as a problem, not as a stream that breaks.
@@ -101,6 +104,7 @@ class _Story:
         self._request = request
         self._id = id
         self._seen = seen
+        self._allowed_at = time.monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -108,31 +112,36 @@ class _Story:
 
     async def tell(self, watch: Watch, first: list[str]) -> AsyncGenerator[str, None]:
         news = first
-        while True:
-            for text in news:
-                yield text
-            if self.is_over:
-                return
-            try:
+        try:
+            while True:
+                for text in news:
+                    await self._require_access()
+                    yield text
+                if self.is_over:
+                    return
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         if not await watch.changed():
                             return
-                    news = await self.read()
                 except TimeoutError:
-                    await self._require_access()
                     news = [": still here\n\n"]
-            except DomainError:  # the session ended, or the membership: whoever comes back is told why
-                return
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                return  # the client comes back with the id of the last event it has
+                else:
+                    news = await self.read()
+        except DomainError:  # the key, the session or the membership ended: whoever comes back is told why
+            return
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return  # the client comes back with the id of the last event it has
 
     async def _require_access(self) -> None:
-        wanted = self._request.headers.get("x-organization-id")
-        caller = await authenticate(self._request, self._parts, None, wanted)
+        """Asked of the credential itself, now and then: a busy stream must not outlive what opened it."""
+        if time.monotonic() - self._allowed_at < HEARTBEAT_SECONDS:
+            return
+        # The organization it began in: that of a request without one may be another by now.
+        caller = await authenticate(self._request, self._parts, None, str(self._caller.organization))
         await require(Permission.EXECUTIONS_READ)(caller)
+        self._allowed_at = time.monotonic()
 
     async def read(self) -> list[str]:
         """What is new since the last reading. Raises NotFound, Forbidden."""
@@ -140,13 +149,14 @@ class _Story:
             # The row before the steps: what it ends with is told after all of them.
             row = await Executions(tx).get(self._id)
             [view] = await show_all(tx, [row], ExecutionSummary)
-            if self._seen is None or len(str(self._seen)) > MAXIMUM_ID:
-                return await self._whole(tx, view)
+            course = course_of(row["reset_run_id"])
+            if self._seen is None or self._seen.course != course or len(str(self._seen)) > MAXIMUM_ID:
+                return await self._whole(tx, view, course)
             return [text async for text in self._changes(tx, view, self._seen)]
 
-    async def _whole(self, tx: AsyncConnection, view: ExecutionSummary) -> list[str]:
+    async def _whole(self, tx: AsyncConnection, view: ExecutionSummary, course: str) -> list[str]:
         steps, earlier = await Changes(tx).latest_steps(self._id, STEPS)
-        seen = Seen(highest=steps[0]["position"] - 1 if steps else 0)
+        seen = Seen(course, highest=steps[0]["position"] - 1 if steps else 0)
         for step in steps:
             seen = seen.step(step["position"], step["status"], step["attempt"])
         is_over = view.status.is_terminal

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.watching import Seen
+from domain.watching import Seen, course_of
 
 
 def test_a_step_is_news_until_its_end_was_told() -> None:
@@ -30,6 +30,27 @@ def test_an_id_means_what_it_was_made_of() -> None:
     assert Seen.parse(str(Seen())) == Seen()
 
 
-@pytest.mark.parametrize("text", ["", "1", "1.2.x.3.0", "1.2..3.2", "-1.2...0", "1.2.1r-.3.0", "9" * 5000])
+def test_an_id_says_which_course_it_is_of() -> None:
+    course = course_of("5c1b1e1e-0000-4000-8000-000000000000")
+    assert course not in (course_of(None), course_of("another"))
+    seen = Seen(course).step(1, "running", 1).row(17, is_over=False)
+    assert seen.course == course
+    assert Seen.parse(str(seen)) == seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "0.1.2.x.3.0",
+        "0.1.2..3.2",
+        "0.-1.2...0",
+        "0.1.2.1r-.3.0",
+        "abc.1.2...0",
+        "1.2...0",
+        "9" * 5000,
+    ],
+)
 def test_anything_else_is_no_id(text: str) -> None:
     assert Seen.parse(text) is None

@@ -18,8 +18,10 @@ import api.events
 import api.watching
 from api.app import create_app
 from api.watching import STREAMS_PER_CALLER, Watching
+from db.engine import create_engine
 from db.session import Access, Role
 from tests.workflows.engine import Engine
+from tests.workflows.test_operators import operator
 
 ASK: dict[str, Any] = {"ask": {"call": "approve", "with": {"title": "Go on?"}}}
 SAY: dict[str, Any] = {"call": "data.template", "with": {"text": "Hi", "values": {}}}
@@ -247,6 +249,100 @@ async def test_heartbeats_keep_it_open_until_access_is_lost(
         async with asyncio.timeout(3):
             assert "end" not in [told.name async for told in events]
     await server.until(0)
+
+
+@pytest.mark.parametrize("lost", ["key revoked", "key expired", "session revoked", "membership ended"])
+async def test_a_busy_stream_ends_when_access_is_lost(
+    server: Server, monkeypatch: pytest.MonkeyPatch, admin_url: str, lost: str
+) -> None:
+    """Something changes all the time, so that it never comes to a heartbeat."""
+    monkeypatch.setattr(api.events, "HEARTBEAT_SECONDS", 1.5)
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+    headers = {}
+    if lost.startswith("key"):
+        key = await engine.post("/v1/me/api-keys", {"name": "watcher", "scopes": ["executions:read"]})
+        headers["Authorization"] = f"Bearer {key['key']}"
+    statement = {
+        "key revoked": "UPDATE api_keys SET revoked_at = now()",
+        "key expired": "UPDATE api_keys SET expires_at = now() - interval '1 second'",
+        "session revoked": "UPDATE sessions SET revoked_at = now()",
+        "membership ended": "DELETE FROM user_organizations",
+    }[lost]
+    behind = create_engine(admin_url)
+
+    async def do(statement: str) -> None:
+        async with behind.begin() as connection:
+            assert (await connection.execute(text(statement))).rowcount
+
+    async def change() -> None:
+        while True:
+            await do("UPDATE workflow_executions SET current_step = current_step + 1")
+            await asyncio.sleep(0.1)
+
+    heard: list[str] = []
+    changing = asyncio.create_task(change())
+    try:
+        async with server.stream(id, **headers) as events, asyncio.timeout(10):
+            async for told in events:
+                heard.append(told.name)
+                if len(heard) == 4:
+                    await do(statement)
+    finally:
+        changing.cancel()
+        await asyncio.gather(changing, return_exceptions=True)
+        await behind.dispose()
+    assert heard == ["snapshot"] + ["execution"] * (len(heard) - 1), "it was not busy"
+    assert len(heard) >= 4
+    await server.until(0)
+
+
+async def test_after_a_reset_the_whole_is_told_again(server: Server) -> None:
+    """Steps that had ended are taken back and done anew, some with another outcome."""
+    engine = server.engine
+    do = [{"say": SAY}, {"rest": {"wait": {"seconds": 2}}}, {"again": SAY}, ASK]
+    id = (await engine.start(await engine.publish(do)))["id"]
+    await engine.until(id, lambda row: (row["waiting_on"] or {}).get("kind") == "task")
+    shown: dict[str, str] = {}
+    snapshots: list[list[str]] = []
+    async with server.stream(id) as events:
+        async for told in events:
+            if told.name == "snapshot":
+                snapshots.append([step["name"] for step in told.data["steps"]])
+                shown = {step["name"]: step["status"] for step in told.data["steps"]}
+                if len(snapshots) == 1:
+                    before = told.id
+                    await (await operator(engine, id)).reset(0)
+            elif told.name == "step":
+                shown[told.data["name"]] = told.data["status"]
+            if len(snapshots) > 1 and shown.get("ask") == "waiting":
+                break
+    assert snapshots == [["say", "rest", "again", "ask"], snapshots[1]]
+    assert len(snapshots[1]) < 4, "what the reset took back is still shown"
+    assert shown == {step["name"]: step["status"] for step in await engine.steps(id)}
+    async with server.stream(id, Last_Event_ID=before) as events:
+        assert (await anext(events)).name == "snapshot", "who comes back from before the reset"
+    async with server.stream(id, Last_Event_ID=told.id) as events:
+        await _decide(engine, id)
+        assert "snapshot" not in [told.name async for told in events], "who has been told of the reset"
+
+
+async def test_whoever_was_told_the_end_hears_of_the_one_after_a_reset(server: Server) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([{"say": SAY}, ASK])))["id"]
+    await _decide(engine, id)
+    await engine.ended(id)
+    async with server.stream(id) as events:
+        first = [told async for told in events]
+    await engine.described(id)
+    run_id = await (await operator(engine, id)).reset(0)
+    await engine.until(id, lambda row: row["reset_run_id"] == run_id and row["status"] == "completed")
+    async with server.stream(id, Last_Event_ID=first[-1].id) as events:
+        again = [told async for told in events]
+    assert [told.name for told in again] == ["snapshot", "end"]
+    answer = await server.http.get(f"/v1/executions/{id}/events", headers={"Last-Event-ID": again[-1].id})
+    assert answer.status_code == 204
 
 
 async def test_shutting_down_ends_streams_at_once(server: Server) -> None:
