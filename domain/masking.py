@@ -40,7 +40,7 @@ class Mask:
         found = {
             spelling: f"[secret {name}]"
             for value, name in known.items()
-            if len(value) >= SHORTEST
+            if len(value) >= SHORTEST and _is_utf8(value)
             for spelling in _spellings(value)
         }
         # The longest first: one secret may be a part of another.
@@ -125,11 +125,11 @@ def _parts(value: str) -> list[str]:
 def _of_address(value: str) -> list[str]:
     try:
         address = urlsplit(value)
-        pairs = parse_qsl(address.query, max_num_fields=100)
     except ValueError:
         return []
     if not (address.scheme and address.netloc):
         return []
+    pairs = parse_qsl(address.query[:_MOST_CHARACTERS])
     target = address.path + ("?" + address.query if address.query else "")
     password = address.netloc.rpartition("@")[0].partition(":")[2]
     end = address.path.rstrip("/").rpartition("/")[2]
@@ -162,6 +162,15 @@ def _leaves(value: Any) -> Iterator[str]:
             pending += each.values() if isinstance(each, dict) else each
 
 
+def _is_utf8(text: str) -> bool:
+    """Half a surrogate pair, which JSON can escape, can be neither sent nor answered."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_word(text: str) -> bool:
     """Whether answers may well hold this without meaning the secret: `orders`, not `Tq7XbA`."""
     return len(text) < 16 and text.isalpha() and text in (text.lower(), text.upper(), text.capitalize())
@@ -184,6 +193,8 @@ def _spellings(value: str) -> set[str]:
 
 def _beginning(text: str, spelling: str) -> int:
     """How many characters at the end of a text are the beginning of a spelling; fewer than 6 are chance."""
+    if spelling[:SHORTEST] not in text:
+        return 0
     longest = min(len(spelling), len(text))
     return next((n for n in range(longest, SHORTEST - 1, -1) if text.endswith(spelling[:n])), 0)
 

@@ -92,6 +92,12 @@ HOOK = "https://ada:pass%2Fw0rd@hooks.example.com/services/T0/orders/Tq7XbA?trac
         ("service:correct-horse", "service down", "[secret s] down"),
         ('{"id": 1, "in": [{"key": "a-b-c-d"}]}', "key a-b-c-d of id", "key [secret s] of id"),
         ("{not json: at-all}", "json", "json"),
+        ('{"half": "\\ud800-surrogate", "key": "a-b-c-d"}', "a-b-c-d", "[secret s]"),
+        (
+            "postgres://ada:correct-horse@db/x?" + "&".join(["a=b"] * 200),
+            "postgres correct-horse",
+            "postgres [secret s]",
+        ),
     ],
 )
 def test_parts_that_are_secret_by_themselves_are_found(secret: str, told: str, shown: str) -> None:
