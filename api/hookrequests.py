@@ -1,6 +1,8 @@
 """Reading a webhook: raw bytes within a cap, and JSON as strictly as everywhere else."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +16,10 @@ from domain.webhooks.verdicts import Malformed
 BIGGEST = 5 * 1024 * 1024
 #: A sender that drips its body is let go.
 PATIENCE_SECONDS = 30.0
+#: So much of what is too large is thrown away before the answer: with unread bytes left, closing the connection
+#: resets it, and the sender sees that instead of the answer.
+_DRAINED_BYTES = 32 * 1024 * 1024
+_DRAINING_SECONDS = 5.0
 
 
 class WebhookForged(Unauthenticated):
@@ -51,22 +57,39 @@ def announced(request: Request) -> int:
 
 
 async def read(request: Request) -> Received:
-    """The whole request; raises WebhookTooLarge without having read more than the cap, WebhookIncomplete."""
+    """The whole request; raises WebhookTooLarge without having kept more than the cap, WebhookIncomplete."""
+    stream = request.stream()
     if announced(request) > BIGGEST:
+        if "expect" not in request.headers:  # who asks before sending has sent nothing yet
+            await _drain(stream)
         raise WebhookTooLarge
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            async for part in request.stream():
+            async for part in stream:
                 size += len(part)
                 if size > BIGGEST:
-                    raise WebhookTooLarge
+                    break
                 parts.append(part)
     except (ClientDisconnect, TimeoutError):
         raise WebhookIncomplete from None
+    if size > BIGGEST:
+        parts.clear()
+        await _drain(stream)
+        raise WebhookTooLarge
     scope = request.scope
     return Received(request.method, joined(scope["headers"]), scope["query_string"], b"".join(parts))
+
+
+async def _drain(stream: AsyncIterator[bytes]) -> None:
+    size = 0
+    with suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(_DRAINING_SECONDS):
+            async for part in stream:
+                size += len(part)
+                if size > _DRAINED_BYTES:
+                    return
 
 
 def read_json(body: bytes) -> Any:

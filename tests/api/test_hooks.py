@@ -3,11 +3,15 @@
 import asyncio
 import random
 import time
+from collections.abc import AsyncIterator
 
 import pytest
+import uvicorn
 
+from api import hookrequests
 from tests.api.hooks import SECRET, STANDARD, hooked, ledger, verdicts
 from tests.api.house import House, house, problems
+from workers.devstack import ports
 
 __all__ = ["house"]
 
@@ -98,14 +102,11 @@ async def test_a_malformed_body_is_refused_and_kept_for_whoever_looks(house: Hou
     assert kept["body"] == '{"a": NaN}'
 
 
-async def test_an_oversized_body_is_refused_before_it_is_read(house: House) -> None:
+async def test_an_oversized_body_is_refused(house: House) -> None:
     hook = await hooked(house)
-    read = 0
 
-    async def endless():  # type: ignore[no-untyped-def]
-        nonlocal read
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
-            read += 1
             yield b"x" * 100_000
 
     answer = await hook.http.post(hook.path, content=endless())
@@ -114,6 +115,59 @@ async def test_an_oversized_body_is_refused_before_it_is_read(house: House) -> N
     assert announced.status_code == 413
     assert await verdicts(house) == ["oversized", "oversized"]
     assert [each["size"] for each in await ledger(house)] == [0, 6 * 1024 * 1024]
+
+
+@pytest.mark.parametrize("framing", ["chunked", "announced"])
+async def test_a_sender_of_too_much_can_read_the_answer(house: House, framing: str) -> None:
+    """Over a socket: a sender that looks for an answer only after its last byte must not find a reset."""
+    hook = await hooked(house)
+    port, piece, pieces = ports.any_free(), b"x" * 100_000, 120
+    serving = uvicorn.Server(uvicorn.Config(house.app, port=port, log_config=None, lifespan="off"))
+    task = asyncio.create_task(serving.serve())
+    while not serving.started:  # noqa: ASYNC110  uvicorn offers nothing else
+        await asyncio.sleep(0.01)
+    how = {"chunked": "Transfer-Encoding: chunked", "announced": f"Content-Length: {pieces * len(piece)}"}
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        f"POST {hook.path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{how[framing]}\r\n\r\n".encode()
+    )
+    for _ in range(pieces):
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
+        await writer.drain()
+    writer.write(b"0\r\n\r\n" if framing == "chunked" else b"")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"payload_too_large" in await asyncio.wait_for(reader.readuntil(b"}"), 10)
+    writer.close()
+    serving.should_exit = True
+    await task
+    assert await verdicts(house) == ["oversized"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "most"),
+    [
+        ({}, 85),
+        ({"content-length": "6000000"}, 35),
+        ({"content-length": "6000000", "expect": "100-continue"}, 0),
+    ],
+)
+async def test_too_much_is_read_within_a_bound(
+    house: House, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], most: int
+) -> None:
+    monkeypatch.setattr(hookrequests, "_DRAINED_BYTES", 3_000_000)
+    hook = await hooked(house)
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b"x" * 100_000
+
+    answer = await asyncio.wait_for(hook.http.post(hook.path, content=endless(), headers=headers), 10)
+    assert answer.status_code == 413
+    assert read <= most
 
 
 async def test_a_trigger_without_a_secret_believes_nobody(house: House) -> None:
