@@ -120,11 +120,6 @@ class Control:
         values = {"id": _wish_id(execution_id, number), "execution_id": execution_id}
         return bool(await self._connection.scalar(_ON_ITS_WAY, values))
 
-    async def _is_on_its_way(self, execution_id: UUID, number: int) -> bool:
-        """Whether this wish has yet to take effect, so that a client that asks in a loop sends no signal each time."""
-        values = {"id": _wish_id(execution_id, number), "execution_id": execution_id}
-        return bool(await self._connection.scalar(_ON_ITS_WAY, values))
-
     async def _locked(self, execution_id: UUID) -> RowMapping:
         locked = select(WorkflowExecution.id).where(WorkflowExecution.id == execution_id).with_for_update()
         if await self._connection.scalar(locked) is None:
@@ -148,10 +143,6 @@ def _wish_id(execution_id: UUID, number: int) -> UUID:
     return derived_id(f"{execution_id}/wish/{number}")
 
 
-def _wish_id(execution_id: UUID, number: int) -> UUID:
-    return derived_id(f"{execution_id}/wish/{number}")
-
-
 def _require_open(row: RowMapping) -> None:
     if ExecutionStatus(row["status"]).is_terminal:
         raise ExecutionClosed(f"This execution is {row['status']}; nothing in it can be changed any more.")
@@ -169,16 +160,6 @@ _KEPT = text(
             WHERE execution_id = :execution_id AND kind = 'signal' AND payload ->> 'signal' = 'event')
          - (SELECT count(*) FROM execution_steps
             WHERE execution_id = :execution_id AND kind = 'listen' AND status = 'completed')
-    """
-)
-
-#: Not delivered yet, or a moment ago while the execution has told nothing since.
-_ON_ITS_WAY = text(
-    """
-    SELECT o.dispatched_at IS NULL
-        OR (o.dispatched_at > now() - interval '5 seconds' AND e.updated_at <= o.created_at)
-    FROM outbox o JOIN workflow_executions e ON e.id = o.execution_id
-    WHERE o.id = :id AND e.id = :execution_id
     """
 )
 

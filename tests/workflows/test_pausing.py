@@ -187,51 +187,6 @@ async def test_asking_in_a_loop_sends_no_signal_each_time(idle_engine: Engine) -
         assert (await engine.http.post(f"/v1/executions/{id}/pause")).status_code == 200
 
 
-async def test_a_pause_right_after_a_resumption_counts(engine: Engine) -> None:
-    """The row still shows the first pause when the second one is asked for."""
-    id = (await engine.start(await engine.publish([ASK])))["id"]
-    await engine.waiting(id)
-    await engine.post(f"/v1/executions/{id}/pause", None)
-    await _paused(engine, id)
-    for _ in range(3):
-        await engine.post(f"/v1/executions/{id}/resume", None)
-        shown = await engine.post(f"/v1/executions/{id}/pause", None)
-        assert shown["pause_requested"]
-    await asyncio.sleep(1)
-    assert (await engine.row(id))["status"] == "paused"
-    assert await _signals(engine, id, "pause") == 4
-    await engine.post(f"/v1/executions/{id}/resume", None)
-    await engine.waiting(id)
-
-
-async def test_a_pause_counts_after_an_operator_resumed_in_temporal(engine: Engine) -> None:
-    """The last wish of the product was a pause as well, but it holds no more."""
-    id = (await engine.start(await engine.publish([ASK])))["id"]
-    await engine.waiting(id)
-    handle = engine.client.get_workflow_handle((await engine.row(id))["temporal_workflow_id"])
-    for _ in range(2):
-        await engine.post(f"/v1/executions/{id}/pause", None)
-        await _paused(engine, id)
-        await handle.signal("resume")
-        await engine.waiting(id)
-    await handle.signal("pause")
-    await _paused(engine, id)
-    await engine.post(f"/v1/executions/{id}/resume", None)
-    await engine.waiting(id)
-
-
-async def test_asking_in_a_loop_sends_no_signal_each_time(idle_engine: Engine) -> None:
-    """Nobody works, so nothing takes effect: one wish on its way is enough."""
-    engine = idle_engine
-    id = (await engine.start(await engine.publish([ASK])))["id"]
-    for _ in range(10):
-        assert (await engine.http.post(f"/v1/executions/{id}/pause")).status_code == 202
-    assert await _signals(engine, id, "pause") <= 1
-    async with working(engine.parts, engine.client):
-        await _paused(engine, id)
-        assert (await engine.http.post(f"/v1/executions/{id}/pause")).status_code == 200
-
-
 async def test_cancelling_while_paused_cancels(engine: Engine) -> None:
     id = (await engine.start(await engine.publish([ASK])))["id"]
     await engine.waiting(id)
