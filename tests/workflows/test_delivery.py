@@ -1,6 +1,9 @@
 """Starting exactly once: what was accepted starts, once, whoever carries it and however often."""
 
 import asyncio
+import io
+import json
+import logging
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +14,7 @@ from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Role
 from tests.workflows.engine import Engine, working
 from tests.workflows.test_executions import TEMPLATES
+from workers import logs
 from workers.temporal.dispatcher import NotThere
 from workers.wiring import wire
 
@@ -168,3 +172,34 @@ async def test_a_cancellation_that_took_effect_is_delivered_and_one_that_came_to
     await dispatcher.cancel(ends["cancelled"])  # by the relay, say, which had not heard of the first delivery
     with pytest.raises(NotThere):
         await dispatcher.cancel(ends["completed"])
+
+
+async def test_lines_about_a_delivery_say_whose_it_is(
+    idle_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = idle_engine
+    id = await _accept_without_starting(engine, await engine.publish(TEMPLATES))
+    entry = await _entry(engine)
+    await _lease_ends(engine)
+
+    async def silent(_: OutboxEntry) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(engine.parts.dispatcher, "deliver", silent)
+    monkeypatch.setattr(engine.parts.dispatcher, "_away_until", 0.0)
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = list(root.handlers), root.level
+    logs.configure("info", "json", stream)
+    try:
+        await engine.parts.dispatcher.dispatch(entry)
+        await engine.parts.relay.sweep()
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    about = {"organization": str(engine.organization_id), "execution": str(id)}
+    for logger in ("workers.temporal.dispatcher", "workers.relay"):
+        [line] = [line for line in lines if line["logger"] == logger]
+        assert about.items() <= line.items()
+        assert "no answer within" in line["event"] or "did not answer within" in line["event"]
+    assert logs.reason(TimeoutError()) == "TimeoutError"
