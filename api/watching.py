@@ -98,15 +98,21 @@ class Watching:
         """Whose rows these are was decided when each watcher was let in, and is again with every read of theirs."""
         access = Access(Role.WORKER, organization_id)
         quiet = 0
+        is_blind = False
         while True:
             try:
                 async with self._database.transaction(access) as tx:
                     revisions = await Changes(tx).revisions(list(self._watches[organization_id]))
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                log.warning("watchers are told nothing while the database is away: %s", type(error).__name__)
-                revisions = {}
+                is_blind = False
+            except Exception as error:  # whatever it is, watchers must not be left with heartbeats alone
+                if not is_blind:
+                    unknown = None if is_unavailable(error) else error
+                    log.warning(
+                        "watchers are told nothing for now: %s", type(error).__name__, exc_info=unknown
+                    )
+                is_blind = True
+                await asyncio.sleep(IDLE_LOOK_SECONDS)
+                continue
             quiet = 0 if self._tell(organization_id, revisions) else quiet + 1
             await asyncio.sleep(LOOK_SECONDS if quiet < IDLE_AFTER_LOOKS else IDLE_LOOK_SECONDS)
 

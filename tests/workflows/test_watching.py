@@ -20,6 +20,7 @@ from api.app import create_app
 from api.watching import STREAMS_PER_CALLER, Watching
 from db.engine import create_engine
 from db.session import Access, Role
+from db.watching import Changes
 from tests.workflows.engine import Engine
 from tests.workflows.test_operators import operator
 
@@ -201,6 +202,33 @@ async def test_many_watchers_share_one_look_and_hold_no_connection(
     assert not server.watching._looking, "somebody still looks although nobody watches"
 
 
+async def test_an_error_nobody_expected_does_not_end_the_looking(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(api.watching, "IDLE_LOOK_SECONDS", 0.1)
+    engine = server.engine
+    id = (await engine.start(await engine.publish([ASK])))["id"]
+    await engine.waiting(id)
+    failures = 0
+
+    async def fail(*_: Any) -> Any:
+        nonlocal failures
+        failures += 1
+        raise ValueError("nobody expected this")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Changes, "revisions", fail)
+        async with server.stream(id) as events, asyncio.timeout(20):
+            assert (await anext(events)).name == "snapshot"
+            while failures < 3:  # noqa: ASYNC110  what is broken has no event
+                await asyncio.sleep(0.02)
+            broken.undo()
+            await _decide(engine, id)
+            assert [told.name async for told in events][-1] == "end"
+    assert [record.levelname for record in caplog.records if record.name == "api.watching"] == ["WARNING"]
+    assert "nobody expected this" in caplog.text
+
+
 async def test_a_client_that_leaves_frees_its_stream_and_one_too_many_is_refused(server: Server) -> None:
     engine = server.engine
     id = (await engine.start(await engine.publish([ASK])))["id"]
@@ -306,7 +334,7 @@ async def test_after_a_reset_the_whole_is_told_again(server: Server) -> None:
     await engine.until(id, lambda row: (row["waiting_on"] or {}).get("kind") == "task")
     shown: dict[str, str] = {}
     snapshots: list[list[str]] = []
-    async with server.stream(id) as events:
+    async with server.stream(id) as events, asyncio.timeout(20):
         async for told in events:
             if told.name == "snapshot":
                 snapshots.append([step["name"] for step in told.data["steps"]])
