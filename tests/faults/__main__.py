@@ -4,10 +4,10 @@ import argparse
 import asyncio
 import secrets
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.faults.campaign import Campaign, Outcome, long, short
+from tests.faults.campaign import long, short
+from tests.faults.conducting import conduct
 from tests.faults.report import summary, write
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -20,24 +20,19 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the blows and of the time")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
     parser.add_argument(
-        "--folder", type=Path, help="where the stack lives and stays; default: a temporary one"
+        "--folder",
+        type=Path,
+        help="where the stack lives and stays; default: a temporary one that stays if something breaks",
     )
     parser.add_argument("--results", type=Path, default=PROJECT / "benchmarks" / "results")
     options = parser.parse_args()
     plan = short(options.seed) if options.short else long(options.seed, options.phases, options.scale)
     print(f"seed {options.seed}; the same again: --seed {options.seed}", flush=True)
-    outcome = asyncio.run(_run(plan, options.folder))
+    outcome = asyncio.run(conduct(plan, options.folder))
     print(summary(outcome))
     if not options.short:
         print(f"report: {write(outcome, options.results)}")
-    return 1 if outcome.broken else 0
-
-
-async def _run(plan: object, folder: Path | None) -> Outcome:
-    if folder is not None:
-        return await Campaign(plan, folder, loud=True).run()
-    with tempfile.TemporaryDirectory(prefix="perdure-faults-", ignore_cleanup_errors=True) as fresh:
-        return await Campaign(plan, Path(fresh), loud=True).run()
+    return 1 if outcome.broken or outcome.missing else 0
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from tests.faults.proxy import COMMIT, Moment, Trap
 from tests.faults.rig import Rig
 from tests.faults.timeline import Blow
 
-#: A trap nobody steps into within this time is replaced by a plain blow.
-TRAP_SECONDS = 8.0
+#: A trap nobody steps into within this time is replaced by a plain blow; the short form has less of it.
+TRAP_SECONDS = 16.0
+QUICK_TRAP_SECONDS = 8.0
 END_OF_MAIL = b"\r\n.\r\n"
 CALL = b"POST /"
 TRIGGER = b"/executions HTTP/1.1"
@@ -81,12 +82,13 @@ class Blows:
 
     async def _kill(self, kind: str, name: str) -> Blow:
         """Mostly of a process that serves, sometimes of one that is still starting."""
-        await self.rig.until_alive(name)
-        if self._chance.random() < 0.75:
-            await self.rig.until_serving(name, 20.0)
-        blow = self._timeline.strike(kind, f"kill -9 {name}")
-        self.rig.signal(name, signal.SIGKILL)
-        return self._cleared(blow)
+        while True:
+            await self.rig.until_alive(name)
+            if self._chance.random() < 0.75:
+                await self.rig.until_serving(name, 20.0)
+            if self.rig.kill(name):  # others strike too, and may have been quicker
+                return self._cleared(self._timeline.strike(kind, f"kill -9 {name}"))
+            await asyncio.sleep(0.05)
 
     async def before_effect(self) -> Blow:
         return await self._failpoint("before effect", "worker", "partner", CALL, Moment.REQUEST)
@@ -109,8 +111,10 @@ class Blows:
             name = self.rig.caller(port)
             if name is None:
                 return
-            found.append(self._timeline.strike(f"{role} kill", f"kill -9 {name} {where}"))
-            self.rig.signal(name, signal.SIGKILL)
+            if self.rig.kill(name):
+                blow = self._timeline.strike(f"{role} kill", f"kill -9 {name} {where}")
+                blow.failpoint = where.partition(" (")[0]
+                found.append(blow)
 
         trap = Trap(needle, moment, whose=self._plays(role), then=kill)
         if await self._sprung(link, trap) and found:
@@ -144,17 +148,16 @@ class Blows:
 
     async def backend_kill(self) -> Blow:
         """kill -9 of one backend: the postmaster ends all others and recovers."""
-        backends = []
-        while not backends:
+        while True:
+            backends = []
             for process in self.rig.stack.postgres.processes():
                 with suppress(psutil.Error):
                     if "perdure_app" in " ".join(process.cmdline()):
                         backends.append(process)
+            with suppress(psutil.Error, IndexError):  # there was none, or it has just gone by itself
+                self._chance.choice(backends).kill()
+                return self._cleared(self._timeline.strike("postgres crash", "kill -9 of one backend"))
             await asyncio.sleep(0.1)
-        blow = self._timeline.strike("postgres crash", "kill -9 of one backend")
-        with suppress(psutil.Error):
-            self._chance.choice(backends).kill()
-        return self._cleared(blow)
 
     async def terminate_storm(self) -> Blow:
         """Every connection of the product is terminated, again and again for two seconds."""
@@ -276,7 +279,7 @@ class Blows:
             armed.callback(self.rig.proxies[link].disarm, trap)
             self.rig.proxies[link].arm(trap)
             with suppress(TimeoutError):
-                async with asyncio.timeout(TRAP_SECONDS):
+                async with asyncio.timeout(QUICK_TRAP_SECONDS if self.quick else TRAP_SECONDS):
                     await trap.sprung.wait()
         return trap.sprung.is_set()
 

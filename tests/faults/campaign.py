@@ -22,6 +22,9 @@ from tests.faults.rig import APART, TOGETHER, Rig, Topology
 from tests.faults.sent import tally
 from tests.faults.timeline import Timeline
 
+#: What a whole long form must have hit at least; each is aimed at twice as often or more.
+FAILPOINTS = {"before effect": 4, "after effect": 3, "after commit": 8}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -34,6 +37,8 @@ class Plan:
     seconds: float
     deadline: float
     quick: bool = False
+    #: How often a kill must have fallen exactly there; a campaign that missed has shown less than it claims.
+    failpoints: Mapping[str, int] = field(default_factory=dict)
 
 
 def short(seed: int) -> Plan:
@@ -71,7 +76,13 @@ def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
     blows = {kind: max(1, round(number * scale / phases)) for kind, number in whole.items()}
     topologies = [TOGETHER if number % 2 else APART for number in range(phases)]
     return Plan(
-        seed, blows, topologies, executions=max(20, round(200 * scale)), seconds=220 * scale, deadline=150
+        seed,
+        blows,
+        topologies,
+        executions=max(20, round(200 * scale)),
+        seconds=220 * scale,
+        deadline=150,
+        failpoints={way: round(number * scale) for way, number in FAILPOINTS.items()},
     )
 
 
@@ -91,6 +102,20 @@ class Outcome:
     @property
     def counts(self) -> Counter[str]:
         return Counter(blow.kind for blow in self.timeline.blows)
+
+    @property
+    def failpoints(self) -> Counter[str]:
+        return Counter(blow.failpoint for blow in self.timeline.blows if blow.failpoint is not None)
+
+    @property
+    def missing(self) -> list[str]:
+        """What the plan demanded and the campaign did not do, in words."""
+        wanted = self.plan.failpoints
+        return [
+            f"kill {way}: {self.failpoints[way]} of at least {number}"
+            for way, number in wanted.items()
+            if self.failpoints[way] < number
+        ]
 
 
 class Campaign:

@@ -1,8 +1,10 @@
 """Whether everything still holds after the blows, and what is needed to understand it where it does not."""
 
 import asyncio
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,6 +24,7 @@ from tests.faults.timeline import Timeline
 from workers.devstack.stack import Stack
 
 QUOTED = 5
+_URN = re.compile(r"urn:uuid:[0-9a-f-]{36}")
 
 
 class Holding:
@@ -58,7 +61,10 @@ class Holding:
 
     def _offences(self) -> list[str]:
         callers = {id(house.caller): house.caller for house in self._load.houses}
-        return [offence for caller in callers.values() for offence in caller.offences]
+        offences = [offence for caller in callers.values() for offence in caller.offences]
+        return [
+            f"{offence}{logged(Path(self._stack.files['logs']), offence)}" for offence in offences[:QUOTED]
+        ] + (offences[QUOTED:])
 
     async def _resolve(self, sent: Sequence[Sent]) -> None:
         """A trigger of unknown outcome is asked about with its own key: it happened once, or happens now."""
@@ -132,6 +138,20 @@ class Holding:
         return "\n  ".join(
             [str(violation), f"row {shown}", *(f"outbox {dict(entry)}" for entry in outbox), *history, *lines]
         )
+
+
+def logged(folder: Path, offence: str) -> str:
+    """The lines of the stack's logs about the fault that an answer names by its urn; empty when it names none."""
+    urn = _URN.search(offence)
+    if urn is None:
+        return ""
+    found = [
+        f"\n  {path.name}: {line.strip()[:4000]}"
+        for path in sorted(folder.glob("*.log*"))
+        for line in path.read_text(errors="replace").splitlines()
+        if urn[0] in line
+    ]
+    return "".join(found[:QUOTED]) or f"\n  no log in {folder} tells of {urn[0]}"
 
 
 def _distinct(found: Sequence[Violation]) -> list[Violation]:

@@ -33,6 +33,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.timeline.now(), 1),
         "faults": dict(sorted(outcome.counts.items())),
         "ways": _ways(outcome),
+        "failpoints": dict(sorted(outcome.failpoints.items())),
+        "missing": outcome.missing,
         "executions": {"triggered": dict(outcome.sent), "ended": dict(outcome.ends)},
         "unknown_answers_never_repeated": outcome.unknown,
         "answers": dict(outcome.answers),
@@ -83,15 +85,17 @@ def summary(outcome: Outcome) -> str:
         whole = recoveries(outcome, alone=alone).get("all")
         if whole:
             lines.append(f"  recovery {of} {whole['n']}: p50 {whole['p50']} s, p99 {whole['p99']} s")
+    lines.append(f"  kills at failpoints {dict(outcome.failpoints)}")
     lines.append("all invariants hold" if not outcome.broken else "\n\n".join(["BROKEN", *outcome.broken]))
+    lines += [f"FAIL: {missing}" for missing in outcome.missing]
     return "\n".join(lines)
 
 
 def write(outcome: Outcome, folder: Path) -> Path:
-    """`faults-<date>.json` with everything, `faults-<date>.md` to read; returns the latter."""
+    """`faults-<date>-<seed>.json` with everything, `….md` to read; returns the latter."""
     found = facts(outcome)
     folder.mkdir(parents=True, exist_ok=True)
-    base = folder / f"faults-{found['date'][:10]}"
+    base = folder / f"faults-{found['date'][:10]}-{found['seed']}"
     base.with_suffix(".json").write_text(json.dumps(found, indent=1, default=str) + "\n")
     base.with_suffix(".md").write_text(_page(outcome, found))
     return base.with_suffix(".md")
@@ -112,6 +116,9 @@ def _page(outcome: Outcome, found: dict[str, Any]) -> str:
         "| fault | times | how |",
         "|---|---|---|",
         *(f"| {kind} | {number} | {found['ways'][kind]} |" for kind, number in found["faults"].items()),
+        "",
+        f"Kills exactly at a failpoint: {found['failpoints']}."
+        + "".join(f" FAIL: {missing}." for missing in outcome.missing),
         "",
         f"Executions: {sum(found['executions']['triggered'].values())} triggered {found['executions']['triggered']}, "
         f"ended {found['executions']['ended']}. Triggers whose answer was lost and which nobody repeated at once: "

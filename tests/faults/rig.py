@@ -88,6 +88,8 @@ class Rig:
         self.timeline = timeline
         self.proxies: dict[str, FaultProxy] = {}
         self.processes: dict[str, NodeProcess] = {}
+        #: By name, the process that was killed last: it may take a moment to be gone.
+        self._struck: dict[str, int] = {}
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> "Rig":
@@ -179,6 +181,18 @@ class Rig:
         with suppress(ProcessLookupError):
             if self.alive(name):
                 os.kill(self.pid(name), number)
+
+    def kill(self, name: str) -> bool:
+        """kill -9; False when there was no process, or one that this has struck before and that is not gone yet."""
+        pid = self.pid(name)
+        if not self.alive(name) or self._struck.get(name) == pid:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        self._struck[name] = pid
+        return True
 
     async def until_alive(self, name: str) -> None:
         """A killed process counts only when there was one; it may still be starting."""

@@ -13,6 +13,8 @@ class Blow:
     began: float
     cleared: float | None = None
     served: float | None = None
+    #: Where in the product's work a kill fell, if it fell exactly there: "before effect", say.
+    failpoint: str | None = None
 
     @property
     def recovery(self) -> float | None:
