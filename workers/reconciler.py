@@ -107,6 +107,7 @@ class Reconciler:
         if self._rounds % self._pace.stalled_every == 0:
             await self.watch_stalled()
         self._rounds += 1
+        SUPERVISED_AT.set_to_current_time()
 
     async def _compare_lists(self, pages: AsyncIterator[list[Listed]], until: datetime) -> datetime:
         async for page in pages:
@@ -180,11 +181,14 @@ class Reconciler:
             shown = {row.id: row for row in await supervision.stalled()}
             fresh = await supervision.standing(ids - shown.keys())
         for row in fresh:
+            reason = stalled.get(row.workflow_id)
+            if reason is None:  # a stranger in Temporal, whose id merely ends like this one
+                continue
             async with self._database.transaction(Access(Role.WORKER, row.organization_id)) as connection:
-                if await Mending(connection, row).stall(stalled[row.workflow_id]):
+                if await Mending(connection, row).stall(reason):
                     MISMATCHES.labels(Mismatch.STALLED.value).inc()
                     with concerning(row.workflow_id):
-                        log.error("%s is stalled: %s", row.workflow_id, stalled[row.workflow_id])
+                        log.error("%s is stalled: %s", row.workflow_id, reason)
         for id in shown.keys() - ids:
             row = shown[id]
             async with self._database.transaction(Access(Role.WORKER, row.organization_id)) as connection:

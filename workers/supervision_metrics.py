@@ -15,5 +15,5 @@ STRANGERS = Gauge(
 STALLED = Gauge("perdure_executions_stalled", "Executions whose workflow tasks keep failing.")
 SUPERVISED_AT = Gauge(
     "perdure_supervision_last_round_timestamp_seconds",
-    "When supervision last compared both sides completely.",
+    "When a round or a sweep of supervision last came to its end.",
 )

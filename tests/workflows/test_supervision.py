@@ -70,6 +70,25 @@ async def test_what_stalls_is_shown_and_recovers(engine: Engine, monkeypatch: py
     assert found["mended_at"] is not None
 
 
+async def test_a_stalled_stranger_with_the_same_id_ends_no_round(
+    idle_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's workflow in this namespace may be named like one of ours, of an organization we do not have."""
+    engine = idle_engine
+    id = str((await engine.start(await engine.publish(TEMPLATES)))["id"])
+    supervision = reconciler(engine)
+
+    async def stalled() -> dict[str, str]:
+        return {f"{UUID(int=7)}/workflow/{id}": "not ours"}
+
+    monkeypatch.setattr(supervision._accounts, "stalled", stalled)
+    name = "perdure_supervision_last_round_timestamp_seconds"
+    before = REGISTRY.get_sample_value(name) or 0
+    await supervision.round()
+    assert (REGISTRY.get_sample_value(name) or 0) > before, "a round is supervision as well"
+    assert (await engine.row(id))["stalled_since"] is None
+
+
 @pytest.mark.parametrize("error", [TemporalUnavailable("away"), OperationalError("", None, OSError("away"))])
 async def test_who_is_away_is_asked_again_from_where_it_was_left(
     idle_engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception
