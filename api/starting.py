@@ -1,11 +1,13 @@
 """Starting a workflow: row and word to the engine commit together, then the engine is told at once."""
 
+import logging
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accepting import KIND, accept
@@ -21,6 +23,7 @@ from domain.executions import ExecutionStatus, TriggerType
 from domain.ids import WorkflowId
 from domain.permissions import Permission
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["executions"])
 Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START))]
 _TRIGGER = {"type": TriggerType.MANUAL.value, "name": "api"}
@@ -105,7 +108,12 @@ async def _awaited(
         if closed is not None and closed.row is not None:
             view = show(closed.row, answer.body["version"], ExecutionView)
         else:
-            view = await _view(parts, caller, id)
+            try:
+                view = await _view(parts, caller, id)
+            except (SQLAlchemyError, OSError) as error:
+                # It was accepted: an error now would make callers start it again.
+                log.warning("The result could not be read: %s", type(error).__name__)
+                return answer
         if not view.status.is_terminal:  # it was stopped from outside, and the mirror has not noticed yet
             return answer
     return replace(answer, status=200, body=view.model_dump(mode="json"))

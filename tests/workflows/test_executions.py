@@ -4,9 +4,11 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus
 
+from api import starting
 from db.session import Access, Role
 from tests.workflows.engine import Engine, working
 from workers.temporal.dispatcher import ASK_AFTER_AT_HOME
@@ -201,3 +203,15 @@ async def test_an_end_nobody_heard_of_in_time_is_read_from_the_row(idle_engine: 
             answer = await engine.http.post(path, json={}, headers={"Prefer": "wait=2"})
         assert (answer.status_code, answer.json()["status"]) == (200, "completed")
     await elsewhere.close()
+
+
+async def test_what_was_accepted_is_answered_so_although_its_row_cannot_be_read(
+    idle_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: Any) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(starting, "_view", lost)
+    path = f"/v1/workflows/{await idle_engine.publish(TEMPLATES)}/executions"
+    answer = await idle_engine.http.post(path, json={}, headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
