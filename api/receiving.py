@@ -87,8 +87,9 @@ class Receiver:
             return meant
         message, event = meant
         arrived = replace(arrived, event_id=event.id)
+        delivery = await self._kept(arrived, message.envelope())
         async with self._parts.turns.of(hook.organization_id) as turn:
-            return await self._accept(hook, configuration, message, event, arrived, turn)
+            return await self._accept(hook, configuration, message, event, delivery, turn)
 
     async def _proved(
         self, hook: Hook, configuration: Configuration, token: str, request: Received, arrived: NewDelivery
@@ -153,7 +154,6 @@ class Receiver:
         delivery: NewDelivery,
         turn: Turn,
     ) -> Outcome:
-        delivery = await self._kept(delivery, message.envelope())
         try:
             async with self._parts.database.transaction(_access(delivery)) as tx:
                 first = await _let_in(tx, configuration, event, delivery)
@@ -161,7 +161,7 @@ class Receiver:
                     await self._repeated(tx, delivery, first)
                     outcome, entry = Outcome(first.execution_id, first.delivery_id, duplicate=True), None
                 else:
-                    outcome, entry = await _start(tx, hook, message, delivery)
+                    outcome, entry = await _start(tx, hook, message, event, delivery)
         except (NotRunnable, Invalid) as refusal:
             await self._reject(delivery, refusal)
             raise
@@ -272,8 +272,9 @@ async def _let_in(
 
 
 async def _start(
-    tx: AsyncConnection, hook: Hook, message: Message, delivery: NewDelivery
+    tx: AsyncConnection, hook: Hook, message: Message, event: Event, delivery: NewDelivery
 ) -> tuple[Outcome, OutboxEntry | None]:
+    """The inbox forgets after months; the execution's own key does not, as long as its row is kept."""
     entry, accepted = await accept(
         tx,
         hook.organization_id,
@@ -281,11 +282,13 @@ async def _start(
         trigger=message.trigger(hook.name, delivery.id),
         input=message.input(delivery.id),
         started_by=None,
+        trigger_key=f"webhook/{hook.trigger_id}/{event.key}" if event.lasting else None,
     )
-    execution_id = UUID(accepted["id"])
-    row = replace(delivery, verdict=Verdict.ACCEPTED, execution_id=execution_id)
+    execution_id, known = UUID(accepted["id"]), entry is None
+    verdict = Verdict.DUPLICATE if known else Verdict.ACCEPTED
+    row = replace(delivery, verdict=verdict, execution_id=execution_id)
     await (_settled(tx, row) if row.body_key is not None else Deliveries(tx).add(row))
-    return Outcome(execution_id, delivery.id, duplicate=False), entry
+    return Outcome(execution_id, delivery.id, duplicate=known), entry
 
 
 async def _settled(tx: AsyncConnection, row: NewDelivery) -> None:

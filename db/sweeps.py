@@ -112,12 +112,13 @@ _TOO_MANY_REFUSALS = text(
     """
     DELETE FROM deliveries WHERE id IN (
         SELECT d.id FROM (
-            SELECT trigger_id FROM deliveries
-            WHERE verdict NOT IN ('accepted', 'tested') GROUP BY trigger_id HAVING count(*) > :kept) AS flooded
+            SELECT trigger_id, verdict FROM deliveries
+            WHERE verdict NOT IN ('accepted', 'tested')
+            GROUP BY trigger_id, verdict HAVING count(*) > :kept) AS flooded
         CROSS JOIN LATERAL (
             SELECT id FROM deliveries
-            WHERE trigger_id = flooded.trigger_id AND verdict NOT IN ('accepted', 'tested')
-                AND body_key IS NULL
+            WHERE trigger_id = flooded.trigger_id AND verdict = flooded.verdict
+                AND verdict NOT IN ('accepted', 'tested') AND body_key IS NULL
             ORDER BY received_at DESC OFFSET :kept LIMIT :limit) AS d
         LIMIT :limit)
     """
