@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 #: As many executions of one organization are being started by one process at a time. Two keep it busy.
-AT_ONCE = 4
+AT_ONCE = 3
 
 
 @dataclass(slots=True)
