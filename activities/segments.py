@@ -132,7 +132,7 @@ class SegmentRun:
         return SegmentEnd(
             self.state.as_json(),
             [command_as_json(command) for command in self.commands],
-            out_of_time=time.monotonic() >= self.ends,
+            took_long=time.monotonic() >= self.ends - SEGMENT_SECONDS / 2,
         )
 
     @asynccontextmanager

@@ -103,8 +103,8 @@ class SegmentEnd:
     records: list[StepRecord] = field(default_factory=list)
     #: The execution's outcome, committed with the segment's last steps.
     ended: Ended | None = None
-    #: It stopped because its time was up, and its workflow task has heard nothing all that while.
-    out_of_time: bool = False
+    #: It used more than half of its time, and its workflow task has heard nothing all that while.
+    took_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)

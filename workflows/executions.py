@@ -65,7 +65,7 @@ from workflows.lineage import Lineage, milliseconds
 MAXIMUM_STATE = 1024 * 1024
 #: A workflow task is sent to Temporal as one message of at most 4 MB, with the results of all its segments.
 MAXIMUM_TASK = 1024 * 1024
-#: A workflow task hears no signal and no cancellation before it ends: not after more segments that used all their time.
+#: A workflow task hears no signal and no cancellation before it ends: not after more long segments.
 DEAF_SEGMENTS = 2
 
 
@@ -216,7 +216,7 @@ class ExecutionWorkflow:
     def _take(self, landed: Event | SegmentEnd) -> list[Command]:
         self.status = ExecutionStatus.RUNNING
         if isinstance(landed, SegmentEnd):
-            self.deaf_segments += landed.out_of_time
+            self.deaf_segments += landed.took_long
             if landed.ended is not None:  # the last segment has committed the outcome already
                 self.ended = landed.ended
                 return [Finish(landed.ended.status, error=landed.ended.error)]
