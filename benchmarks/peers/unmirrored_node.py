@@ -77,7 +77,7 @@ async def connected(connection: Connection) -> Client:
 
 if __name__ == "__main__":
     # Patched from outside: the product has no place for such a wish, and must not have one.
-    Connection.connect = connected  # type: ignore[method-assign]
-    TemporalDispatcher.finished = finished  # type: ignore[method-assign,assignment]
+    Connection.connect = connected  # type: ignore[method-assign]  # replacing it is the point
+    TemporalDispatcher.finished = finished  # type: ignore[method-assign,assignment]  # likewise
     status = node.main(["--roles", "api,worker"])
     os._exit(status)  # as the node itself does

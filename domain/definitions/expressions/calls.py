@@ -153,7 +153,7 @@ def _each_entry(
     for found in arguments[where].many(value, env):
         env.run.spend()
         fixed = list(arguments)
-        fixed[where] = Node(1, lambda _value, _env, found=found: found)  # type: ignore[misc]  # default binds it
+        fixed[where] = Node(1, _always(found))
         yield from _each_entry(function, fixed, by_value, value, env, place=place + 1)
 
 
@@ -191,12 +191,12 @@ def _value_builtin(function: Callable[..., Any], arguments: list[Node], height: 
             return function(env.run, value)
 
         return Node(height, plain)
-    singles = [argument.one for argument in arguments]
-    if all(singles):
+    evaluators = [argument.one for argument in arguments if argument.one is not None]
+    if len(evaluators) == len(arguments):
 
         def one(value: Any, env: Env) -> Any:
             env.run.spend()
-            return function(env.run, value, *[single(value, env) for single in singles])  # type: ignore[misc]
+            return function(env.run, value, *[single(value, env) for single in evaluators])
 
         return Node(height, one)
 
@@ -217,3 +217,8 @@ def _combinations(arguments: list[Node], value: Any, env: Env, count: int) -> It
         for others in _combinations(arguments, value, env, count - 1):
             env.run.spend()
             yield (*others, found)
+
+
+def _always(found: Any) -> Callable[[Any, Env], Any]:
+    """Evaluates to a value that is known already."""
+    return lambda _value, _env: found

@@ -4,6 +4,7 @@ What is an expression is decided when the template is compiled, from the definit
 expression but arrives as data is data.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,9 +95,10 @@ class Withheld:
     needs_input: bool
 
 
-class _Plan:
+class _Plan(ABC):
+    @abstractmethod
     def fill(self, value: Json, scope: Mapping[str, Json], meter: Meter) -> Json:
-        raise NotImplementedError
+        """The value this part of the template stands for."""
 
 
 class _Literal(_Plan):

@@ -38,7 +38,7 @@ def compile_assignment(tree: Tree, scope: Scope) -> Node:
     def many(value: Any, env: Env) -> Iterator[Any]:
         for given in right.many(value, env):
             env.run.spend()
-            yield apply(value, lambda part, given=given: combine(env.run, part, given), env)  # type: ignore[misc]
+            yield apply(value, _combining(combine, env, given), env)
 
     if right.one is None:
         return Node(height, None, many)
@@ -57,6 +57,10 @@ def _combiner(operator: str) -> Callable[[Run, Any, Any], Any]:
     if operator == "//=":
         return lambda run, part, given: part if truthy(part) else given
     return OPERATORS[operator[:-1]]
+
+
+def _combining(combine: Callable[[Run, Any, Any], Any], env: Env, given: Any) -> Change:
+    return lambda part: combine(env.run, part, given)
 
 
 def _path_by_path(left: Node) -> Rebuild:
