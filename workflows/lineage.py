@@ -34,11 +34,16 @@ class Lineage:
             return milliseconds(info.workflow_start_time)
         if self._first is not None:
             return self._first
-        now = milliseconds(workflow.now())
+        moment = now()
         if not workflow.unsafe.is_replaying():
-            self._first = now
-        return now
+            self._first = moment
+        return moment
 
 
 def milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+def now() -> int:
+    """The workflow's clock, in epoch ms."""
+    return milliseconds(workflow.now())

@@ -49,6 +49,8 @@ async def test_lines_of_activities_and_workflows_say_whose_they_are(
     logs.configure("info", "json", stream)
     try:
         row = await engine.run([SHOUT, *TEMPLATES])
+        # The row is closed from inside the last segment: only then does the workflow hear of it, and speak.
+        await engine.client.get_workflow_handle(row["temporal_workflow_id"]).result()
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

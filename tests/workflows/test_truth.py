@@ -90,7 +90,7 @@ async def test_large_values_in_a_loop_stay_within_one_message(
 ) -> None:
     """With segments of one step each, forty results of 120 KB and more would travel in one workflow task."""
     monkeypatch.setattr("activities.segments.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr("workflows.executions.DEAF_SEGMENTS", 1000)  # only their size may part them
+    monkeypatch.setattr("workflows.errands.DEAF_SEGMENTS", 1000)  # only their size may part them
     line = {
         "call": "data.template",
         "with": {"text": "x"},
