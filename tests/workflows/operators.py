@@ -1,5 +1,6 @@
 """What an operator does to executions in Temporal's UI or CLI, behind the back of the product."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -47,6 +48,14 @@ class Operator:
         history = await self.handle.fetch_history()
         kind = "workflow_task_completed_event_attributes"
         return [event.event_id for event in history.events if event.HasField(kind)]
+
+    async def idle(self) -> None:
+        """Return once Temporal has the answer to every workflow task it has handed out."""
+        for _ in range(500):
+            if not (await self.describe()).raw_description.HasField("pending_workflow_task"):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("a workflow task never ends")
 
     async def reset(self, task: int, *, exclude: Any = None) -> str:
         """Reset to just before the workflow task number `task` completed (0 is the first); answers the new run."""

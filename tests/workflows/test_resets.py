@@ -33,6 +33,7 @@ async def disturbed(engine: Engine, id: str) -> int:
     A run that is reset to there has begun to wait in its history, and so says nothing when it goes on waiting.
     """
     at = await operator(engine, id)
+    await at.idle()  # the row says that it waits before Temporal has heard of it
     before = len(await at.tasks())
     await at.handle.signal("event", {"id": "1", "type": "com.example.other", "source": "tests"})
     for _ in range(200):
