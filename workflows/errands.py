@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         Event,
         Finish,
         Sleep,
+        Stop,
         Yield,
         command_as_json,
     )
@@ -92,8 +93,8 @@ class Errands:
                 self.flights.launch(command.occurrence, self._sleep(command))
             case AwaitEvent():
                 self.flights.launch(command.occurrence, self._listen(command))
-            case Finish():
-                raise AssertionError("finishing is not launched")
+            case Finish() | Stop():
+                raise AssertionError("finishing and stopping are not launched")
 
     async def _segment(self, command: CallAction | None) -> SegmentEnd:
         state = self.standing.travelling()

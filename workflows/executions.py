@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         Finish,
         Resume,
         Sleep,
+        Stop,
         Yield,
         command_as_json,
         command_from_json,
@@ -327,6 +328,8 @@ def _next_step(command: Command) -> NextStep:
             return NextStep(command.occurrence, command.name, "wait")
         case AwaitEvent():
             return NextStep(command.occurrence, command.name, "listen")
+        case Stop():
+            return NextStep(command.occurrence, "", "stop")
         case Yield():
             return NextStep("", "", "compute")
         case Finish():

@@ -66,6 +66,13 @@ class AwaitEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """What is under way for this occurrence is not wanted any more: end it, and answer `Stopped` once it has ended."""
+
+    occurrence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Yield:
     """The activation budget is spent: continue from this state somewhere that has time."""
 
@@ -77,7 +84,7 @@ class Finish:
     error: dict[str, Json] | None = None
 
 
-Command: TypeAlias = CallAction | Sleep | AwaitEvent | Yield | Finish
+Command: TypeAlias = CallAction | Sleep | AwaitEvent | Stop | Yield | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,29 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A command was told to stop and has ended; whatever came of it does not matter to the execution any more."""
+
+    now: int
+    occurrence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A CloudEvent has reached the execution, whether or not a step listens for it yet."""
+
+    now: int
+    event: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: the state's next deadline may be over."""
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     now: int
 
@@ -115,7 +145,7 @@ class Aborted:
     error: dict[str, Json]
 
 
-Event: TypeAlias = Resume | Completed | Failed | Cancelled | Aborted
+Event: TypeAlias = Resume | Completed | Failed | Stopped | Arrived | Tick | Cancelled | Aborted
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +183,9 @@ def keep(kept: dict[str, StepRecord], records: Iterable[StepRecord]) -> None:
             kept[record.occurrence] = replace(record, input=earlier.input)
 
 
-_COMMANDS: dict[str, type[Any]] = {c.__name__: c for c in (CallAction, Sleep, AwaitEvent, Yield, Finish)}
+_COMMANDS: dict[str, type[Any]] = {
+    c.__name__: c for c in (CallAction, Sleep, AwaitEvent, Stop, Yield, Finish)
+}
 
 
 def command_as_json(command: Command) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from domain.definitions import durations
 from domain.definitions.expressions import is_expression
 from domain.definitions.model import DSL_VERSION
 from domain.definitions.program import ENGINE
+from domain.definitions.steplists import found, replaced, step_lists
 from domain.definitions.validation import Resolved, check
 from domain.definitions.validation.keywords import written_out
 from domain.definitions.validation.report import Report
@@ -139,13 +140,13 @@ def _steps(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _step(body: dict[str, Any]) -> dict[str, Any]:
     """Light writing becomes the DSL's own, so that every reader of the standard understands the version."""
     step = dict(body)
-    if "do" in step:
-        step["do"] = _steps(step["do"])
     if "wait" in step and not (isinstance(step["wait"], str) and is_expression(step["wait"])):
         step["wait"] = durations.iso(durations.parse(step["wait"]))
     if "for" in step and isinstance(step["for"]["in"], list):
         # JSON is jq: a list written out is an expression that yields itself.
         step["for"] = {**step["for"], "in": written_out(step["for"]["in"])}
+    for path in step_lists(step):
+        step = replaced(step, path, _steps(found(step, path)))
     return step
 
 
@@ -154,5 +155,5 @@ def _calls(entries: list[dict[str, Any]]) -> Iterator[str]:
         for body in entry.values():
             if "call" in body:
                 yield body["call"]
-            elif "do" in body:
-                yield from _calls(body["do"])
+            for path in step_lists(body):
+                yield from _calls(found(body, path))

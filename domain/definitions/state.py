@@ -28,6 +28,8 @@ class Frame:
     position: int = 0
     started: int = 0
     items: list[Json] | None = None
+    #: When the step's `timeout` is over, in epoch ms.
+    deadline: int | None = None
 
     @property
     def occurrence(self) -> str:
@@ -69,6 +71,14 @@ class State:
     progress: int = 0
     current_step: int = 0
     now: int = 0
+    #: When the workflow's own `timeout` is over, in epoch ms.
+    deadline: int | None = None
+
+    @property
+    def next_deadline(self) -> int | None:
+        """The moment at which the world owes a `Tick`, in epoch ms."""
+        deadlines = [frame.deadline for frame in self.frames.values() if frame.deadline is not None]
+        return min([*deadlines, *([] if self.deadline is None else [self.deadline])], default=None)
 
     @property
     def is_over(self) -> bool:
@@ -112,7 +122,7 @@ class State:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        state = cls(**{name: data[name] for name in _PLAIN})
+        state = cls(**{name: data[name] for name in _PLAIN if name in data})
         state.frames = {frame["id"]: Frame(**frame) for frame in data["frames"]}
         state.todo = [Todo(**todo) for todo in data["todo"]]
         return state

@@ -1,0 +1,27 @@
+"""A step under check."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.definitions.pointers import join
+from domain.definitions.validation.calls import Calls
+from domain.definitions.validation.expressions import Expressions, Names
+from domain.definitions.validation.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step being checked, with the names it can read and the steps beside it."""
+
+    pointer: str
+    keyword: str
+    body: Mapping[str, Any]
+    names: Names
+    siblings: Mapping[str, int]
+
+    def at(self, *parts: str | int) -> str:
+        return join(self.pointer, *parts)
+
+
+Check = Callable[[Report, Expressions, Calls, Step], Names]
