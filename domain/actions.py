@@ -17,11 +17,15 @@ class Effect(StrEnum):
 
 
 class Lane(StrEnum):
-    """Where an action runs: in a segment of short built-ins, as an activity of its own, or as a task for a person."""
+    """Where an action runs: in a segment of short built-ins, as an activity of its own, or with somebody else.
+
+    A task waits for a person, an execution for another execution: the engine registers both and is told the answer.
+    """
 
     SEGMENT = "segment"
     ACTIVITY = "activity"
     TASK = "task"
+    EXECUTION = "execution"
 
 
 @dataclass(frozen=True, slots=True)

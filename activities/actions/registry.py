@@ -45,10 +45,8 @@ class Registry:
     async def run(self, name: str, version: str, context: ActionContext, arguments: Json) -> Json:
         """Carry the action out and return its output as plain JSON of at most 128 KB."""
         entry = self._find(name, version)
-        if entry.spec.lane is Lane.TASK:
-            raise RuntimeError(
-                f"{name} is a task for a person; the engine registers it instead of running it"
-            )
+        if entry.spec.lane in (Lane.TASK, Lane.EXECUTION):
+            raise RuntimeError(f"{name} is a wait; the engine registers it instead of running it")
         with measured(name):
             result = await entry.perform(context, self._validated(entry, arguments))
         try:
