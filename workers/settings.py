@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
     """A port for operators alone: `/metrics`, `/healthz`, `/readyz` of any role, without a token."""
 
+    step_budget: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    """How many steps one execution may enter; loops and backward jumps must end somewhere."""
+
     http_allow: Annotated[tuple[Target, ...], NoDecode, BeforeValidator(parse_targets)] = ()
     """Addresses that are not public but may be called by the demo organization, and by nobody else."""
     demo_organization_id: uuid.UUID | None = None

@@ -66,7 +66,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     accounts = Accounts(connection)
     mender = Mender(database, accounts, closings.learn)
     dispatcher = TemporalDispatcher(
-        connection, database, PinnedVersions(database), closings, accounts, mender
+        connection, database, PinnedVersions(database), closings, accounts, mender, settings.step_budget
     )
     registry = built_in()
     return Parts(

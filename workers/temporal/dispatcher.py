@@ -66,6 +66,7 @@ class TemporalDispatcher:
         closings: Closings,
         accounts: Accounts,
         mender: Mender,
+        step_budget: int,
     ) -> None:
         self._connection = connection
         self._database = database
@@ -74,6 +75,7 @@ class TemporalDispatcher:
         self._away_until = 0.0
         self._accounts = accounts
         self._mender = mender
+        self._step_budget = step_budget
 
     async def dispatch(self, entry: OutboxEntry) -> None:
         """The quick way right after a commit; whatever goes wrong here, the relay repeats.
@@ -196,7 +198,7 @@ class TemporalDispatcher:
         try:
             await self._connection.client.start_workflow(
                 contract.WORKFLOW,
-                _start_argument(entry, version.pinned),
+                _start_argument(entry, version.pinned, self._step_budget),
                 id=entry.workflow_id,
                 task_queue=contract.WORKFLOW_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -230,7 +232,7 @@ def _absent(error: RPCError) -> Exception:
     return NotThere(str(error)) if error.status is RPCStatusCode.NOT_FOUND else error
 
 
-def _start_argument(entry: OutboxEntry, pinned: Pinned) -> ExecutionStart:
+def _start_argument(entry: OutboxEntry, pinned: Pinned, budget: int) -> ExecutionStart:
     payload = entry.payload
     return ExecutionStart(
         execution_id=str(entry.execution_id),
@@ -238,6 +240,7 @@ def _start_argument(entry: OutboxEntry, pinned: Pinned) -> ExecutionStart:
         input=payload["input"],
         trigger=payload["trigger"],
         started_by=payload.get("started_by"),
+        budget=budget,
         wish=Wish(**payload["wish"]) if "wish" in payload else None,
     )
 
