@@ -10,6 +10,9 @@ DSL_VERSION: Final = "1.0.3"
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 MAX_JSON_DEPTH: Final = 64
 MAX_STEPS: Final = 500
+MAX_BRANCHES: Final = 100
+#: How many entries one part of `use` may have.
+MAX_COMPONENTS: Final = 100
 MAX_NESTING: Final = 16
 MAX_EXPRESSION_BYTES: Final = 4 * 1024
 MAX_NAME_LENGTH: Final = 100
@@ -51,6 +54,20 @@ STEP_LISTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "listen": (("foreach", "do"),),
     "try": (("try",), ("catch", "do")),
 }
+
+#: Lists whose steps read only what their step itself reads: a handler's variable is not there yet.
+BEFORE_THE_HANDLER: Final = frozenset({("try",)})
+#: Lists whose entries run side by side instead of one after another.
+SIDE_BY_SIDE: Final = frozenset({("fork", "branches")})
+
+#: What an extension can be put around; `composite` is a `do`.
+EXTENDABLE: Final = frozenset(KEYWORDS) - {"do", "fork"} | {"composite", "all"}
+
+#: Checked completely although the interpreter does not run it yet; whoever builds it removes it here.
+NOT_YET: Final = frozenset(
+    {"schedule", "timeout", "metadata.compensate", "use.extensions", "use.functions", "use.catalogs"}
+    | {"use.authentications"}
+)
 
 #: How a `listen` reads the events it consumes; `raw` arrives with foreign event formats.
 READINGS: Final = ("data", "envelope")

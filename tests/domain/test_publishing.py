@@ -122,7 +122,7 @@ def test_publishing_changes_nothing_it_was_given() -> None:
 
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(Invalid, match="3 problems") as refusal:
-        published({"do": [{"a": {"wait": "x"}}, {"b": {"call": "nobody"}}, {"c": {}}]})
+        published({"do": [{"a": {"wait": "x"}}, {"b": {"call": "nobody"}}, {"c": {}}]}, actions=[])
     assert [problem.pointer for problem in refusal.value.problems] == [
         "/do/0/a/wait",
         "/do/1/b/call",

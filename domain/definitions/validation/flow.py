@@ -1,4 +1,4 @@
-"""Where steps lead: names in `then`, and steps that nothing leads to."""
+"""Names of steps and where they lead: `then` and the cases of a `switch`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,58 +10,21 @@ from domain.definitions.validation.report import Report, shown
 Named = tuple[str, str, Any]  # pointer, name and definition of a step
 
 
-def check_then(
-    report: Report, pointer: str, value: Any, names: Mapping[str, int], own: str | None = None
-) -> None:
-    """`then` is a directive or the name of a step in the same list."""
+def check_then(report: Report, pointer: str, value: Any, names: Mapping[str, int]) -> None:
+    """`then` is a directive or the name of a step in the same list; `names` is empty where nothing follows."""
     target = report.text(pointer, value, "`then`")
     if target is None or target in DIRECTIVES or target in names:
+        return
+    if not names:
+        message = f"`then` leads to `{shown(target)}`, but no step follows this one: it stands for itself."
+        how = "Write `continue`, `exit` or `end`; put steps in a row into a `do`."
+        report.add(pointer, "unknown_target", message, how)
         return
     hint = report.did_you_mean(target, [*names, *DIRECTIVES])
     hint = hint or "Name a step of the same list, or `continue`, `exit` or `end`."
     report.add(
         pointer, "unknown_target", f"`then` leads to `{shown(target)}`, which is no step of this list.", hint
     )
-
-
-def check_reachable(report: Report, steps: Sequence[Named], names: Mapping[str, int]) -> None:
-    """Every step of a list must be led to from its first."""
-    reached: set[int] = set()
-    waiting = [0] if steps else []
-    while waiting:
-        index = waiting.pop()
-        if index in reached or index >= len(steps):
-            continue
-        reached.add(index)
-        waiting.extend(_following(index, steps[index][2], names))
-    for index, (pointer, name, _) in enumerate(steps):
-        # Of a row of unreachable steps only the first is told: mending it mends the others.
-        if index not in reached and index - 1 in reached:
-            report.add(
-                pointer,
-                "unreachable_step",
-                f"Nothing leads to step `{shown(name)}`: the step before it always goes elsewhere.",
-                f"Let some `then` name `{shown(name)}`, move it, or remove it.",
-            )
-
-
-def _following(index: int, step: Any, names: Mapping[str, int]) -> list[int]:
-    if not isinstance(step, dict):
-        return [index + 1]
-    targets = [step.get("then", "continue")]
-    cases = step.get("switch")
-    if isinstance(cases, list):
-        bodies = [body for case in cases if isinstance(case, dict) for body in case.values()]
-        bodies = [body for body in bodies if isinstance(body, dict)]
-        if any("when" not in body for body in bodies):
-            targets.clear()
-        targets.extend(body.get("then") for body in bodies)
-    following = [names[target] for target in targets if isinstance(target, str) and target in names]
-    known = (*DIRECTIVES, *names)
-    # A skipped step goes on with the next one; so does, for this purpose, a target that is wrong anyway.
-    if "if" in step or any(target == "continue" or target not in known for target in targets):
-        following.append(index + 1)
-    return following
 
 
 def check_name(report: Report, pointer: str, name: str) -> None:

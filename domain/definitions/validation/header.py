@@ -9,13 +9,15 @@ from domain.definitions.pointers import join
 from domain.definitions.validation.report import Report, shown
 
 DNS_LABEL: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?", re.ASCII)
-_IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_BUILD = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+#: A number of a pre-release has no leading zero.
+_EARLY = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 SEMVER: Final = re.compile(
-    rf"(?:0|[1-9]\d{{0,8}})(?:\.(?:0|[1-9]\d{{0,8}})){{2}}(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?", re.ASCII
+    rf"(?:0|[1-9]\d{{0,8}})(?:\.(?:0|[1-9]\d{{0,8}})){{2}}(?:-{_EARLY}(?:\.{_EARLY})*)?(?:\+{_BUILD})?",
+    re.ASCII,
 )
 _DSL = re.compile(r"1\.0\.(?:0|[1-9]\d{0,3})", re.ASCII)
 _BESIDE: Final = frozenset({"triggers", "actions", "variables"})
-_LATER = ("use", "schedule", "timeout")
 
 
 def check_root(report: Report, definition: Mapping[str, Any]) -> None:
@@ -33,17 +35,6 @@ def check_root(report: Report, definition: Mapping[str, Any]) -> None:
         _check_document(report, definition["document"])
     if "evaluate" in definition:
         _check_evaluate(report, definition["evaluate"])
-    for field in _LATER:
-        value = definition.get(field)
-        if field == "use" and isinstance(value, dict):
-            for name in value:
-                report.unsupported(join("", "use", name), f"`use.{shown(name)}`", _instead(name))
-        elif field in definition:
-            report.unsupported(join("", field), f"`{field}`")
-
-
-def _instead(name: str) -> str | None:
-    return {"functions": "Configure it in the workflow's `actions`."}.get(name)
 
 
 def _check_document(report: Report, value: Any) -> None:

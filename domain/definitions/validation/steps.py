@@ -1,37 +1,50 @@
 """Walks the lists of steps; the keyword of a step decides what it is checked for, without `oneOf` noise."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from domain.definitions import steplists
 from domain.definitions.model import (
+    BEFORE_THE_HANDLER,
     COMMON_FIELDS,
     KEYWORDS,
     MAX_NESTING,
     MAX_STEPS,
+    NOT_YET,
+    SIDE_BY_SIDE,
     STEP_LISTS,
     STEP_SCOPE,
     SUPPORTED,
 )
 from domain.definitions.pointers import join
 from domain.definitions.validation.calls import Calls
+from domain.definitions.validation.components import Components
 from domain.definitions.validation.data import check_data
 from domain.definitions.validation.expressions import Expressions, Names
-from domain.definitions.validation.flow import Named, check_name, check_reachable, check_then, name_index
-from domain.definitions.validation.keywords import CHECKS, Step, check_unsupported
+from domain.definitions.validation.flow import Named, check_name, check_then, name_index
+from domain.definitions.validation.keywords import CHECKS, Step, check_call, check_unsupported
+from domain.definitions.validation.reaching import Reaching
 from domain.definitions.validation.report import Report, kind, shown
+from domain.definitions.validation.timeouts import check_timeout
 
 
 class Steps:
     """Checks every step below one list."""
 
-    def __init__(self, report: Report, expressions: Expressions, calls: Calls) -> None:
+    def __init__(
+        self, report: Report, expressions: Expressions, calls: Calls, components: Components
+    ) -> None:
         self._report = report
         self._expressions = expressions
         self._calls = calls
+        self._components = components
+        self._reaching = Reaching()
 
-    def check_list(self, pointer: str, value: Any, names: Names = STEP_SCOPE, depth: int = 1) -> None:
-        """A `do`: a list of steps, each an object with its name as the only key."""
+    def check_list(
+        self, pointer: str, value: Any, names: Names = STEP_SCOPE, depth: int = 1, *, in_a_row: bool = True
+    ) -> None:
+        """A list of steps, each an object with its name as the only key; `in_a_row` one leads to the next."""
         report = self._report
         if not isinstance(value, list):
             hint = "Write `- name: {…}` for each step."
@@ -52,10 +65,10 @@ class Steps:
                 report.add(at, "duplicate_name", message, "Rename one of them.")
             check_name(report, at, name)
             if not report.full:
-                self._check_step(at, body, index, names, depth)
+                self.check_step(at, body, names, index if in_a_row else {}, depth)
         # Names that are not clear make every answer about ways between steps a guess.
-        if len(index) == len(value):
-            check_reachable(report, steps, index)
+        if in_a_row and len(index) == len(value):
+            self._reaching.check(report, steps, index)
 
     def _named(self, pointer: str, entries: list[Any]) -> Iterator[Named]:
         for position, entry in enumerate(entries):
@@ -71,7 +84,15 @@ class Steps:
                 [(name, body)] = entry.items()
                 yield join(at, name), name, body
 
-    def _check_step(self, pointer: str, value: Any, index: dict[str, int], names: Names, depth: int) -> None:
+    def check_step(
+        self,
+        pointer: str,
+        value: Any,
+        names: Names,
+        index: Mapping[str, int],
+        depth: int = 1,
+    ) -> None:
+        """One step; `index` are the steps its `then` can name, none where it stands for itself."""
         report = self._report
         body = report.object(pointer, value, "A step")
         if body is None:
@@ -81,15 +102,17 @@ class Steps:
         if keyword is None:
             return
         report.unknown_fields(pointer, body, COMMON_FIELDS | KEYWORDS[keyword], f"A `{keyword}` step")
-        step = Step(pointer, keyword, body, names, index)
-        if keyword in SUPPORTED:
-            within = CHECKS[keyword](report, self._expressions, self._calls, step)
-        else:
-            within = check_unsupported(report, step)
+        step = Step(pointer, keyword, body, names, index, self._components)
+        check = CHECKS.get(keyword)
+        within = names if check is None else check(report, self._expressions, self._calls, step)
+        if keyword not in SUPPORTED:
+            check_unsupported(report, step)
         for path in STEP_LISTS.get(keyword, ()):
             found, inner = _dig(body, path)
             if found:
-                self.check_list(join(pointer, *path), inner, within, depth + 1)
+                readable = names if path in BEFORE_THE_HANDLER else within
+                in_a_row = path not in SIDE_BY_SIDE
+                self.check_list(join(pointer, *path), inner, readable, depth + 1, in_a_row=in_a_row)
             elif keyword in ("for", "do"):
                 report.add(
                     pointer, "missing_field", f"A `{keyword}` step needs `do`.", "Add the list of its steps."
@@ -120,7 +143,9 @@ class Steps:
             )
         return None
 
-    def _check_common(self, pointer: str, body: dict[str, Any], index: dict[str, int], names: Names) -> None:
+    def _check_common(
+        self, pointer: str, body: dict[str, Any], index: Mapping[str, int], names: Names
+    ) -> None:
         report = self._report
         if "if" in body:
             self._expressions.expression(join(pointer, "if"), body["if"], names, "`if`")
@@ -128,29 +153,48 @@ class Steps:
         if "then" in body:
             check_then(report, join(pointer, "then"), body["then"], index)
         if "timeout" in body:
-            report.unsupported(join(pointer, "timeout"), "`timeout`")
+            at = join(pointer, "timeout")
+            check_timeout(report, self._expressions, self._components, at, body["timeout"], names)
+            if "timeout" in NOT_YET:
+                report.unsupported(at, "`timeout`")
+        if "call" in body and isinstance(body["call"], str):
+            self._components.called.add(body["call"])
         if "metadata" in body:
             at = join(pointer, "metadata")
             metadata = report.object(at, body["metadata"], "`metadata`")
             if metadata is not None and "compensate" in metadata:
-                message = "`metadata.compensate` is not supported by this version yet."
-                report.add(join(at, "compensate"), "not_supported", message)
+                self._check_compensation(join(at, "compensate"), metadata["compensate"], names)
+
+    def _check_compensation(self, pointer: str, value: Any, names: Names) -> None:
+        """The call that undoes a completed step, should the execution not succeed."""
+        report = self._report
+        if "metadata.compensate" in NOT_YET:
+            report.unsupported(pointer, "`metadata.compensate`")
+        call = report.object(pointer, value, "`compensate`")
+        if call is None:
+            return
+        report.unknown_fields(pointer, call, KEYWORDS["call"], "`compensate`")
+        if "call" not in call:
+            message = "`compensate` says in `call` what undoes the step."
+            report.add(pointer, "missing_field", message, "For example `compensate: {call: …, with: {…}}`.")
+            return
+        if isinstance(call["call"], str):
+            self._components.called.add(call["call"])
+        step = Step(pointer, "call", call, names, {}, self._components)
+        check_call(report, self._expressions, self._calls, step)
 
 
-def count_steps(definition: Any) -> Counter[str]:
-    """How often each step name occurs, wherever steps can stand; stops soon after the limit."""
+def count_steps(entries: Any) -> Counter[str]:
+    """How often each step name occurs in a list and below it; stops soon after the limit."""
     names: Counter[str] = Counter()
-    lists: list[Any] = [definition.get("do")] if isinstance(definition, dict) else []
+    lists: list[Any] = [entries]
     while lists and names.total() <= MAX_STEPS:
         entries = lists.pop()
         for entry in entries if isinstance(entries, list) else ():
             for name, body in entry.items() if isinstance(entry, dict) else ():
                 names[name] += 1
                 if isinstance(body, dict):
-                    paths = {
-                        path for keyword in STEP_LISTS if keyword in body for path in STEP_LISTS[keyword]
-                    }
-                    lists.extend(_dig(body, path)[1] for path in paths)
+                    lists.extend(steplists.found(body, path) for path in steplists.step_lists(body))
     return names
 
 

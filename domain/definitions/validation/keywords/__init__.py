@@ -4,10 +4,13 @@ from typing import Final
 
 from .blocks import check_do, check_set
 from .calling import check_call
+from .forking import check_fork
 from .listening import check_listen
 from .loops import check_for, written_out
+from .raising import check_raise
 from .step import Check, Step
 from .switches import check_switch
+from .trying import check_try
 from .unsupported import check_unsupported
 from .waits import check_wait
 
@@ -15,10 +18,13 @@ CHECKS: Final[dict[str, Check]] = {
     "call": check_call,
     "do": check_do,
     "for": check_for,
+    "fork": check_fork,
     "listen": check_listen,
+    "raise": check_raise,
     "set": check_set,
     "switch": check_switch,
+    "try": check_try,
     "wait": check_wait,
 }
 
-__all__ = ["CHECKS", "Check", "Step", "check_unsupported", "written_out"]
+__all__ = ["CHECKS", "Check", "Step", "check_call", "check_unsupported", "written_out"]

@@ -21,8 +21,4 @@ def check_unsupported(report: Report, step: Step) -> Names:
         report.refused(step.at("run", word), f"`run: {word}`", REFUSED_PROCESSES[word])
     if not refused:
         report.unsupported(step.at(step.keyword), f"`{step.keyword}`")
-    caught = step.body.get("catch")
-    if step.keyword == "try" and isinstance(caught, dict):
-        name = caught.get("as", "error")
-        return step.names | {name} if isinstance(name, str) else step.names
     return step.names
