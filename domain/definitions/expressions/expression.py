@@ -11,6 +11,8 @@ from . import (
     builtin_arrays,
     builtin_dates,
     builtin_flow,
+    builtin_folds,
+    builtin_loops,
     builtin_numbers,
     builtin_regex,
     builtin_texts,
@@ -26,15 +28,15 @@ from .syntax import Tree, parse
 from .text import describe
 
 LIBRARIES = (
-    *(
-        builtin_arrays,
-        builtin_dates,
-        builtin_flow,
-        builtin_numbers,
-        builtin_regex,
-        builtin_texts,
-        builtin_values,
-    ),
+    builtin_arrays,
+    builtin_dates,
+    builtin_flow,
+    builtin_folds,
+    builtin_loops,
+    builtin_numbers,
+    builtin_regex,
+    builtin_texts,
+    builtin_values,
 )
 MAX_RESULT_DEPTH = 64
 _CACHED_CHARACTERS = 500_000
