@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.actions import Catalogue
-from domain.definitions import durations
-from domain.definitions.expressions import is_expression
 from domain.definitions.model import DSL_VERSION
 from domain.definitions.program import ENGINE
-from domain.definitions.steplists import found, replaced, step_lists
+from domain.definitions.steplists import every_step
 from domain.definitions.validation import Resolved, check
-from domain.definitions.validation.keywords import written_out
 from domain.definitions.validation.report import Report
 from domain.definitions.values import canonical
+from domain.definitions.writing import in_full
 from domain.errors import Invalid, Problem
 from domain.executions import TriggerType
 
@@ -71,7 +69,7 @@ def publish(
     document = _normalised(checked.definition, name, namespace)
     unused = Report()
     calls = {}
-    for call in sorted(set(_calls(document["do"]))):
+    for call in sorted(set(_calls(document))):
         resolved = checked.calls.resolve(unused, "", call)
         assert resolved is not None, "validation resolved every call"
         calls[call] = _pinned(resolved)
@@ -130,30 +128,15 @@ def _normalised(definition: dict[str, Any], name: str, namespace: str) -> dict[s
         "version": _FIRST_VERSION,
     }
     rest = {field: value for field, value in definition.items() if field not in ("document", "do")}
-    return {"document": {**header, **definition.get("document", {})}, **rest, "do": _steps(definition["do"])}
+    document = {**header, **definition.get("document", {})}
+    return in_full({"document": document, **rest, "do": definition["do"]})
 
 
-def _steps(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: _step(body) for name, body in entry.items()} for entry in entries]
-
-
-def _step(body: dict[str, Any]) -> dict[str, Any]:
-    """Light writing becomes the DSL's own, so that every reader of the standard understands the version."""
-    step = dict(body)
-    if "wait" in step and not (isinstance(step["wait"], str) and is_expression(step["wait"])):
-        step["wait"] = durations.iso(durations.parse(step["wait"]))
-    if "for" in step and isinstance(step["for"]["in"], list):
-        # JSON is jq: a list written out is an expression that yields itself.
-        step["for"] = {**step["for"], "in": written_out(step["for"]["in"])}
-    for path in step_lists(step):
-        step = replaced(step, path, _steps(found(step, path)))
-    return step
-
-
-def _calls(entries: list[dict[str, Any]]) -> Iterator[str]:
-    for entry in entries:
-        for body in entry.values():
-            if "call" in body:
-                yield body["call"]
-            for path in step_lists(body):
-                yield from _calls(found(body, path))
+def _calls(document: dict[str, Any]) -> Iterator[str]:
+    """What every step calls, and what undoes it."""
+    for body in every_step(document):
+        if "call" in body:
+            yield body["call"]
+        undoing = body.get("metadata", {}).get("compensate")
+        if undoing is not None:
+            yield undoing["call"]
