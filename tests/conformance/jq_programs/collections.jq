@@ -1,0 +1,263 @@
+# Arrays and objects: building, mapping, reshaping.
+[]
+{}
+[1,2,3]
+[.[]]
+  {"a":1,"b":2}
+[.a,.b]
+  {"a":1}
+[empty]
+[1,empty,2]
+{a:1}
+{"a":1,"b":2}
+{a}
+  {"a":5}
+{"a b"}
+  {"a b":1}
+{$x:1}?
+1 as $x|{$x}
+1 as $x|{$x,y:2}
+{(.k):.v}
+  {"k":"a","v":1}
+  {"k":1,"v":1}
+{("a","b"):(1,2)}
+{a:(1,2),b:(3,4)}
+[{a:.[],b:1}]
+  [1,2]
+{"x\(1)":2}
+{@base64 "x":1}?
+{a:1|2}?
+{"a":1}+{"b":2}
+{a:1}*{a:{b:2}}
+{a:{b:1}}*{a:{c:2}}
+{a:.x.y,b:(.x|length)}
+  {"x":{"y":3}}
+{if:1,then:2,and:3}
+{a:1,a:2}
+{"a":{"b":1}}|.a.b
+{a:empty}
+[{a:1}|.a,.b]
+{a,b,c:.a}
+  {"a":1,"b":2}
+{"\(.a)":1}
+  {"a":"k"}
+map(.+1)
+  [1,2]
+  {"a":1}
+  null
+  []
+map(.,.)
+  [1,2]
+map(empty)
+  [1]
+map(select(.>1))
+  [1,2,3]
+map_values(.+1)
+  [1,2]
+  {"a":1}
+map_values(empty)
+  {"a":1}
+  [1,2,3]
+map_values(.,.)
+  {"a":1}
+map(.a)
+  [{"a":1},{"b":2}]
+map(has("a"))
+  [{"a":1},{}]
+to_entries
+  {"b":1,"a":null}
+  {}
+from_entries
+  [{"key":"a","value":1},{"k":"b","v":2},{"name":"c","value":3},{"Name":"d","Value":4},{"K":"e","V":5}]
+  [{"key":1,"value":1}]
+  [{"key":null,"value":1}]
+  [{"key":false,"value":1}]
+  [{"key":"a"}]
+  [{"key":"a","value":false,"v":1}]
+  [{"key":"a","value":null,"v":1}]
+  []
+  [["a",1]]
+  ["a"]
+with_entries(.value+=1)
+  {"a":1,"b":2}
+with_entries(.key|=ascii_upcase)
+  {"a":1}
+with_entries(select(.value>1))
+  {"a":1,"b":2}
+with_entries(.key=.value)
+  {"a":"x"}
+flatten
+  [1,[2,[3,[4]]],{"a":[5]}]
+  []
+  {"a":[1]}
+flatten(1)
+  [1,[2,[3]]]
+flatten(0)
+  [[1]]
+flatten(-1)
+  [1]
+transpose
+  [[1,2],[3]]
+  []
+  [[],[1]]
+[combinations]
+  [[1,2],[3,4]]
+  []
+  [[],[1]]
+[combinations(2)]
+  [0,1]
+[limit(3;.[])]
+  [1,2,3,4]
+[limit(0;1,2)]
+[limit(1;error("x"))]?
+[skip(1;.[])]
+  [1,2,3]
+[skip(0;1,2)]
+[skip(5;1,2)]
+[skip(-1;1)]
+[limit(1,2;1,2,3)]
+[until(.>100;.*2)]
+  1
+[while(.<20;.*2)]
+  1
+[recurse(if .<3 then .+1 else empty end)]
+  0
+[recurse(.c[]?)|.n]
+  {"n":1,"c":[{"n":2,"c":[{"n":3}]},{"n":4}]}
+[recurse(.+1;.<4)]
+  1
+[.[]|recurse]
+  [[1]]
+walk(if type=="number" then .+1 else . end)
+  [1,{"a":[2]}]
+walk(if type=="object" then del(.x) else . end)
+  {"x":1,"a":{"x":2,"b":3}}
+walk(select(.!=null))
+  [1,null,{"a":null}]
+[walk(.,1)]
+  [0]
+walk(if type=="array" then sort else . end)
+  [3,[2,1],{"a":[9,8]}]
+env|type
+$__loc__
+input_line_number?
+splits(",")?
+  1
+tostream
+  1
+[tostream]
+  {"a":[1,{"b":2}],"c":[]}
+  []
+fromstream(tostream)
+  {"a":[1,{"b":2}],"c":[]}
+[fromstream(1|truncate_stream([[0],1],[[1,0],2],[[1,0]],[[1]]))]
+[1|truncate_stream([[0],1],[[1,0],2],[[1,0]],[[1]])]
+[fromstream(.[])]
+  [[["a"],1],[["a"]]]
+[.[]|tojson]|unique
+  [1,1,2]
+getpath(["a","b"])=5
+  {}
+pick(.a)
+  {"a":1,"b":2}
+pick(.a.b,.c)
+  {"a":{"b":1,"x":2},"c":3,"d":4}
+pick(.[1])
+  [1,2,3]
+pick(first)
+  [1,2]
+pick(.[-1])
+  [1,2]
+to_entries|map("\(.key)=\(.value)")|join("&")
+  {"a":1,"b":"x"}
+[.[]|arrays]
+  [1,[2],{},null]
+[.[]|objects]
+  [1,[2],{},null]
+[.[]|iterables]
+  [1,[2],{},null]
+[.[]|booleans]
+  [1,true,null,false]
+[.[]|numbers]
+  [1,"a",2.5]
+[.[]|strings]
+  [1,"a",null]
+[.[]|nulls]
+  [1,null]
+[.[]|values]
+  [1,null,false]
+[.[]|scalars]
+  [1,[1],"a",null,{}]
+[.[]|finites]
+  [1,2]
+[.[]|normals]
+  [1,0]
+index(",")
+  "a,b"
+splits("a")
+  ""
+min_by(.p).n
+  [{"p":3,"n":"a"},{"p":1,"n":"b"}]
+group_by(.c)|map({c:.[0].c,total:(map(.n)|add)})
+  [{"c":"x","n":1},{"c":"y","n":2},{"c":"x","n":3}]
+reduce .[] as $i ({};.[$i.c]+=$i.n)
+  [{"c":"x","n":1},{"c":"y","n":2},{"c":"x","n":3}]
+[.[]|{n,double:(.n*2)}]
+  [{"n":1,"m":0},{"n":2}]
+[.items[]|select(.qty>0)|.qty*.price]|add
+  {"items":[{"qty":1,"price":9.5},{"qty":0,"price":3},{"qty":2,"price":10}]}
+.items|map(.name)|unique|join(", ")
+  {"items":[{"name":"b"},{"name":"a"},{"name":"b"}]}
+[.[]|.tags//[]|length]
+  [{"tags":["a"]},{}]
+(.a|keys)-(.b|keys)
+  {"a":{"x":1,"y":2},"b":{"x":1}}
+[.[]|select(.d<"2024-05-01")|.n]
+  [{"d":"2024-04-30","n":1},{"d":"2024-05-02","n":2}]
+del(.a)
+  {"a":1,"b":2}
+  {"b":2}
+  [1]
+  null
+del(.[0])
+  [1,2]
+  []
+  {"a":1}
+del(.[0,2])
+  [1,2,3,4]
+del(.[-1])
+  [1,2]
+del(.[5])
+  [1]
+del(.a.b,.a.c)
+  {"a":{"b":1,"c":2,"d":3}}
+del(.[]|select(.>1))
+  [1,2,3]
+  {"a":1,"b":2}
+del(.[1:3])
+  [1,2,3,4]
+del(.a[].b)
+  {"a":[{"b":1,"c":2},{"b":3}]}
+del(.)
+  1
+del(.a.b)
+  {"a":null}
+  {"a":1}
+del(.[0].a)
+  [{"a":1},{"a":2}]
+del(empty)
+  [1]
+del(..|select(.==2)?)
+  [1,[2,3],2]
+delpaths([["a","b"],["c"]])
+  {"a":{"b":1},"c":2}
+delpaths([])
+  {"a":1}
+delpaths([[]])
+  {"a":1}
+delpaths(1)
+  {}
+delpaths([["a",0]])
+  {"a":{"b":1}}
+to_entries
+  [5]

@@ -1,0 +1,185 @@
+# Comparison, order, equality and membership.
+.[0]<.[1]
+  [1,2]
+  ["a","b"]
+  ["a","B"]
+  ["é","z"]
+  ["😀","\uffff"]
+  [null,false]
+  [false,true]
+  [true,0]
+  [5,""]
+  ["z",[]]
+  [[],{}]
+  [[1,2],[1,3]]
+  [[1],[1,0]]
+  [{"a":1},{"a":2}]
+  [{"a":1},{"b":0}]
+  [{"a":9,"b":1},{"a":1,"c":1}]
+  [{"a":1},{"a":1,"b":1}]
+.[0]==.[1]
+  [1,1.0]
+  [{"a":1,"b":2},{"b":2,"a":1}]
+  [[1,2],[2,1]]
+  ["a","a"]
+  [null,false]
+  [0,false]
+  [{"a":null},{}]
+.[0]!=.[1]
+  [1,1]
+  [{"a":[1]},{"a":[1]}]
+.[0]<=.[1]
+  [1,1]
+  [[2],[1,9]]
+.[0]>=.[1]
+  ["a","b"]
+  [{},[]]
+.[0]>.[1]
+  [null,null]
+  [{"b":1},{"a":2,"c":1}]
+sort
+  [3,"a",null,true,[1],{"a":1},false,1,"A",[0,5],{}]
+  []
+  [{"b":1},{"a":2},{"a":1,"b":0},{"a":1}]
+  ["é","z","a","Z","aa",""]
+  ["😀","\uffff","a"]
+  "x"
+  {"a":1}
+sort_by(.a)
+  [{"a":2,"i":0},{"a":1,"i":1},{"a":2,"i":2},{"i":3}]
+sort_by(.a,.b)
+  [{"a":1,"b":2},{"a":1,"b":1},{"a":0,"b":9}]
+sort_by(-.a)
+  [{"a":1},{"a":3},{"a":2}]
+sort_by(.a)|map(.i)
+  [{"a":[2],"i":1},{"a":null,"i":2},{"a":"x","i":3},{"a":{"b":1},"i":4}]
+sort_by(empty)
+  [3,1,2]
+group_by(.a)
+  [{"a":2,"i":0},{"a":1,"i":1},{"a":2,"i":2}]
+  []
+  {"x":1}
+group_by(.a,.b)
+  [{"a":1,"b":2},{"a":1,"b":1},{"a":1,"b":2}]
+group_by(length)
+  ["aa","b","cc",""]
+unique
+  [3,1,2,1,3]
+  ["b","a","b"]
+  [[1],[1],[1,2],null,null]
+  [1,1.0,"1"]
+unique_by(.a)
+  [{"a":2,"i":0},{"a":1,"i":1},{"a":2,"i":2}]
+unique_by(length)
+  ["aa","b","cc","d"]
+reverse
+  [1,2,3]
+  "abc"
+  null
+  []
+  1
+  {"a":1}
+contains("b")
+  "abc"
+  "x"
+  ["abc"]
+contains(["a"])
+  ["xa","b"]
+  []
+contains({a:[1],b:{c:"x"}})
+  {"a":[1,2],"b":{"c":"xyz","d":1}}
+  {"a":[2],"b":{"c":"x"}}
+  {"a":[1]}
+contains(null)
+  null
+  1
+contains(1)
+  1
+  2
+  "1"
+contains(true)
+  true
+  false
+inside("abc")
+  "b"
+inside([1,2,3])
+  [2]
+index("b")
+  "abcb"
+  "x"
+  null
+  ["a","b"]
+rindex("b")
+  "abcb"
+  ["b","a","b"]
+indices("b")
+  "abcb"
+indices(", ")
+  "a, b, cd"
+indices(1)
+  [0,1,2,1]
+indices([1,2])
+  [0,1,2,1,2]
+indices([])
+  [1]
+indices("")
+  "abc"
+index(",")
+  "ä,ö,ü"
+indices("aa")
+  "aaaa"
+IN(1,2)
+  1
+  3
+IN(.[];1,2)
+  [5,2]
+  [5]
+[.[]|IN("a","b")]
+  ["a","c"]
+INDEX(.id)
+  [{"id":1,"n":"a"},{"id":"x","n":"b"},{"id":1,"n":"c"}]
+INDEX(.[];.k)
+  [{"k":"a"},{"k":"b"}]
+[JOIN({"a":1,"b":2};.k)]
+  [{"k":"a"},{"k":"c"}]
+[JOIN({"a":1};.[];.k)]
+  [{"k":"a"},{"k":"b"}]
+[JOIN({"a":1};.[];.k;add)]
+  [{"k":{"z":1}}]
+[JOIN({"a":[5]};.[];.;length)]
+  ["a","b"]
+bsearch(2)
+  [1,2,3]
+  [1,3]
+  []
+  [3]
+bsearch(0)
+  [1,2]
+bsearch({"a":1})
+  [{"a":0},{"a":1}]
+bsearch(1)
+  "x"
+[.[]|.==null]
+  [null,0,false]
+1==1 and 2==2
+null and error("x")
+true or error("x")
+(true,false) and (true,false)
+[(true,false) or (true,false)]
+[true,false|not]
+1 < 2 == true
+[.[]|select(.>=2 and .<4)]
+  [1,2,3,4]
+[.[]|select(type=="number" or type=="string")]
+  [1,"a",null,[2]]
+.a and .b
+  {"a":0,"b":""}
+  {"a":1}
+.a or .b
+  {"a":null,"b":false}
+isempty(empty)
+isempty(.[])
+  []
+  [1]
+isempty(1,error("x"))
+isempty(error("x"))
