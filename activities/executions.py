@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import listening
 from activities.actions.approvals import Approve
 from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
@@ -34,8 +35,10 @@ from domain.ids import WorkflowId, derived_id, effect_key
 from domain.keys import KeyRing
 from domain.mirror import Snapshot
 from domain.segments import (
+    EarlierEvents,
     Ended,
     Ending,
+    Listening,
     Pause,
     PauseEnd,
     Performance,
@@ -97,6 +100,7 @@ class ExecutionActivities:
         return [
             self.run_segment,
             self.begin_wait,
+            self.earlier_events,
             self.record_steps,
             self.begin_pause,
             self.end_pause,
@@ -176,20 +180,37 @@ class ExecutionActivities:
         return closing
 
     @activity.defn
-    async def begin_wait(self, waiting: Waiting) -> None:
-        """Show the wait in the mirror and, for a task, put it into the inbox."""
+    async def begin_wait(self, waiting: Waiting) -> EarlierEvents:
+        """Show the wait in the mirror; put a task into the inbox, subscribe a listen and answer what came before it."""
         report = reporting()
         self._rests(str(report.id))
         try:
             task = self._task(report, waiting) if waiting.kind == "task" else None
         except Fault as fault:
             raise as_failure(fault) from fault
+        page = None
         async with self._database.transaction(report.access) as connection:
+            if waiting.kind == "event":
+                page = await listening.subscribe(
+                    connection,
+                    listening.listener(report.id, report.snapshot, waiting.occurrence, waiting.types),
+                )
             if task is not None:
                 await self._register(connection, task, report.reporter)
             if report.snapshot is not None:
                 await self._show(connection, report, waiting.records, _waiting_on(waiting, task))
         committed(report.snapshot, "wait")
+        return EarlierEvents() if page is None else await page.opened(self._keys)
+
+    @activity.defn
+    async def earlier_events(self, asked: Listening) -> EarlierEvents:
+        """The next of the events that were recorded before a step began to listen."""
+        report = reporting()
+        async with self._database.transaction(report.access) as connection:
+            page = await listening.earlier(
+                connection, listening.listener(report.id, report.snapshot, asked.occurrence, asked.types)
+            )
+        return await page.opened(self._keys)
 
     async def _register(self, connection: Any, task: NewTask, reporter: Reporter) -> None:
         """A task that was decided before this run asked for it was reset: the run is told."""
@@ -351,8 +372,8 @@ def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": waiting.kind, "step": waiting.step, "occurrence": waiting.occurrence}
     if waiting.until is not None:
         shown["until"] = datetime.fromtimestamp(waiting.until / 1000, UTC).isoformat()
-    if waiting.event is not None:
-        shown["type"] = waiting.event
+    if waiting.kind == "event" and waiting.types is not None:
+        shown |= {"type": waiting.types[0]} if len(waiting.types) == 1 else {"types": waiting.types}
     if task is not None:
         shown |= {"task_id": str(task.id), "title": task.title, "assignees": list(task.assignees)}
     return shown

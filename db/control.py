@@ -78,7 +78,10 @@ class Control:
             _require_same(sent["arguments"], event)
             return Sent(sent["arguments"], None)
         _require_open(row)
-        if await self._connection.scalar(_KEPT, {"execution_id": execution_id}) >= MAXIMUM_KEPT:
+        if (
+            await self._connection.scalar(_KEPT, {"execution_id": execution_id, "type": event["type"]})
+            >= MAXIMUM_KEPT
+        ):
             raise TooManySignals(
                 f"{MAXIMUM_KEPT} signals wait for a step of this execution to ask for them; send it again later."
             )
@@ -153,13 +156,21 @@ def _require_same(sent: dict[str, Any], event: dict[str, Any]) -> None:
         raise SignalIdReused
 
 
-#: Each listen that has ended has consumed one event.
+#: Signals that people sent, without what steps that listened say they consumed. Whatever a step listens to now is
+#: consumed as it comes, so it is not counted at all.
 _KEPT = text(
     """
-    SELECT (SELECT count(*) FROM outbox
-            WHERE execution_id = :execution_id AND kind = 'signal' AND payload ->> 'signal' = 'event')
-         - (SELECT count(*) FROM execution_steps
-            WHERE execution_id = :execution_id AND kind = 'listen' AND status = 'completed')
+    SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM event_subscriptions
+        WHERE execution_id = :execution_id AND closed_at IS NULL
+          AND (types IS NULL OR CAST(:type AS text) = ANY (types)))
+    THEN 0 ELSE (SELECT count(*) FROM outbox
+            WHERE execution_id = :execution_id AND kind = 'signal' AND payload ->> 'signal' = 'event'
+              AND NOT payload ? 'event')
+         - (SELECT coalesce(sum(coalesce(
+                    CAST(input ->> 'consumed' AS integer), CASE status WHEN 'completed' THEN 1 ELSE 0 END)), 0)
+            FROM execution_steps WHERE execution_id = :execution_id AND kind = 'listen')
+    END
     """
 )
 

@@ -56,6 +56,7 @@ class Mirror:
             **self._values(snapshot, steps),
             "waiting_on": None if waiting_on is None else to_json(waiting_on),
         }
+        await self._stop_listening(steps)
         if await self._connection.scalar(_REPORT, values) is not None:
             return True
         # Older than what stands, or closed, or gone; asked apart, since the statement above saw an older snapshot.
@@ -74,6 +75,14 @@ class Mirror:
         if snapshot.reset_run_id is not None:
             await self._forget(snapshot, steps)
         await self._connection.execute(_STEPS, self._steps(snapshot, steps))
+        await self._stop_listening(steps)
+
+    async def _stop_listening(self, steps: Sequence[StepRecord]) -> None:
+        """No more events are brought to steps that have ended."""
+        ended = [step.occurrence for step in steps if step.kind == "listen" and step.completed is not None]
+        if ended:
+            values = {"execution_id": self._reporter.execution_id, "ended": ended}
+            await self._connection.execute(_STOP_LISTENING, values)
 
     async def attempted(self, occurrence: str, attempt: int) -> None:
         """Note that a step is being tried again, after a lost worker or a peer that could not be reached."""
@@ -109,7 +118,7 @@ class Mirror:
     async def close(self, snapshot: Snapshot, output: Any, error: dict[str, Any] | None) -> RowMapping | None:
         """The one statement that closes a row, whoever found out; None when another outcome stands.
 
-        Open tasks are cancelled with it, and steps that a lost workflow task had begun and that its repetition,
+        Open tasks are cancelled with it, listens are closed, and steps that a lost workflow task had begun and that its repetition,
         cancelled meanwhile, never came to. A row that was closed before is closed anew only by a later reset run.
         """
         closed = await self._connection.execute(
@@ -254,6 +263,15 @@ _WAITING_ON = text("SELECT waiting_on FROM workflow_executions WHERE id = :execu
 
 _STATUS = text("SELECT status FROM workflow_executions WHERE id = :execution_id")
 
+_THROUGH = "(SELECT coalesce(max(e.number), 0) FROM events e WHERE e.organization_id = s.organization_id)"
+
+_STOP_LISTENING = text(
+    f"""
+    UPDATE event_subscriptions s SET closed_at = now(), through = {_THROUGH}
+    WHERE execution_id = :execution_id AND occurrence = ANY (CAST(:ended AS text[])) AND closed_at IS NULL
+    """  # noqa: S608 - assembled from constants only
+)
+
 _LOG_ENTRIES = """
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'step', name, 'status', status, 'at', coalesce(completed_at, started_at)) ORDER BY position), '[]')
@@ -274,6 +292,11 @@ _FINISH = text(
     inbox AS (
         UPDATE tasks SET status = 'cancelled'
         WHERE execution_id = :execution_id AND status = 'open'
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+    ),
+    listens AS (
+        UPDATE event_subscriptions s SET closed_at = now(), through = {_THROUGH}
+        WHERE execution_id = :execution_id AND closed_at IS NULL
           AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
     ),
     abandoned AS (

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Table, func, literal
 from db.base import Base
 from db.clients import Client
 from db.deliveries import Delivery
+from db.events import Event
 from db.sealing import prefix
 from db.secrets import SecretVersion
 from db.triggers import TriggerSecret
@@ -66,6 +67,7 @@ SEALED_COLUMNS = (
     SealedColumn(Client, "tax_id", index="tax_id_index"),
     SealedColumn(TriggerSecret, "sealed"),
     SealedColumn(Delivery, "body"),
+    SealedColumn(Event, "content"),
 )
 
 

@@ -16,6 +16,7 @@ BATCH = 500
 #: Of what was refused at one trigger, this much is kept; the rest of a flood is only worth counting.
 REFUSED_PER_TRIGGER = 1_000
 _DAYS_OF_BODIES = 30
+_DAYS_OF_EVENTS = 30
 #: Longer than any provider repeats an event by itself.
 _DAYS_OF_INBOX = 90
 
@@ -55,6 +56,14 @@ class Sweeps:
 
     async def old_inbox(self, now: datetime) -> int:
         return await self._gone(_OLD_INBOX, now)
+
+    async def old_events(self, now: datetime) -> int:
+        """Events after a month: a step that begins to listen later does not hear of them any more."""
+        return await self._gone(_OLD_EVENTS, now)
+
+    async def old_subscriptions(self, now: datetime) -> int:
+        """What was handed to whom, once those events are forgotten too."""
+        return await self._gone(_OLD_SUBSCRIPTIONS, now)
 
     async def expired_secrets(self, now: datetime) -> int:
         return await self._gone(_EXPIRED_SECRETS, now)
@@ -130,6 +139,21 @@ _OLD_INBOX = text(
         SELECT organization_id, trigger_id, key FROM webhook_inbox
         WHERE received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_INBOX} days' LIMIT :limit)
         AND received_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_INBOX} days'
+    """  # noqa: S608
+)
+_OLD_EVENTS = text(
+    f"""
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM events
+        WHERE created_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_EVENTS} days' LIMIT :limit)
+    """  # noqa: S608
+)
+_OLD_SUBSCRIPTIONS = text(
+    f"""
+    DELETE FROM event_subscriptions WHERE id IN (
+        SELECT id FROM event_subscriptions
+        WHERE closed_at < CAST(:now AS timestamptz) - interval '{_DAYS_OF_EVENTS + 1} days' LIMIT :limit)
+        AND closed_at IS NOT NULL
     """  # noqa: S608
 )
 _EXPIRED_SECRETS = text(

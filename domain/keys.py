@@ -55,6 +55,16 @@ class KeyRing(Protocol):
         ...
 
 
+class NoKeys:
+    """The KeyRing of a process that was given no keys: it neither seals nor opens."""
+
+    async def seal(self, organization_id: UUID, content: bytes, bound_to: str) -> bytes:
+        raise RuntimeError("nothing can be sealed: this process was wired without keys")
+
+    async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
+        raise Unreadable("this process was wired without keys")
+
+
 class SearchableKeyRing(KeyRing, Protocol):
     """A KeyRing whose values can also be looked up by their exact content, through a blind index."""
 

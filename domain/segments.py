@@ -21,11 +21,11 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class PendingWait:
-    """A wait that outlives a continue-as-new: registered already; a timer has an end, a listen a type of event."""
+    """A wait that outlives a continue-as-new: registered already; a timer has an end, a listen ends by itself."""
 
     occurrence: str
     until: int | None = None
-    event: str | None = None
+    listens: bool = False
     name: str = ""
 
 
@@ -47,9 +47,8 @@ class Carried:
     #: What was due when the run ended, not yet begun.
     commands: list[dict[str, Any]]
     wish: Wish | None = None
-    #: Events that no step has asked for yet, and the keys of those that arrived lately.
+    #: Events that arrived and that the interpreter has not heard of.
     events: list[dict[str, Any]] = field(default_factory=list)
-    event_keys: list[str] = field(default_factory=list)
     #: The run by which somebody reset this execution, if anybody did.
     reset_run_id: str | None = None
 
@@ -137,8 +136,24 @@ class Waiting:
     #: Of a task: the arguments of `approve`.
     arguments: Any
     records: list[StepRecord]
-    #: Of a listen: the type of the event.
-    event: str | None = None
+    #: Of a listen: the types of events it takes, None for any.
+    types: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A step that is registered already and asks for more of the events recorded before."""
+
+    occurrence: str
+    types: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierEvents:
+    """Events recorded since the execution was created, the oldest first; `more` when these are not all."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Sweeper:
             "refusals": lambda sweeps: sweeps.old_refusals(now),
             "flooded refusals": lambda sweeps: sweeps.too_many_refusals(),
             "inbox": lambda sweeps: sweeps.old_inbox(now),
+            "events": lambda sweeps: sweeps.old_events(now),
+            "subscriptions": lambda sweeps: sweeps.old_subscriptions(now),
             "trigger secrets": lambda sweeps: sweeps.expired_secrets(now),
             "kept answers": lambda sweeps: sweeps.expired_answers(now),
             "sessions": lambda sweeps: sweeps.expired_sessions(now),

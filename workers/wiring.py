@@ -15,6 +15,8 @@ from db.keys import DataKeys
 from db.session import Database
 from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
+from domain.keys import KeyRing
+from workers.events import RecordedEvents
 from workers.mending import Mender
 from workers.reconciler import Reconciler
 from workers.relay import Relay
@@ -66,7 +68,14 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     accounts = Accounts(connection)
     mender = Mender(database, accounts, closings.learn)
     dispatcher = TemporalDispatcher(
-        connection, database, PinnedVersions(database), closings, accounts, mender, settings.step_budget
+        connection,
+        database,
+        PinnedVersions(database),
+        RecordedEvents(database, keys),
+        closings,
+        accounts,
+        mender,
+        settings.step_budget,
     )
     registry = built_in()
     return Parts(
@@ -80,7 +89,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         activities=ExecutionActivities(
             database,
             registry,
-            _services(settings),
+            _services(settings, keys),
             keys=keys,
             refuse=dispatcher.refuse,
             closed=closings.announce,
@@ -118,7 +127,7 @@ def _blobs(settings: Settings) -> BlobStore:
     )
 
 
-def _services(settings: Settings) -> Services:
+def _services(settings: Settings, keys: KeyRing) -> Services:
     public = AddressPolicy.public()
     demo = AddressPolicy.allowing(
         (str(address), target.port)
@@ -136,4 +145,5 @@ def _services(settings: Settings) -> Services:
         if settings.smtp_url is None
         else SmtpMailer(settings.smtp_url, sender=settings.mail_from),
         http_policy=policy,
+        keys=keys,
     )

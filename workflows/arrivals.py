@@ -1,44 +1,59 @@
-"""Events that have arrived at an execution and that no step has asked for yet."""
+"""Events on their way to the interpreter, which alone knows what they mean to the execution."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from temporalio import workflow
 
-#: The API refuses further signals long before; this only keeps a run's memory bounded.
-MAXIMUM_KEPT = 100
-#: Deliveries repeat within minutes: so many keys are remembered to recognise them.
-MAXIMUM_KEYS = 500
+with workflow.unsafe.imports_passed_through():
+    from domain.definitions.values import measure
+    from domain.events import MAXIMUM_KEPT, MAXIMUM_KEPT_BYTES
 
 
 class Arrivals:
-    """In the order of arrival. An event, known by its source and id, arrives once however often it is delivered."""
+    """In the order in which they are to be heard: what was recorded before a step listened comes first."""
 
-    def __init__(self, events: Sequence[dict[str, Any]] = (), keys: Sequence[str] = ()) -> None:
-        self.events = list(events)
-        self._keys = OrderedDict.fromkeys(keys)
-
-    @property
-    def keys(self) -> list[str]:
-        return list(self._keys)
+    def __init__(self, events: Iterable[dict[str, Any]] = ()) -> None:
+        self._events = deque(events)
+        self._asking = 0
 
     def add(self, event: dict[str, Any]) -> None:
-        key = f"{event.get('source')} {event.get('id')}"
-        if key in self._keys:
-            return
-        self._keys[key] = None
-        while len(self._keys) > MAXIMUM_KEYS:
-            self._keys.popitem(last=False)
-        if len(self.events) == MAXIMUM_KEPT:
-            workflow.logger.error("An event was lost: the execution keeps %s already", MAXIMUM_KEPT)
-            return
-        self.events.append(event)
+        """Raises TypeError for what is no event: anybody with Temporal's own tools may send it."""
+        if not isinstance(event, dict):
+            raise TypeError("an event is an object")
+        self._events.append(event)
 
-    def has(self, type: str) -> bool:
-        return any(event.get("type") == type for event in self.events)
+    @property
+    def has_news(self) -> bool:
+        """None while earlier events are being fetched."""
+        return bool(self._events) and not self._asking
 
-    def take(self, type: str) -> dict[str, Any]:
-        """The earliest event of this type, which is then gone."""
-        position = next(i for i, event in enumerate(self.events) if event.get("type") == type)
-        return self.events.pop(position)
+    def take(self) -> dict[str, Any]:
+        return self._events.popleft()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Hold back what arrives while earlier events are being fetched."""
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+
+    def bring(self, earlier: Iterable[dict[str, Any]]) -> None:
+        self._events.extendleft(reversed(list(earlier)))
+
+    def carried(self) -> list[dict[str, Any]]:
+        """What travels to the next run: no more than an execution keeps anyway."""
+        events: list[dict[str, Any]] = []
+        left = MAXIMUM_KEPT_BYTES
+        for event in self._events:
+            left -= measure(event, MAXIMUM_KEPT_BYTES)
+            if left < 0 or len(events) == MAXIMUM_KEPT:
+                lost = len(self._events) - len(events)
+                workflow.logger.error("%s events were lost: the execution kept still for too many", lost)
+                break
+            events.append(event)
+        return events

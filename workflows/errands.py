@@ -10,21 +10,25 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from domain.actions import Lane
     from domain.definitions.commands import (
-        AwaitEvent,
+        AwaitEvents,
         CallAction,
         Command,
         Completed,
         Event,
         Finish,
+        Resume,
         Sleep,
         Stop,
         Yield,
         command_as_json,
     )
+    from domain.definitions.interpreter import has_backlog
     from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
     from domain.segments import (
+        EarlierEvents,
         ExecutionStart,
+        Listening,
         PendingWait,
         Performance,
         Performed,
@@ -65,6 +69,8 @@ class Errands:
         self.decisions = decisions
         self.task_bytes = 0
         self.deaf_segments = 0
+        #: Segments under way: they have the state with them.
+        self.computing = 0
 
     def heard(self) -> None:
         """Something other than a segment ended: a workflow task has begun since."""
@@ -91,12 +97,19 @@ class Errands:
                 self.flights.launch(command.occurrence, self._approve(command))
             case Sleep():
                 self.flights.launch(command.occurrence, self._sleep(command))
-            case AwaitEvent():
+            case AwaitEvents():
                 self.flights.launch(command.occurrence, self._listen(command))
             case Finish() | Stop():
                 raise AssertionError("finishing and stopping are not launched")
 
     async def _segment(self, command: CallAction | None) -> SegmentEnd:
+        self.computing += 1
+        try:
+            return await self._compute(command)
+        finally:
+            self.computing -= 1
+
+    async def _compute(self, command: CallAction | None) -> SegmentEnd:
         state = self.standing.travelling()
         await self._breathe()
         await self.journal.make_bearable()
@@ -173,17 +186,44 @@ class Errands:
             await workflow.sleep(timedelta(milliseconds=remaining), summary=wait.name or None)
         return Completed(now(), wait.occurrence, None)
 
-    async def _listen(self, command: AwaitEvent) -> Event:
-        if not self.arrivals.has(command.type):
-            if self.start.mirror:
-                await self._begin_wait("event", command.occurrence, command.name, event=command.type)
-            wait = PendingWait(command.occurrence, event=command.type, name=command.name)
-            self.flights.waits[command.occurrence] = wait
-        return await self._arrival(command.occurrence, command.type)
+    async def _listen(self, command: AwaitEvents) -> Event:
+        occurrence = command.occurrence
+        if self.start.mirror:
+            with self.arrivals.asking():
+                begun = await self._begin_wait("event", occurrence, command.name, types=command.types)
+                self.arrivals.bring(begun.events)
+            while begun.more and await self._wants_more(occurrence):
+                begun = await self._earlier(command)
+        self.flights.waits[occurrence] = PendingWait(occurrence, listens=True, name=command.name)
+        return await self._heard(occurrence)
 
-    async def _arrival(self, occurrence: str, type: str) -> Event:
-        await workflow.wait_condition(lambda: self.arrivals.has(type))
-        return Completed(now(), occurrence, self.arrivals.take(type))
+    async def _earlier(self, command: AwaitEvents) -> EarlierEvents:
+        with self.arrivals.asking():
+            earlier = await workflow.execute_local_activity(
+                contract.earlier_events,
+                Listening(command.occurrence, command.types),
+                **contract.record_config(command.occurrence, command.name),
+            )
+            self.arrivals.bring(earlier.events)
+        return earlier
+
+    async def _wants_more(self, occurrence: str) -> bool:
+        """Whether the step still listens once it has heard what was brought."""
+        await workflow.wait_condition(
+            lambda: (
+                not self._listens(occurrence)
+                or not (self.arrivals.has_news or has_backlog(self.standing.state, occurrence))
+            )
+        )
+        return self._listens(occurrence)
+
+    def _listens(self, occurrence: str) -> bool:
+        return occurrence in self.standing.state.pending
+
+    async def _heard(self, occurrence: str) -> Event:
+        """The step ends by itself; nobody waits for this answer."""
+        await workflow.wait_condition(lambda: not self._listens(occurrence))
+        return Resume(now())
 
     async def _begin_wait(
         self,
@@ -193,21 +233,21 @@ class Errands:
         *,
         until: int | None = None,
         arguments: Any = None,
-        event: str | None = None,
-    ) -> None:
+        types: list[str] | None = None,
+    ) -> EarlierEvents:
         await self.journal.make_bearable()
         self.standing.status = ExecutionStatus.WAITING
         self.standing.show(f"Waiting: {step}")
         with self.journal.riding() as records:
-            await workflow.execute_local_activity(
+            return await workflow.execute_local_activity(
                 contract.begin_wait,
-                Waiting(kind, occurrence, step, until, arguments, records, event),
+                Waiting(kind, occurrence, step, until, arguments, records, types),
                 **contract.record_config(occurrence, step),
             )
 
     def _resumed(self, wait: PendingWait) -> Coroutine[Any, Any, Event]:
         if wait.until is not None:
             return self._timer(wait, wait.until)
-        if wait.event is not None:
-            return self._arrival(wait.occurrence, wait.event)
+        if wait.listens:
+            return self._heard(wait.occurrence)
         return self._decision(wait.occurrence)

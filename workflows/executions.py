@@ -11,7 +11,8 @@ with workflow.unsafe.imports_passed_through():
     # Pure and deterministic; shared so that programs are compiled once per process, not once per execution.
     from domain.definitions.commands import (
         Aborted,
-        AwaitEvent,
+        Arrived,
+        AwaitEvents,
         CallAction,
         Cancelled,
         Command,
@@ -63,7 +64,7 @@ class ExecutionWorkflow:
         self.flights: Flights[Event | SegmentEnd] = Flights()
         carried = start.carried
         self.decisions: dict[str, Any] = dict(carried.decisions) if carried else {}
-        self.arrivals = Arrivals(carried.events, carried.event_keys) if carried else Arrivals()
+        self.arrivals = Arrivals(carried.events if carried else ())
         self.control = Control(carried.wish if carried else start.wish)
         self.lineage = Lineage(carried.reset_run_id if carried else None)
         self.errands = Errands(
@@ -104,7 +105,7 @@ class ExecutionWorkflow:
 
     @workflow.signal(name=contract.EVENT)
     def event(self, event: dict[str, Any]) -> None:
-        """A CloudEvent for this execution; it is kept until a step listens to its type."""
+        """A CloudEvent for this execution, whether or not a step listens for it yet."""
         self.arrivals.add(event)
 
     def snapshot(self) -> Snapshot | None:
@@ -171,13 +172,25 @@ class ExecutionWorkflow:
                 self.errands.launch(command)
             due = []
             await workflow.wait_condition(
-                lambda: self.flights.has_landed or self.control.wants_pause or self._may_continue_as_new()
+                lambda: (
+                    self.flights.has_landed
+                    or self.control.wants_pause
+                    or self._may_hear()
+                    or self._may_continue_as_new()
+                )
             )
             if self.control.wants_pause:
                 continue
-            if not self.flights.has_landed:
+            if self.flights.has_landed:
+                due = self._take(self.flights.next())
+            elif self._may_hear():
+                due = self._take(Arrived(now(), self.arrivals.take()))
+            else:
                 await self._continue_as_new([])
-            due = self._take(self.flights.next())
+
+    def _may_hear(self) -> bool:
+        """A segment has the state with it: events wait until it is back."""
+        return self.arrivals.has_news and not self.errands.computing and not self.flights.has_landed
 
     def _begin(self) -> list[Command]:
         start = self.start
@@ -313,8 +326,7 @@ class ExecutionWorkflow:
             decisions=dict(self.decisions),
             commands=[command_as_json(command) for command in commands],
             wish=self.control.wish,
-            events=self.arrivals.events,
-            event_keys=self.arrivals.keys,
+            events=self.arrivals.carried(),
             reset_run_id=self.lineage.reset_run_id,
         )
         workflow.continue_as_new(replace(self.start, input=None, carried=carried))
@@ -326,7 +338,7 @@ def _next_step(command: Command) -> NextStep:
             return NextStep(command.occurrence, command.name, command.action)
         case Sleep():
             return NextStep(command.occurrence, command.name, "wait")
-        case AwaitEvent():
+        case AwaitEvents():
             return NextStep(command.occurrence, command.name, "listen")
         case Stop():
             return NextStep(command.occurrence, "", "stop")

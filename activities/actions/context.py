@@ -1,7 +1,7 @@
 """What an action is given: who it acts for, its idempotency key, and the doors it may use."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.gateways.http_client import GuardedHttpClient
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
+from domain.keys import KeyRing, NoKeys
 
 
 class Mailer(Protocol):
@@ -29,6 +30,7 @@ class Services:
     http: GuardedHttpClient
     mail: Mailer
     http_policy: Callable[[UUID], AddressPolicy]
+    keys: KeyRing = field(default_factory=NoKeys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,15 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitEvent:
-    """Wait for the next event of this type; the answer is the CloudEvent."""
+class AwaitEvents:
+    """Bring the events of these types (None: of any), the earlier ones first; each is an `Arrived` of its own.
+
+    It has no answer: the step has ended once its occurrence is pending no more.
+    """
 
     occurrence: str
     name: str
-    type: str
+    types: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Finish:
     error: dict[str, Json] | None = None
 
 
-Command: TypeAlias = CallAction | Sleep | AwaitEvent | Stop | Yield | Finish
+Command: TypeAlias = CallAction | Sleep | AwaitEvents | Stop | Yield | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ def keep(kept: dict[str, StepRecord], records: Iterable[StepRecord]) -> None:
 
 
 _COMMANDS: dict[str, type[Any]] = {
-    c.__name__: c for c in (CallAction, Sleep, AwaitEvent, Stop, Yield, Finish)
+    c.__name__: c for c in (CallAction, Sleep, AwaitEvents, Stop, Yield, Finish)
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from domain.definitions.checks import checked, refuse_problems
 from domain.definitions.expressions import ExpressionError, Json, Meter
 from domain.definitions.faults import Fault
-from domain.definitions.program import Step
+from domain.definitions.program import Flow, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,22 @@ def shape(step: Step, raw: Json, scope: Mapping[str, Json], meter: Meter) -> Sha
 
     `scope` holds the values of `step.flow.leaving_names`. Raises Fault, ExpressionError and FuelExhausted.
     """
+    return shape_flow(step.flow, f"step '{step.name}'", raw, scope, meter)
+
+
+def shape_flow(flow: Flow, what: str, raw: Json, scope: Mapping[str, Json], meter: Meter) -> Shaped:
+    """`shape` for whatever else has an output of its own; `what` names it in errors."""
     scope = _with_raw_output(scope, raw)
     output = raw
-    if step.flow.output_as is not None:
-        output = step.flow.output_as.evaluate(raw, {**scope, "output": raw}, meter)
-    refuse_problems(step.flow.output_schema, output, f"The output of step '{step.name}'", meter)
-    checked(output, f"The output of step '{step.name}'", meter)
-    if step.flow.export_as is None:
+    if flow.output_as is not None:
+        output = flow.output_as.evaluate(raw, {**scope, "output": raw}, meter)
+    refuse_problems(flow.output_schema, output, f"The output of {what}", meter)
+    checked(output, f"The output of {what}", meter)
+    if flow.export_as is None:
         return Shaped(output, exports=False)
-    export = step.flow.export_as.evaluate(output, {**scope, "output": output}, meter)
-    refuse_problems(step.flow.export_schema, export, f"What step '{step.name}' exports", meter)
-    checked(export, f"What step '{step.name}' exports", meter)
+    export = flow.export_as.evaluate(output, {**scope, "output": output}, meter)
+    refuse_problems(flow.export_schema, export, f"What {what} exports", meter)
+    checked(export, f"What {what} exports", meter)
     return Shaped(output, exports=True, export=export)
 
 

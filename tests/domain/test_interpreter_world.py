@@ -6,7 +6,7 @@ import pytest
 
 from domain.actions import Effect, Lane
 from domain.definitions.commands import (
-    AwaitEvent,
+    AwaitEvents,
     CallAction,
     Completed,
     Resume,
@@ -243,10 +243,11 @@ def test_listening_asks_for_the_next_event_of_a_type_and_gives_a_list() -> None:
         None,
         {"hear": {"amount": 7}},
     )
-    assert run.commands[0] == AwaitEvent("/do/0/hear#1", "hear", "paid")
+    assert run.commands[0] == AwaitEvents("/do/0/hear#1", "hear", ["paid"])
     assert run.output == {"amount": 7}
     waiting, heard = [record for record in run.told if record.name == "hear"]
     assert (waiting.status, waiting.input) == ("waiting", {"type": "paid"})
+    assert heard.input == {"type": "paid", "consumed": 1}
     assert (heard.status, heard.output) == ("completed", [{"amount": 7}])
 
 

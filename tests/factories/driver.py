@@ -14,7 +14,8 @@ from typing import Any
 from domain.actions import ActionSpec, Catalogue, Effect, Lane
 from domain.definitions import documents
 from domain.definitions.commands import (
-    AwaitEvent,
+    Arrived,
+    AwaitEvents,
     CallAction,
     Cancelled,
     Command,
@@ -148,10 +149,11 @@ class Execution:
         if isinstance(command, Sleep):
             self.now = command.until
             return Completed(self.now, command.occurrence, None)
-        if isinstance(command, AwaitEvent):
+        if isinstance(command, AwaitEvents):
             self.now += 1000
-            event = {"specversion": "1.0", "type": command.type, "data": self.answers[command.name]}
-            return Completed(self.now, command.occurrence, event)
+            [type] = command.types or ["any"]
+            event = {"specversion": "1.0", "type": type, "data": self.answers[command.name]}
+            return Arrived(self.now, event)
         assert isinstance(command, CallAction), command
         self.now += 1000
         output = self.answers[command.name]

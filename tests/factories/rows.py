@@ -34,6 +34,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "deliveries": {"source": "provider", "verdict": "accepted"},
     "effects": {"effect": "keyed", "action": "email.send"},
     "encryption_keys": {"status": "retired"},
+    "event_subscriptions": {},
+    "events": {},
     "execution_steps": {"status": "running"},
     "idempotency_keys": {},
     "organizations": {"timezone": "UTC"},

@@ -26,6 +26,7 @@ from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
 from domain.segments import ExecutionStart, Pinned, Wish
 from workers.counters import DELIVERIES, STARTED
+from workers.events import RecordedEvents
 from workers.logs import concerning, reason
 from workers.mending import CANCELLED_TWICE, Mender
 from workers.temporal.accounts import Accounts
@@ -63,6 +64,7 @@ class TemporalDispatcher:
         connection: Connection,
         database: Database,
         versions: PinnedVersions,
+        events: RecordedEvents,
         closings: Closings,
         accounts: Accounts,
         mender: Mender,
@@ -71,6 +73,7 @@ class TemporalDispatcher:
         self._connection = connection
         self._database = database
         self._versions = versions
+        self._events = events
         self._closings = closings
         self._away_until = 0.0
         self._accounts = accounts
@@ -214,8 +217,15 @@ class TemporalDispatcher:
 
     async def _signal(self, entry: OutboxEntry) -> None:
         handle = self._connection.client.get_workflow_handle(entry.workflow_id)
+        if "event" in entry.payload:  # what was recorded once is not copied for each that listens
+            arguments = await self._events.get(entry.organization_id, UUID(entry.payload["event"]["id"]))
+            if arguments is None:
+                log.warning("An event for %s was forgotten before it was delivered", entry.workflow_id)
+                return
+        else:
+            arguments = entry.payload["arguments"]
         try:
-            await handle.signal(entry.payload["signal"], entry.payload["arguments"])
+            await handle.signal(entry.payload["signal"], arguments)
         except RPCError as error:
             raise _absent(error) from error
 

@@ -8,7 +8,17 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from domain.definitions.commands import StepRecord
-from domain.segments import Ended, Ending, Pause, PauseEnd, Segment, SegmentEnd, Waiting
+from domain.segments import (
+    EarlierEvents,
+    Ended,
+    Ending,
+    Listening,
+    Pause,
+    PauseEnd,
+    Segment,
+    SegmentEnd,
+    Waiting,
+)
 
 WORKFLOW: Final = "execution"
 WORKFLOW_QUEUE: Final = "workflows"
@@ -78,8 +88,14 @@ async def run_segment(segment: Segment) -> SegmentEnd:
 
 
 @activity.defn
-async def begin_wait(waiting: Waiting) -> None:
-    """Show the wait in the mirror and, for a task, put it into the inbox."""
+async def begin_wait(waiting: Waiting) -> EarlierEvents:
+    """Show the wait in the mirror; put a task into the inbox, subscribe a listen and answer what came before it."""
+    raise _stub()
+
+
+@activity.defn
+async def earlier_events(listening: Listening) -> EarlierEvents:
+    """The next of the events that were recorded before a step began to listen."""
     raise _stub()
 
 

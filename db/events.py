@@ -1,0 +1,291 @@
+"""Events of an organization, and which of its executions wait for which of them.
+
+Nothing may fall between a listen that registers and an event that is recorded at the same time. Whoever records
+holds the organization's lock of events together with everybody else who records; whoever registers holds it alone.
+So a registration sees either the event, or the event sees the registration. Numbers are given under that lock:
+a registration divides them exactly into those before it and those after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, CreatedAt, Id, Sealed, Tenant, tenant_key, within
+
+
+class Event(Tenant, Base):
+    """A CloudEvent that reached the organization; known by its source and id it is recorded once."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        tenant_key(),
+        within("execution_id", "workflow_executions", ondelete="CASCADE"),
+        UniqueConstraint("organization_id", "source", "event_id"),
+        Index(None, "organization_id", "number"),
+        Index(None, "organization_id", "type", "number"),
+        Index(None, "organization_id", "execution_id"),
+        Index("ix_events_created_at", "created_at"),
+    )
+
+    id: Mapped[Id]
+    #: In the order in which they were recorded.
+    number: Mapped[int] = mapped_column(BigInteger(), Identity())
+    source: Mapped[str]
+    event_id: Mapped[str]
+    type: Mapped[str]
+    #: The execution that emitted it.
+    execution_id: Mapped[UUID | None]
+    #: The whole CloudEvent as JSON.
+    content: Mapped[Sealed]
+    created_at: Mapped[CreatedAt]
+
+
+class EventSubscription(Tenant, Base):
+    """A step that listens, or did: which events its execution was handed, so that none is handed twice."""
+
+    __tablename__ = "event_subscriptions"
+    __table_args__ = (
+        tenant_key(),
+        within("execution_id", "workflow_executions", ondelete="CASCADE"),
+        UniqueConstraint("organization_id", "execution_id", "occurrence"),
+        Index(
+            "ix_event_subscriptions_open",
+            "organization_id",
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_event_subscriptions_closed_at", "closed_at", postgresql_where=text("closed_at IS NOT NULL")
+        ),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID]
+    occurrence: Mapped[str]
+    #: The run by which a reset began this course of the execution; "" for the first one.
+    course: Mapped[str]
+    #: None stands for any type.
+    types: Mapped[list[str] | None] = mapped_column(ARRAY(Text()))
+    #: Events with higher numbers are brought by signals, until the subscription is closed …
+    since: Mapped[int] = mapped_column(BigInteger())
+    #: … and of the earlier ones those after `early_after` were handed up to here.
+    early_after: Mapped[int] = mapped_column(BigInteger())
+    early_through: Mapped[int] = mapped_column(BigInteger())
+    created_at: Mapped[CreatedAt]
+    closed_at: Mapped[datetime | None]
+    #: The last event recorded when it was closed.
+    through: Mapped[int | None] = mapped_column(BigInteger())
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be recorded; `content` is sealed for `events.content/<id>`."""
+
+    id: UUID
+    organization_id: UUID
+    execution_id: UUID | None
+    source: str
+    event_id: str
+    type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    id: UUID
+    number: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A step that listens; `types` None: to any event. `course` tells apart what a reset began anew."""
+
+    organization_id: UUID
+    execution_id: UUID
+    occurrence: str
+    types: Sequence[str] | None
+    course: str = ""
+
+
+class Events:
+    """What was recorded for the current organization."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def record(self, new: NewEvent) -> bool:
+        """Record an event and put the word to every execution that listens to its type into the outbox.
+
+        False when the organization has an event of this source and id already: nothing happens then.
+        """
+        await self._lock(new.organization_id, alone=False)
+        values = {
+            "id": new.id,
+            "organization_id": new.organization_id,
+            "execution_id": new.execution_id,
+            "source": new.source,
+            "event_id": new.event_id,
+            "type": new.type,
+            "content": new.content,
+            "event": str(new.id),
+        }
+        return await self._connection.scalar(_RECORD, values) is not None
+
+    async def find(self, organization_id: UUID, id: UUID) -> bytes | None:
+        """The sealed content; None when the event was forgotten meanwhile."""
+        statement = select(Event.content).where(Event.organization_id == organization_id, Event.id == id)
+        content: bytes | None = await self._connection.scalar(statement)
+        return content
+
+    async def of(self, source: str, event_id: str) -> tuple[UUID, bytes] | None:
+        """Id and sealed content of the event with this source and id."""
+        statement = select(Event.id, Event.content).where(Event.source == source, Event.event_id == event_id)
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else (row.id, row.content)
+
+    async def register(self, listener: Listener) -> None:
+        """Subscribe a step: every event recorded from now on reaches its execution. Repeating it changes nothing.
+
+        Holds back whoever records until the transaction ends.
+        """
+        await self._lock(listener.organization_id, alone=True)
+        await self._connection.execute(_FORGET_COURSES, _listener(listener))
+        await self._connection.execute(_REGISTER, _listener(listener))
+
+    async def earlier(self, listener: Listener, *, limit: int, size: int) -> tuple[list[RecordedEvent], bool]:
+        """The oldest events since the execution was created that it was not handed yet, and whether there are more.
+
+        At most `limit` of them and about `size` bytes; what is answered counts as handed.
+        """
+        rows = await self._connection.execute(_EARLIER, {**_listener(listener), "limit": limit + 1})
+        found = [RecordedEvent(row.id, row.number, row.content) for row in rows]
+        page: list[RecordedEvent] = []
+        for event in found[:limit]:
+            size -= len(event.content)
+            if page and size < 0:
+                break
+            page.append(event)
+        more = len(page) < len(found)
+        last = page[-1].number if more else None
+        await self._connection.execute(_HANDED, {**_listener(listener), "last": last})
+        if not more:
+            await self._connection.execute(_FORGET_COVERED, _listener(listener))
+        return page, more
+
+    async def _lock(self, organization_id: UUID, *, alone: bool) -> None:
+        """Until the transaction ends. A statement of its own: the next one sees what others committed meanwhile."""
+        await self._connection.execute(_ALONE if alone else _TOGETHER, {"organization_id": organization_id})
+
+
+def _listener(listener: Listener) -> dict[str, Any]:
+    return {
+        "organization_id": listener.organization_id,
+        "execution_id": listener.execution_id,
+        "occurrence": listener.occurrence,
+        "course": listener.course,
+        "types": None if listener.types is None else list(listener.types),
+    }
+
+
+_KEY = "hashtextextended('events ' || CAST(:organization_id AS uuid), 0)"
+_TOGETHER = text(f"SELECT pg_advisory_xact_lock_shared({_KEY})")  # noqa: S608 - constants only, here and below
+_ALONE = text(f"SELECT pg_advisory_xact_lock({_KEY})")  # noqa: S608
+
+# One statement: whoever closes a subscription meanwhile has either seen this event's number, or is seen here.
+_RECORD = text(
+    """
+    WITH recorded AS (
+        INSERT INTO events (id, organization_id, execution_id, source, event_id, type, content)
+        VALUES (:id, :organization_id, :execution_id, :source, :event_id, :type, :content)
+        ON CONFLICT (organization_id, source, event_id) DO NOTHING
+        RETURNING number
+    ),
+    told AS (
+        INSERT INTO outbox (organization_id, execution_id, kind, workflow_id, payload, leased_until)
+        SELECT DISTINCT e.organization_id, e.id, 'signal', e.temporal_workflow_id,
+               jsonb_build_object('signal', 'event', 'event',
+                   jsonb_build_object('id', CAST(:event AS text), 'number', recorded.number)), now()
+        FROM recorded
+        CROSS JOIN event_subscriptions s
+        JOIN workflow_executions e ON e.organization_id = s.organization_id AND e.id = s.execution_id
+        WHERE s.organization_id = :organization_id AND s.closed_at IS NULL AND e.completed_at IS NULL
+          AND (s.types IS NULL OR CAST(:type AS text) = ANY (s.types))
+    )
+    SELECT number FROM recorded
+    """
+)
+
+#: What a course that was given up by a reset was handed says nothing about this one.
+_FORGET_COURSES = text(
+    "DELETE FROM event_subscriptions WHERE execution_id = :execution_id AND course <> :course"
+)
+
+_LAST = "(SELECT coalesce(max(number), 0) FROM events WHERE organization_id = :organization_id)"
+
+#: Up to here a subscription says that everything was handed.
+_WHOLLY_THROUGH = """
+    CASE WHEN s.early_through < s.since THEN s.early_through ELSE coalesce(s.through, s.since) END
+"""
+
+#: A repeated registration keeps what the first one found: since then events came by signals.
+_REGISTER = text(
+    f"""
+    INSERT INTO event_subscriptions
+        (organization_id, execution_id, occurrence, course, types, since, early_after, early_through)
+    SELECT :organization_id, :execution_id, :occurrence, :course, CAST(:types AS text[]), {_LAST}, handed, handed
+    FROM (SELECT coalesce(max({_WHOLLY_THROUGH}), 0) AS handed FROM event_subscriptions s
+          WHERE s.organization_id = :organization_id AND s.execution_id = :execution_id
+            AND s.occurrence <> :occurrence
+            AND (s.types IS NULL OR s.types @> CAST(:types AS text[]))) AS before
+    ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
+    SET closed_at = NULL, through = NULL, early_through = event_subscriptions.early_after
+    """  # noqa: S608
+)
+
+_UNHANDED = """
+    e.organization_id = :organization_id AND e.created_at >= x.created_at
+    AND e.number > own.early_through AND e.number <= own.since
+    AND (own.types IS NULL OR e.type = ANY (own.types))
+    AND NOT EXISTS (
+        SELECT 1 FROM event_subscriptions s
+        WHERE s.organization_id = :organization_id AND s.execution_id = :execution_id
+          AND s.occurrence <> :occurrence
+          AND (s.types IS NULL OR e.type = ANY (s.types))
+          AND (e.number <= s.early_through
+               OR e.number > s.since AND (s.closed_at IS NULL OR e.number <= s.through)))
+"""
+_EARLIER = text(
+    f"""
+    SELECT e.id, e.number, e.content
+    FROM event_subscriptions own
+    JOIN workflow_executions x ON x.organization_id = own.organization_id AND x.id = own.execution_id
+    CROSS JOIN events e
+    WHERE own.organization_id = :organization_id AND own.execution_id = :execution_id
+      AND own.occurrence = :occurrence AND {_UNHANDED}
+    ORDER BY e.number LIMIT :limit
+    """  # noqa: S608
+)
+
+#: `last` None: everything before the registration was handed.
+_HANDED = text(
+    """
+    UPDATE event_subscriptions SET early_through = coalesce(CAST(:last AS bigint), since)
+    WHERE organization_id = :organization_id AND execution_id = :execution_id AND occurrence = :occurrence
+    """
+)
+
+#: Subscriptions that were closed before and whose types this one has too: it says everything they say.
+_FORGET_COVERED = text(
+    """
+    DELETE FROM event_subscriptions
+    WHERE organization_id = :organization_id AND execution_id = :execution_id AND occurrence <> :occurrence
+      AND closed_at IS NOT NULL AND (CAST(:types AS text[]) IS NULL OR types <@ CAST(:types AS text[]))
+    """
+)
