@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Resume,
         Sleep,
         Stop,
+        Stopped,
         Yield,
         command_as_json,
         command_from_json,
@@ -231,7 +232,11 @@ class ExecutionWorkflow:
         if self.standing.program is None:  # not even its definition could be read
             assert isinstance(event, Aborted)
             return Finish(ExecutionStatus.FAILED, error=event.error)
-        finish = self._advance(event)[-1]
+        due = self._advance(event)
+        # Whatever was under way has landed already.
+        for stop in [command for command in due if isinstance(command, Stop)]:
+            due = self._advance(Stopped(now(), stop.occurrence))
+        finish = due[-1]
         assert isinstance(finish, Finish)
         return finish
 

@@ -3,11 +3,30 @@
 from typing import Any
 
 _STANDARD = "https://serverlessworkflow.io/spec/1.0.0/errors/"
+#: The same types as they have been published elsewhere, under the language's former and its present name.
+_ALIASES = tuple(
+    f"{scheme}://{host}/{form}/"
+    for scheme in ("https", "http")
+    for host in ("serverlessworkflow.io", "open-workflow-specification.org")
+    for form in ("spec/1.0.0/errors", "dsl/errors/types")
+)
 
 
 def is_standard(type: str) -> bool:
     """One of the language's own error types; any other was written by a tenant."""
     return type.startswith(_STANDARD)
+
+
+def same_type(one: object, other: object) -> bool:
+    """Whether two error types mean the same: a standard one has many names, among them its last word."""
+    return one == other or (isinstance(one, str) and isinstance(other, str) and _plain(one) == _plain(other))
+
+
+def _plain(type: str) -> str:
+    for alias in _ALIASES:
+        if type.startswith(alias):
+            return type[len(alias) :].rstrip("/")
+    return type
 
 
 class Fault(Exception):
@@ -16,7 +35,8 @@ class Fault(Exception):
     `kind` is a standard short name (communication, validation, expression, timeout, authentication,
     authorization, configuration, runtime) or a full type URI; `status` follows HTTP;
     `instance` is the JSON pointer of the step where the fault began. `transient` says that a peer could not be
-    reached, so that the engine may try again on its own; it is not part of the error a definition sees.
+    reached, so that the engine may try again on its own; `fatal` that no definition may catch it. Neither is part of
+    the error a definition sees.
     """
 
     def __init__(
@@ -28,6 +48,7 @@ class Fault(Exception):
         *,
         instance: str | None = None,
         transient: bool = False,
+        fatal: bool = False,
     ) -> None:
         super().__init__(f"{title}: {detail}" if detail else title)
         self.type = kind if ":" in kind else _STANDARD + kind
@@ -36,6 +57,7 @@ class Fault(Exception):
         self.detail = detail
         self.instance = instance
         self.transient = transient
+        self.fatal = fatal
 
     def at(self, pointer: str) -> "Fault":
         """This fault with its origin set, unless it already has one."""

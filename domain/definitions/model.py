@@ -44,7 +44,9 @@ KEYWORDS: Final[dict[str, frozenset[str]]] = {
     "try": frozenset({"try", "catch"}),
     "wait": frozenset({"wait"}),
 }
-SUPPORTED: Final = frozenset({"call", "do", "for", "listen", "set", "switch", "wait"})
+SUPPORTED: Final = frozenset(
+    {"call", "do", "emit", "for", "fork", "listen", "raise", "run", "set", "switch", "try", "wait"}
+)
 
 #: Where keywords keep lists of steps; those of unsupported ones are checked too.
 STEP_LISTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
@@ -64,13 +66,10 @@ SIDE_BY_SIDE: Final = frozenset({("fork", "branches")})
 EXTENDABLE: Final = frozenset(KEYWORDS) - {"do", "fork"} | {"composite", "all"}
 
 #: Checked completely although the interpreter does not run it yet; whoever builds it removes it here.
-NOT_YET: Final = frozenset(
-    {"schedule", "timeout", "metadata.compensate", "use.extensions", "use.functions", "use.catalogs"}
-    | {"use.authentications"}
-)
+NOT_YET: Final = frozenset({"schedule", "use.authentications"})
 
-#: How a `listen` reads the events it consumes; `raw` arrives with foreign event formats.
-READINGS: Final = ("data", "envelope")
+#: How a `listen` reads the events it consumes.
+READINGS: Final = ("data", "envelope", "raw")
 MAX_EVENT_TYPE: Final = 200
 
 DIRECTIVES: Final = ("continue", "exit", "end")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from domain.definitions.expressions import Json
-from domain.definitions.program import For, Program
+from domain.definitions.program import For, Listen, Program, Try
 from domain.definitions.state import Frame, State
 
 RUNTIME: Mapping[str, Json] = {"name": "perdure", "version": "0.1.0", "metadata": {}}
@@ -16,13 +16,13 @@ def build(program: Program, state: State, frame: Frame | None, names: frozenset[
     for name in names:
         match name:
             case "context":
-                scope[name] = state.context
+                scope[name] = context(state, frame)
             case "input":
                 scope[name] = state.input if frame is None else frame.value
             case "workflow":
                 scope[name] = _workflow(program, state)
             case "task" if frame is not None:
-                scope[name] = _task(program, frame)
+                scope[name] = _task(program, state, frame)
             case "runtime":
                 scope[name] = dict(RUNTIME)
             case "steps":
@@ -31,18 +31,49 @@ def build(program: Program, state: State, frame: Frame | None, names: frozenset[
                 pass
     unresolved = names - scope.keys()
     while frame is not None and unresolved:
-        scope.update(_loop_variables(program, frame, unresolved))
+        scope.update(_variables(program, frame, unresolved))
         unresolved -= scope.keys()
         frame = None if frame.parent is None else state.frames[frame.parent]
     return scope
 
 
-def _loop_variables(program: Program, frame: Frame, wanted: frozenset[str]) -> dict[str, Json]:
-    if frame.items is None:
-        return {}
-    loop = program.steps[frame.pointer].work
-    assert isinstance(loop, For)
-    variables: dict[str, Json] = {loop.each: frame.items[frame.at], loop.at: frame.at}
+def context(state: State, frame: Frame | None) -> Json:
+    """Inside a fork each branch has its own, once it has exported something."""
+    if state.contexts:
+        while frame is not None:
+            if frame.id in state.contexts:
+                return state.contexts[frame.id]
+            frame = None if frame.parent is None else state.frames[frame.parent]
+    return state.context
+
+
+def _task(program: Program, state: State, frame: Frame) -> Json:
+    """Inside an extension `$task` is the step around which the extension stands."""
+    if program.steps[frame.pointer].extends:
+        return extended_task(program, _extended(program, state, frame))
+    return task(program, frame)
+
+
+def _extended(program: Program, state: State, frame: Frame) -> Frame:
+    while frame.parent is not None:
+        above = state.frames[frame.parent]
+        if frame.kind == "block" and program.blocks[frame.pointer].role in ("before", "after"):
+            return above
+        frame = above
+    return frame
+
+
+def _variables(program: Program, frame: Frame, wanted: frozenset[str]) -> dict[str, Json]:
+    """Of a loop its item and index, of a `try` the error while it is handled."""
+    variables: dict[str, Json] = {}
+    work = program.steps[frame.pointer].work if frame.kind == "step" else None
+    if isinstance(work, For) and frame.items is not None:
+        variables = {work.each: frame.items[frame.at], work.at: frame.at}
+    elif isinstance(work, Listen) and work.foreach is not None and (frame.hearing or {}).get("busy"):
+        hearing = frame.hearing or {}
+        variables = {work.foreach.item: hearing.get("item"), work.foreach.at: hearing.get("at", 0)}
+    elif isinstance(work, Try) and frame.error is not None:
+        variables = {work.catch.name: frame.error}
     return {name: value for name, value in variables.items() if name in wanted}
 
 
@@ -58,7 +89,8 @@ def _workflow(program: Program, state: State) -> Json:
     }
 
 
-def _task(program: Program, frame: Frame) -> Json:
+def task(program: Program, frame: Frame) -> dict[str, Json]:
+    """The descriptor of a step."""
     step = program.steps[frame.pointer]
     return {
         "name": step.name,
@@ -67,6 +99,12 @@ def _task(program: Program, frame: Frame) -> Json:
         "input": frame.value if step.flow.input_from is None else frame.raw,
         "startedAt": moment(frame.started),
     }
+
+
+def extended_task(program: Program, frame: Frame) -> dict[str, Json]:
+    """The descriptor of a step for its extensions: also what the step says itself, and what came of it."""
+    definition = program.steps[frame.pointer].definition
+    return {**definition, "output": (frame.around or {}).get("output"), **task(program, frame)}
 
 
 def moment(milliseconds: int) -> Json:

@@ -1,10 +1,18 @@
 """The whole state of an execution as one serialisable value: a tree of frames, the context and some counters."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from domain.definitions.expressions import Json
 from domain.ids import occurrence_name
+
+Transition: TypeAlias = (
+    Literal["begin", "enter", "work", "iterate", "leave", "finish"]
+    | Literal["branch", "lost", "join"]
+    | Literal["fault", "caught", "retry", "compensate"]
+    | Literal["before", "after"]
+    | Literal["hear", "recall", "turn", "heard", "until"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,16 @@ class Frame:
     position: int = 0
     started: int = 0
     items: list[Json] | None = None
-    #: When the step's `timeout` is over, in epoch ms.
+    #: How far a listening step has come (`interpreter/hearing.py`), until it has ended.
+    hearing: dict[str, Json] | None = None
+    #: When the step's `timeout` is over, or of a block: this attempt at it, in epoch ms.
     deadline: int | None = None
+    #: Of a `try`: the error being handled. Of a competing `fork`: the first one that a branch met.
+    error: dict[str, Json] | None = None
+    #: Of a `fork`: the blocks of its branches, in the order of declaration.
+    branches: list[int] | None = None
+    #: How far the extensions around this step have got.
+    around: dict[str, Json] | None = None
 
     @property
     def occurrence(self) -> str:
@@ -40,13 +56,37 @@ class Frame:
 class Todo:
     """One transition that is due. It stays in the state until it was carried out completely."""
 
-    do: Literal["begin", "enter", "iterate", "leave", "fault", "finish"]
+    do: Transition
     frame: int = 0
     value: Json = None
     #: What an activity made of its own output; None when shaping is still to be done.
     shaped: dict[str, Json] | None = None
     #: Where a switch leads instead of the step's own `then`.
     then: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """`then` becomes due as soon as every occurrence of `awaited`, each told to stop, has ended."""
+
+    awaited: list[str]
+    then: Todo
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """A call kept for undoing a completed occurrence. `started` and `position` are set once it is under way."""
+
+    pointer: str
+    visit: int
+    arguments: Json = None
+    withheld: dict[str, Json] | None = None
+    position: int = 0
+    started: int = 0
+
+    @property
+    def occurrence(self) -> str:
+        return occurrence_name(self.pointer, self.visit) + "!compensate"
 
 
 @dataclass(slots=True)
@@ -65,6 +105,13 @@ class State:
     pending: dict[str, int] = field(default_factory=dict)
     visits: dict[str, int] = field(default_factory=dict)
     steps: dict[str, Json] = field(default_factory=dict)
+    #: Events that no step has asked for yet, the oldest first, each with its size and number.
+    arrivals: list[dict[str, Json]] = field(default_factory=list)
+    #: The keys of those that arrived lately, so that none arrives twice.
+    event_keys: list[str] = field(default_factory=list)
+    #: How many were kept so far, and how many of those were dropped because too many waited.
+    arrived: int = 0
+    lost: int = 0
     next_frame: int = 1
     occurrences: int = 0
     budget: int = 10_000
@@ -73,6 +120,14 @@ class State:
     now: int = 0
     #: When the workflow's own `timeout` is over, in epoch ms.
     deadline: int | None = None
+    #: What parallel branches have exported, by the frames of their blocks; the others see what stands around them.
+    contexts: dict[int, Json] = field(default_factory=dict)
+    #: What was told to stop and has not ended yet.
+    stopping: list[Stopping] = field(default_factory=list)
+    #: How to undo what has been done, the latest last.
+    compensations: list[Compensation] = field(default_factory=list)
+    #: How the execution ends once everything is stopped and undone: `status` and `error`.
+    outcome: dict[str, Json] | None = None
 
     @property
     def next_deadline(self) -> int | None:
@@ -82,7 +137,21 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        return not self.frames and not self.todo
+        return not (self.frames or self.todo or self.pending or self.stopping)
+
+    @property
+    def compensating(self) -> bool:
+        """The outcome stands, but completed steps are still being undone."""
+        return self.outcome is not None and bool(self.compensations)
+
+    def below(self, frame: int) -> set[int]:
+        """The frames inside a frame. Parents always stand before their children."""
+        inside = {frame}
+        for each in self.frames.values():
+            if each.parent in inside:
+                inside.add(each.id)
+        inside.discard(frame)
+        return inside
 
     def copy(self) -> Self:
         return replace(
@@ -92,6 +161,11 @@ class State:
             pending=dict(self.pending),
             visits=dict(self.visits),
             steps=dict(self.steps),
+            contexts=dict(self.contexts),
+            stopping=list(self.stopping),
+            compensations=list(self.compensations),
+            arrivals=list(self.arrivals),
+            event_keys=list(self.event_keys),
         )
 
     def open_block(self, parent: int | None, pointer: str, value: Json) -> Frame:
@@ -103,7 +177,9 @@ class State:
 
     def move(self, block: Frame, at: int, value: Json) -> None:
         """A block is now at another step, or keeps other data for it."""
-        self.frames[block.id] = Frame(block.id, block.parent, "block", block.pointer, at, value)
+        self.frames[block.id] = Frame(
+            block.id, block.parent, "block", block.pointer, at, value, deadline=block.deadline
+        )
 
     def clear(self) -> None:
         """Forget everything but the counters: the execution is over."""
@@ -112,12 +188,26 @@ class State:
         self.pending.clear()
         self.visits.clear()
         self.steps.clear()
+        self.contexts.clear()
+        self.stopping.clear()
+        self.compensations.clear()
+        self.outcome = self.deadline = None
+        self.arrivals.clear()
+        self.event_keys.clear()
         self.context = self.input = self.transformed = None
 
     def as_json(self) -> dict[str, Json]:
         out: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
         out["frames"] = [_sparse(frame) for frame in self.frames.values()]
         out["todo"] = [_sparse(todo) for todo in self.todo]
+        if self.contexts:
+            out["contexts"] = [[frame, context] for frame, context in self.contexts.items()]
+        if self.stopping:
+            out["stopping"] = [
+                {"awaited": each.awaited, "then": _sparse(each.then)} for each in self.stopping
+            ]
+        if self.compensations:
+            out["compensations"] = [_sparse(each) for each in self.compensations]
         return out
 
     @classmethod
@@ -125,14 +215,20 @@ class State:
         state = cls(**{name: data[name] for name in _PLAIN if name in data})
         state.frames = {frame["id"]: Frame(**frame) for frame in data["frames"]}
         state.todo = [Todo(**todo) for todo in data["todo"]]
+        state.contexts = dict(data.get("contexts", ()))
+        state.stopping = [
+            Stopping(each["awaited"], Todo(**each["then"])) for each in data.get("stopping", ())
+        ]
+        state.compensations = [Compensation(**each) for each in data.get("compensations", ())]
         return state
 
 
-_PLAIN = tuple(f.name for f in fields(State) if f.name not in ("frames", "todo"))
-_DEFAULTS = {kind: {f.name: f.default for f in fields(kind)} for kind in (Frame, Todo)}
+_STRUCTURED = frozenset({"frames", "todo", "contexts", "stopping", "compensations"})
+_PLAIN = tuple(f.name for f in fields(State) if f.name not in _STRUCTURED)
+_DEFAULTS = {kind: {f.name: f.default for f in fields(kind)} for kind in (Frame, Todo, Compensation)}
 
 
-def _sparse(value: Frame | Todo) -> dict[str, Json]:
+def _sparse(value: Frame | Todo | Compensation) -> dict[str, Json]:
     """Only what differs from the default: states are recorded in history at every segment."""
     defaults = _DEFAULTS[type(value)]
     return {

@@ -16,9 +16,7 @@ def reading_call(program: Program, command: CallAction) -> Call | None:
     """The call whose arguments wait for secrets; None when they are complete."""
     if command.withheld is None:
         return None
-    work = program.steps[command.withheld.step].work
-    assert isinstance(work, Call)
-    return work
+    return program.call(command.withheld.step)
 
 
 def completed(call: Call, command: CallAction, secrets: Mapping[str, str], meter: Meter) -> Json:

@@ -12,6 +12,8 @@ from domain.definitions.commands import (
     Failed,
     Finish,
     Resume,
+    Stop,
+    Stopped,
 )
 from domain.definitions.expressions import Meter
 from domain.definitions.faults import Fault
@@ -94,12 +96,15 @@ def test_a_cancellation_ends_at_any_moment_once(stage: int) -> None:
         assert given == []
         assert len(run.told) == told
         return
-    assert given == [Finish(ExecutionStatus.CANCELLED)]
     assert {each.occurrence: each.status for each in run.told[told:]} == dict.fromkeys(
         open_steps, "cancelled"
     )
+    assert given == ([Stop(each.occurrence) for each in open_commands] or [Finish(ExecutionStatus.CANCELLED)])
+    assert run.cancel() == []
     for command in open_commands:
-        assert run.take(run.answer(command)) == []
+        ended = run.answer(command) if stage % 2 else Stopped(run.now, command.occurrence)
+        assert run.take(ended) == [Finish(ExecutionStatus.CANCELLED)]
+        assert run.take(ended) == []
     assert run.take(Resume(run.now)) == []
     assert run.cancel() == []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.definitions.commands import Finish, Resume, Yield
+from domain.definitions.commands import CallAction, Finish, Resume, Stop, Stopped, Yield
 from domain.definitions.expressions import ACTIVATION_FUEL, Meter
 from domain.definitions.interpreter import advance
 from domain.errors import Invalid
@@ -136,7 +136,12 @@ def test_a_cancellation_between_two_activations_ends_cleanly(fuel: int) -> None:
     run = Execution(example(), EXAMPLE_INPUT)
     step = advance(run.program, run.state, Resume(NEW_YEAR), Meter(fuel))
     run.state = step.state
-    assert run.cancel() == [Finish(ExecutionStatus.CANCELLED)]
+    under_way = [command for command in step.commands if isinstance(command, CallAction)]
+    given = run.cancel()
+    for command in under_way:
+        assert given == [Stop(command.occurrence)]
+        given = run.take(Stopped(NEW_YEAR, command.occurrence))
+    assert given == [Finish(ExecutionStatus.CANCELLED)]
     open_before = {each.occurrence for each in step.records if each.completed is None}
     assert {each.occurrence for each in run.told} >= open_before
     assert {each.status for each in run.told} <= {"cancelled"}

@@ -99,8 +99,8 @@ def test_the_names_in_an_endpoint_are_read_from_the_definition(endpoint: Any, na
 
 def test_only_names_of_steps_that_are_read_are_remembered() -> None:
     steps = "[{a: {set: {n: 1}}}, {b: {set: {n: 2}}}, {c: {set: {n: '${ %s }'}}}]"
-    assert program(steps % "$steps.a.n").remembered == {"a"}
-    assert program(steps % '$steps["b"]').remembered == {"b"}
+    assert program(steps % "$steps.a.n").remembered == {"/do/0/a"}
+    assert program(steps % '$steps["b"]').remembered == {"/do/1/b"}
     assert program(steps % ".a").remembered == set()
 
 
@@ -115,7 +115,7 @@ def test_names_read_on_leaving_leave_out_the_output_itself() -> None:
 
 def test_what_was_not_validated_is_our_own_fault() -> None:
     stored = compiled("[{a: {set: {n: 1}}}]")
-    stored["document"]["do"][0]["a"] = {"fork": {}}
+    stored["document"]["do"][0]["a"] = {"juggle": {}}
     with pytest.raises(ValueError, match="/do/0/a: no keyword of this engine in"):
         load_program(stored)
 

@@ -26,6 +26,9 @@ from domain.definitions.commands import (
     Resume,
     Sleep,
     StepRecord,
+    Stop,
+    Stopped,
+    Tick,
     Yield,
     command_as_json,
     command_from_json,
@@ -71,6 +74,18 @@ def program(steps: str | list[Any], **parts: Any) -> Program:
     return load_program(compiled(steps, **parts))
 
 
+#: How long a call takes unless its answer says otherwise, in milliseconds.
+A_CALL = 1000
+
+
+@dataclass(frozen=True)
+class Slow:
+    """An answer that takes its time."""
+
+    milliseconds: int
+    answer: Any = None
+
+
 @dataclass
 class Execution:
     """One execution. `answers` maps a step's name to its output, to a Fault, or to a list of those in order."""
@@ -98,14 +113,51 @@ class Execution:
             budget=self.budget,
         )
         self._asked: dict[str, int] = {}
+        self._answers: dict[str, Any] = {}
+        #: What is under way, and when it is due.
+        self.waiting: list[tuple[int, Command]] = []
 
     def run(self) -> "Execution":
-        """To the end, each command answered as soon as it is given."""
-        waiting = self.take(Resume(self.now))
+        """To the end, in the time that waits and calls take: what is due first is answered first."""
+        self.begin()
         while self.finish is None:
-            assert waiting, "the execution neither asks for anything nor ends"
-            waiting = self.take(self.answer(waiting.pop(0)))
+            self.step()
         return self
+
+    def begin(self) -> None:
+        self._await(self.take(Resume(self.now)))
+
+    def step(self) -> None:
+        """Let the world do the next thing that is due."""
+        stop = next((each for each in self.waiting if isinstance(each[1], Stop)), None)
+        deadline = self.state.next_deadline
+        due = stop or min(self.waiting, key=lambda each: each[0], default=None)
+        if due is None or (stop is None and deadline is not None and deadline <= due[0]):
+            assert deadline is not None, "the execution neither asks for anything nor ends"
+            self.now = max(self.now, deadline)
+            self._await(self.take(Tick(self.now)))
+            return
+        self.waiting.remove(due)
+        self.now = max(self.now, due[0])
+        self._await(self.take(self._said(due[1])))
+
+    def _await(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Sleep):
+                self.waiting.append((command.until, command))
+            elif isinstance(command, Stop):
+                named = [
+                    each for each in self.waiting if getattr(each[1], "occurrence", "") == command.occurrence
+                ]
+                assert len(named) == 1, "what is stopped is under way"
+                self.waiting.remove(named[0])
+                self.waiting.append((self.now, command))
+            elif isinstance(command, CallAction):
+                self._answers[command.occurrence] = answer = self._reply(command)
+                takes = answer.milliseconds if isinstance(answer, Slow) else A_CALL
+                self.waiting.append((self.now + takes, command))
+            elif not isinstance(command, Finish):
+                self.waiting.append((self.now + A_CALL, command))
 
     def take(self, event: Event) -> list[Command]:
         """One event, and as many resumptions as its fuel makes necessary; the commands that came of it."""
@@ -145,21 +197,37 @@ class Execution:
         return step
 
     def answer(self, command: Command) -> Event:
-        """What the world says to a command."""
+        """What the world says to a command that alone is under way."""
         if isinstance(command, Sleep):
             self.now = command.until
+        elif not isinstance(command, Stop):
+            self.now += A_CALL
+        if isinstance(command, CallAction):
+            self._answers[command.occurrence] = self._reply(command)
+        return self._said(command)
+
+    def _reply(self, command: CallAction) -> Any:
+        undoes = command.occurrence.endswith("!compensate")
+        name = f"{command.name}!compensate" if undoes else command.name
+        output = self.answers[name]
+        if isinstance(output, list):
+            count = self._asked[name] = self._asked.get(name, 0) + 1
+            output = output[count - 1]
+        return output
+
+    def _said(self, command: Command) -> Event:
+        if isinstance(command, Stop):
+            return Stopped(self.now, command.occurrence)
+        if isinstance(command, Sleep):
             return Completed(self.now, command.occurrence, None)
         if isinstance(command, AwaitEvents):
-            self.now += 1000
             [type] = command.types or ["any"]
             event = {"specversion": "1.0", "type": type, "data": self.answers[command.name]}
             return Arrived(self.now, event)
         assert isinstance(command, CallAction), command
-        self.now += 1000
-        output = self.answers[command.name]
-        if isinstance(output, list):
-            count = self._asked[command.name] = self._asked.get(command.name, 0) + 1
-            output = output[count - 1]
+        output = self._answers.pop(command.occurrence)
+        if isinstance(output, Slow):
+            output = output.answer
         if callable(output):
             output = output(command.arguments)
         if isinstance(output, Fault):

@@ -46,6 +46,16 @@ class Activation:
 
     # For committing
 
+    def export(self, frame: Frame, context: Json) -> None:
+        """The context is replaced: within the branch of a fork that of the branch."""
+        at: Frame | None = frame if self.program.has_forks else None
+        while at is not None:
+            if at.kind == "block" and self.program.blocks[at.pointer].role == "branch":
+                self.state.contexts[at.id] = context
+                return
+            at = None if at.parent is None else self.state.frames[at.parent]
+        self.state.context = context
+
     def due(self, todo: Todo) -> None:
         self.state.todo.append(todo)
 
@@ -56,10 +66,11 @@ class Activation:
         block = self.state.frames[frame.parent]
         self.state.move(block, block.at, None)
 
-    def open_block(self, frame: Frame, pointer: str, value: Json) -> None:
+    def open_block(self, frame: Frame, pointer: str, value: Json) -> Frame:
         """Enter the first step of the block inside an open step."""
         inner = self.state.open_block(frame.id, pointer, value)
         self.due(Todo("enter", inner.id))
+        return inner
 
     def close(self, finish: Finish) -> None:
         self.state.clear()

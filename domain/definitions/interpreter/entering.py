@@ -8,7 +8,7 @@ from domain.definitions.program import Step
 from domain.definitions.state import Frame, State
 from domain.executions import StepStatus
 
-from . import leaving, work
+from . import extending, leaving, timeouts, work
 from .activation import Activation, Commit
 
 
@@ -28,7 +28,8 @@ def prepare(activation: Activation, block_frame: Frame) -> Commit:
         value = activation.evaluate(step.flow.input_from, raw, frame)
         checked(value, f"The input of step '{step.name}'", activation.meter)
         frame = replace(frame, raw=raw, value=value)
-    begin_work = work.prepare(activation, step, frame)
+    frame = timeouts.of_step(activation, step, frame)
+    begin_work = (extending if step.extensions else work).prepare(activation, step, frame)
 
     def commit() -> None:
         admit(activation, frame, block_frame)
@@ -79,4 +80,5 @@ def _refuse_beyond_budget(state: State, step: Step) -> None:
             f"More than {state.budget} steps were entered; check the loop or the backward jump that leads to"
             f" '{step.name}', or ask for a higher limit",
             instance=step.pointer,
+            fatal=True,
         )

@@ -9,6 +9,7 @@ from domain.definitions.program import ENGINE, ROOT, Program
 from domain.definitions.state import State, Todo
 from domain.executions import ExecutionStatus, StepStatus
 
+from . import ending, timeouts
 from .activation import Activation, Commit
 
 
@@ -39,7 +40,10 @@ def prepare_begin(activation: Activation) -> Commit:
         value = activation.evaluate(flow.input_from, value, None)
     checked(value, "The input of the workflow", meter)
 
+    deadline = timeouts.of_workflow(activation)
+
     def commit() -> None:
+        state.deadline = deadline
         if flow.input_from is not None and "input" in flow.leaving_names:
             state.transformed = value
         root = state.open_block(None, ROOT, value)
@@ -67,15 +71,16 @@ def prepare_finish(activation: Activation, raw: Json) -> Commit:
 
 
 def cancel(activation: Activation) -> None:
-    """Cancelling asks nothing and cannot fail, so it needs no preparing."""
-    for frame in activation.state.frames.values():
-        if frame.kind == "step":
-            activation.journal.note(frame, StepStatus.CANCELLED)
-    activation.close(Finish(ExecutionStatus.CANCELLED))
+    """Cancelling asks nothing and cannot fail, so it needs no preparing. What ends already ends as it was to."""
+    if activation.state.outcome is None:
+        ending.conclude(activation, ExecutionStatus.CANCELLED)
 
 
 def abort(activation: Activation, error: Mapping[str, Json]) -> None:
-    """Every open step fails; the error arose at the innermost of them, unless it says where."""
+    """Every open step fails; the error arose at the innermost of them, unless it says where.
+
+    Nothing is stopped and nothing undone: whoever aborts an execution has seen to what was under way.
+    """
     open_steps = [frame for frame in activation.state.frames.values() if frame.kind == "step"]
     placed = {"instance": open_steps[-1].pointer, **error} if open_steps else dict(error)
     for frame in open_steps:

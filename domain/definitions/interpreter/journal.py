@@ -51,6 +51,9 @@ class Journal:
             output=_logged(step, output),
             error=error,
         )
+        self.tell(record)
+
+    def tell(self, record: StepRecord) -> None:
         keep(self._records, [record])
 
     def progress_to_step(self, block_frame: Frame) -> None:

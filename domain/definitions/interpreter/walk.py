@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from domain.definitions.checks import charge
 from domain.definitions.commands import (
     Aborted,
+    Arrived,
     Cancelled,
     Command,
     Completed,
@@ -12,19 +13,36 @@ from domain.definitions.commands import (
     Failed,
     Resume,
     StepRecord,
+    Stopped,
+    Tick,
     Yield,
 )
 from domain.definitions.expressions import ExpressionError, FuelExhausted, Json, Meter
 from domain.definitions.faults import Fault
-from domain.definitions.program import Listen, Program, Wait, Work
+from domain.definitions.program import Call, Program, Try, Wait, Work
 from domain.definitions.shaping import expression_failed
 from domain.definitions.state import Frame, State, Todo
 
-from . import entering, execution, failing, leaving, loops
+from . import (
+    compensating,
+    entering,
+    execution,
+    extending,
+    failing,
+    forks,
+    leaving,
+    listening,
+    loops,
+    stopping,
+    timeouts,
+    tries,
+)
 from .activation import Activation, Commit
 
 #: What walking one step costs besides its expressions, in fuel: a long loop of plain steps must end as well.
 WALKING_FUEL = 50
+#: An error always has a way out, however little fuel is left; it follows a transition that was paid for.
+_UNCHARGED = frozenset({"fault", "compensate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,18 @@ def _take(activation: Activation, event: Event) -> None:
         case Resume():
             pass
         case Completed(occurrence=occurrence) if occurrence in state.pending:
-            frame = state.frames[state.pending.pop(occurrence)]
-            output = _output(activation.step(frame).work, frame, event)
-            activation.due(Todo("leave", frame.id, output, event.shaped))
+            _completed(activation, event)
         case Failed(occurrence=occurrence) if occurrence in state.pending:
-            activation.due(Todo("fault", state.pending.pop(occurrence), event.error))
+            if owner := state.pending.pop(occurrence):
+                activation.due(Todo("fault", owner, event.error))
+            else:
+                compensating.answered(activation, event)
+        case Completed() | Failed() | Stopped():
+            stopping.answered(activation, event.occurrence)
+        case Tick():
+            timeouts.strike(activation)
+        case Arrived(event=arrived) if not state.is_over:
+            listening.arrive(activation, arrived)
         case Cancelled() if not state.is_over:
             execution.cancel(activation)
         case Aborted() if not state.is_over:
@@ -80,14 +105,23 @@ def _take(activation: Activation, event: Event) -> None:
             pass
 
 
+def _completed(activation: Activation, event: Completed) -> None:
+    owner = activation.state.pending.pop(event.occurrence)
+    if not owner:
+        compensating.answered(activation, event)
+        return
+    frame = activation.state.frames[owner]
+    work = activation.step(frame).work
+    if isinstance(work, Try):
+        activation.due(Todo("retry", owner))
+    else:
+        activation.due(Todo("leave", owner, _output(work, frame, event), event.shaped))
+
+
 def _output(work: Work, frame: Frame, event: Completed) -> Json:
     match work:
-        case Wait():
+        case Wait() | Call(keeps_input=True):
             return frame.value
-        case Listen():
-            # Always a list, as the specification has it: other ways of listening consume several events.
-            assert isinstance(event.output, dict)
-            return [event.output.get("data") if work.read == "data" else event.output]
     return event.output
 
 
@@ -101,7 +135,8 @@ def _prepare_or_fail(activation: Activation, todo: Todo) -> Commit:
 
 
 def _prepare(activation: Activation, todo: Todo) -> Commit:
-    charge(activation.meter, WALKING_FUEL)
+    if todo.do not in _UNCHARGED:
+        charge(activation.meter, WALKING_FUEL)
     frames = activation.state.frames
     match todo.do:
         case "begin":
@@ -112,8 +147,40 @@ def _prepare(activation: Activation, todo: Todo) -> Commit:
             return loops.prepare_next(activation, frames[todo.frame], todo.value)
         case "leave":
             return leaving.prepare(activation, frames[todo.frame], todo)
+        case "work":
+            return extending.prepare_work(activation, frames[todo.frame])
+        case "before":
+            return lambda: extending.before_ended(activation, frames[todo.frame], todo)
+        case "after":
+            return lambda: leaving.after_ended(activation, frames[todo.frame])
+        case "branch":
+            return forks.prepare_branch(activation, frames[todo.frame], todo.value)
+        case "lost":
+            return lambda: forks.lose(activation, frames[todo.frame], _error(todo))
+        case "join":
+            return forks.prepare_join(activation, frames[todo.frame])
         case "fault":
-            assert isinstance(todo.value, dict)
-            raise Fault.from_json(todo.value)
+            return failing.prepare_fault(activation, todo)
+        case "caught":
+            return tries.prepare_caught(activation, frames[todo.frame], _error(todo))
+        case "retry":
+            return tries.prepare_retry(activation, frames[todo.frame])
+        case "compensate":
+            return compensating.prepare(activation)
+        case "hear":
+            return listening.prepare_hear(activation, todo)
+        case "recall":
+            return listening.prepare_recall(activation, todo)
+        case "turn":
+            return listening.prepare_turn(activation, todo)
+        case "heard":
+            return listening.prepare_heard(activation, todo)
+        case "until":
+            return listening.prepare_until(activation, todo)
         case "finish":
             return execution.prepare_finish(activation, todo.value)
+
+
+def _error(todo: Todo) -> dict[str, Json]:
+    assert isinstance(todo.value, dict)
+    return todo.value

@@ -1,17 +1,25 @@
 """How the work of each kind of step begins: evaluate what it needs, and say what beginning it changes."""
 
-from datetime import timedelta
-
 from domain.definitions.checks import checked
-from domain.definitions.commands import AwaitEvent, Sleep
-from domain.definitions.durations import InvalidDuration, parse
-from domain.definitions.expressions import Expression
-from domain.definitions.faults import Fault
-from domain.definitions.program import Call, Do, For, Listen, Set, Step, Switch, Wait
+from domain.definitions.commands import Sleep
+from domain.definitions.program import (
+    Call,
+    Do,
+    For,
+    Fork,
+    Function,
+    Listen,
+    Raise,
+    Set,
+    Step,
+    Switch,
+    Try,
+    Wait,
+)
 from domain.definitions.state import Frame
 from domain.executions import StepStatus
 
-from . import calls, leaving, loops
+from . import calls, forks, leaving, listening, loops, raising, spans, tries
 from .activation import Activation, Commit
 
 
@@ -25,12 +33,20 @@ def prepare(activation: Activation, step: Step, frame: Frame) -> Commit:
             return _do(activation, step.work, frame)
         case For():
             return loops.prepare_first(activation, step, step.work, frame)
+        case Fork():
+            return forks.prepare(activation, step.work, frame)
+        case Try():
+            return tries.prepare(activation, step, step.work, frame)
+        case Raise():
+            raise raising.fault(activation, step, step.work, frame)
         case Wait():
             return _wait(activation, step, step.work, frame)
         case Listen():
-            return _listen(activation, step, step.work, frame)
+            return listening.prepare(activation, step, step.work, frame)
         case Call():
             return calls.prepare(activation, step, step.work, frame)
+        case Function():
+            return calls.prepare_function(activation, step, step.work, frame)
 
 
 def _set(activation: Activation, step: Step, work: Set, frame: Frame) -> Commit:
@@ -58,10 +74,10 @@ def _do(activation: Activation, work: Do, frame: Frame) -> Commit:
 
 
 def _wait(activation: Activation, step: Step, work: Wait, frame: Frame) -> Commit:
-    duration = work.duration
-    if isinstance(duration, Expression):
-        duration = _duration(activation, step, duration, frame)
-    until = activation.state.now + duration // timedelta(milliseconds=1)
+    length = spans.milliseconds(
+        activation, work.duration, f"`wait` of step '{step.name}'", frame.value, frame
+    )
+    until = activation.state.now + length
 
     def commit() -> None:
         activation.state.pending[frame.occurrence] = frame.id
@@ -69,19 +85,3 @@ def _wait(activation: Activation, step: Step, work: Wait, frame: Frame) -> Commi
         activation.commands.append(Sleep(frame.occurrence, step.name, until))
 
     return commit
-
-
-def _listen(activation: Activation, step: Step, work: Listen, frame: Frame) -> Commit:
-    def commit() -> None:
-        activation.state.pending[frame.occurrence] = frame.id
-        activation.stay(frame, StepStatus.WAITING, input={"type": work.type})
-        activation.commands.append(AwaitEvent(frame.occurrence, step.name, work.type))
-
-    return commit
-
-
-def _duration(activation: Activation, step: Step, expression: Expression, frame: Frame) -> timedelta:
-    try:
-        return parse(activation.evaluate(expression, frame.value, frame))
-    except InvalidDuration as error:
-        raise Fault("expression", 400, "Not a duration", f"`wait` of step '{step.name}': {error}") from error

@@ -1,11 +1,10 @@
 """From the stored form to the program: every expression, template and schema is compiled once."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from domain import uris
-from domain.actions import Effect, Lane
+from domain.actions import Lane
 from domain.definitions import durations
 from domain.definitions.expressions import (
     Json,
@@ -15,7 +14,12 @@ from domain.definitions.expressions import (
 from domain.definitions.model import PROTOCOLS, SECRETS
 from domain.definitions.pointers import join
 
+from . import listening, running
+from .components import Components
+from .extensions import Extensions, extensions
 from .flow import expression, flow, shape
+from .functions import Function
+from .library import Kept, Surroundings, library
 from .parts import (
     ROOT,
     Block,
@@ -23,9 +27,9 @@ from .parts import (
     Case,
     Do,
     For,
-    Listen,
     PinnedAction,
     Program,
+    Role,
     Set,
     Step,
     Switch,
@@ -38,31 +42,50 @@ from .remembering import remembered
 def load_program(compiled: Mapping[str, Any]) -> Program:
     """Compile what publishing stored; it was validated then, so an error here is a fault of ours."""
     document = compiled["document"]
-    loader = _Loader({name: _pinned(call) for name, call in compiled["calls"].items()})
+    surroundings, kept = library(compiled)
+    loader = _Loader(document["document"]["name"], surroundings, kept)
+    loader.extend(document.get("use") or {})
     loader.block(ROOT, document["do"])
+    loader.functions()
     return Program(
         flow=flow(document),
         document=document,
         variables=compiled.get("variables", {}),
         blocks=loader.blocks,
         steps=loader.steps,
-        remembered=remembered([document, compiled["calls"]], {step.name for step in loader.steps.values()}),
+        remembered=remembered([document, compiled["calls"]], loader.own_steps()),
+        timeout=loader.components.timeout(document),
+        has_forks=any(block.role == "branch" for block in loader.blocks.values()),
     )
 
 
 class _Loader:
-    def __init__(self, calls: Mapping[str, PinnedAction]) -> None:
-        self.calls = calls
+    def __init__(self, name: str, surroundings: Surroundings, kept: Mapping[str, Kept]) -> None:
+        self.name = name
+        self.surroundings = surroundings
+        self.kept = kept
+        #: Functions that are called, and whether their steps are loaded.
+        self.called: dict[str, bool] = {}
         self.blocks: dict[str, Block] = {}
         self.steps: dict[str, Step] = {}
+        self.components = Components({})
+        self.extensions = Extensions()
+        self.extending = False
 
-    def block(self, pointer: str, entries: list[dict[str, Any]]) -> str:
+    def extend(self, use: Mapping[str, Any]) -> None:
+        """What the document keeps for all its steps. Extensions do not stand around their own steps."""
+        self.components = Components(use)
+        self.extending = True
+        self.extensions = extensions(use, self.block)
+        self.extending = False
+
+    def block(self, pointer: str, entries: list[dict[str, Any]], role: Role = "steps") -> str:
         steps = tuple(
-            self._step(join(pointer, index, name), name, definition)
+            self._step(join(pointer, *([] if role == "branch" else [index]), name), name, definition)
             for index, entry in enumerate(entries)
             for name, definition in entry.items()
         )
-        self.blocks[pointer] = Block(pointer, steps, {step.name: i for i, step in enumerate(steps)})
+        self.blocks[pointer] = Block(pointer, steps, {step.name: i for i, step in enumerate(steps)}, role)
         return pointer
 
     def _step(self, pointer: str, name: str, definition: dict[str, Any]) -> Step:
@@ -77,6 +100,10 @@ class _Loader:
             then=definition.get("then", "continue"),
             work=work,
             definition=definition,
+            timeout=self.components.timeout(definition),
+            compensation=self._compensation(definition),
+            extensions=() if self.extending else self.extensions.around(kind),
+            extends=self.extending,
         )
         self.steps[pointer] = step
         return step
@@ -92,13 +119,55 @@ class _Loader:
                 return "for", self._for(pointer, loop, definition.get("while"), body)
             case {"do": body}:
                 return "do", Do(self.block(join(pointer, "do"), body))
+            case {"fork": fork}:
+                return "fork", self.components.fork(pointer, fork, self.block)
+            case {"try": _}:
+                return "try", self.components.trying(pointer, definition, self.block)
+            case {"raise": raising}:
+                return "raise", self.components.raising(raising)
             case {"wait": duration}:
                 return "wait", _wait(duration)
-            case {"listen": {"to": {"one": {"with": {"type": type}}}} as listen}:
-                return "listen", Listen(type, listen.get("read", "data"))
+            case {"listen": _}:
+                steps = (definition.get("foreach") or {}).get("do")
+                inner = None if steps is None else self.block(join(pointer, "foreach", "do"), steps)
+                return "listen", listening.listen(definition, inner)
+            case {"emit": _}:
+                return "emit", listening.emit(definition, self.name)
+            case {"run": {"workflow": _} as process}:
+                return "run", running.run(process)
             case {"call": name}:
-                return "call", _call(name, self.calls[name], definition.get("with", {}))
+                return "call", self._call(name, definition.get("with"))
         raise ValueError(f"{pointer}: no keyword of this engine in {sorted(definition)}")
+
+    def _compensation(self, definition: Mapping[str, Any]) -> Call | None:
+        undo = (definition.get("metadata") or {}).get("compensate")
+        if undo is None:
+            return None
+        return _call(undo["call"], self.surroundings.calls[undo["call"]], undo.get("with") or {})
+
+    def _call(self, name: str, given: Mapping[str, Any] | None) -> Call | Function:
+        place = self.surroundings.functions.get(name)
+        if place is None:
+            return _call(name, self.surroundings.calls[name], given or {})
+        self.called.setdefault(place, False)
+        return Function(name, place, None if given is None else compile_template(given, mixed=True))
+
+    def own_steps(self) -> dict[str, str]:
+        """The names that `$steps` knows, by pointers: functions and extensions keep theirs to themselves."""
+        return {pointer: step.name for pointer, step in self.steps.items() if pointer.startswith(f"{ROOT}/")}
+
+    def functions(self) -> None:
+        """The steps of every function that is called, by the document or by another function.
+
+        Extensions stand around its call, not around its steps: an extension may itself call it.
+        """
+        self.extensions = Extensions()
+        while place := next((place for place, is_loaded in self.called.items() if not is_loaded), None):
+            self.called[place] = True
+            function = self.kept[place]
+            self.surroundings = function.surroundings
+            step = self._step(place, function.name, dict(function.definition))
+            self.blocks[place] = Block(place, (step,), {step.name: 0})
 
     def _for(self, pointer: str, loop: dict[str, Any], condition: str | None, body: list[Any]) -> For:
         return For(
@@ -131,14 +200,3 @@ def _call(name: str, pinned: PinnedAction, given: Mapping[str, Any]) -> Call:
         variables = uris.names(written) if isinstance(written, str) else variables
     withhold = SECRETS if pinned.lane is Lane.ACTIVITY else frozenset[str]()
     return Call(name, pinned, compile_template(arguments, mixed=True, withhold=withhold), variables)
-
-
-def _pinned(call: Mapping[str, Any]) -> PinnedAction:
-    return PinnedAction(
-        action=call["action"],
-        version=call["version"],
-        lane=Lane(call["lane"]),
-        effect=Effect(call["effect"]),
-        timeout=timedelta(milliseconds=call["timeout_ms"]),
-        defaults=call.get("with", {}),
-    )

@@ -3,18 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from domain.actions import Effect, Lane
 from domain.definitions.expressions import Expression, Json, Template
 from domain.definitions.schemas import Schema
 
+from .branching import Fork, Raise, Try
+from .filters import Listen
+from .functions import Function
+from .shapes import Shape, Span
+
 #: Where the first block of every document stands.
 ROOT: Final = "/do"
+#: Where a step says, below its pointer, how it is undone.
+COMPENSATE: Final = "/metadata/compensate"
 #: The semantics a new execution is started with; fixed in its state for life.
 ENGINE: Final = 1
 
-Shape: TypeAlias = Expression | Template
+#: What stands around a list of steps: the branch of a fork, what is tried or handles an error, an extension.
+Role: TypeAlias = Literal["steps", "branch", "try", "catch", "before", "after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +76,6 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """One event of this type; `read` is "data" or "envelope"."""
-
-    type: str
-    read: str
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     """`variables` are the `{names}` the endpoint of an HTTP call is written with.
 
@@ -86,6 +86,8 @@ class Call:
     pinned: PinnedAction
     arguments: Template
     variables: frozenset[str]
+    #: What comes of the call is not the step's output: its input is.
+    keeps_input: bool = False
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -94,7 +96,7 @@ class Call:
         return frozenset(name for name in read if name is not None)
 
 
-Work: TypeAlias = Set | Switch | For | Do | Wait | Listen | Call
+Work: TypeAlias = Set | Switch | For | Do | Fork | Try | Raise | Wait | Listen | Call | Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,15 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """Lists of steps to run around another step, where `when` holds."""
+
+    when: Expression | None
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     name: str
     pointer: str
@@ -126,6 +137,13 @@ class Step:
     then: str
     work: Work
     definition: Mapping[str, Json]
+    timeout: Span | None = None
+    #: The call that undoes what this step did, should the execution not succeed.
+    compensation: Call | None = None
+    #: The extensions that may stand around this step, outermost first.
+    extensions: tuple[Extension, ...] = ()
+    #: This step belongs to an extension.
+    extends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,7 @@ class Block:
     pointer: str
     steps: tuple[Step, ...]
     index: Mapping[str, int]
+    role: Role = "steps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +165,14 @@ class Program:
     variables: Mapping[str, Json]
     blocks: Mapping[str, Block]
     steps: Mapping[str, Step]
-    #: Names of the steps whose latest output some expression reads through `$steps`; only these are kept.
+    #: Pointers of the steps whose latest output some expression reads through `$steps`; only these are kept.
     remembered: frozenset[str]
+    timeout: Span | None = None
+    has_forks: bool = False
+
+    def call(self, pointer: str) -> Call:
+        """The call that stands at a step, or at its `metadata/compensate`."""
+        step = self.steps.get(pointer)
+        found = self.steps[pointer.removesuffix(COMPENSATE)].compensation if step is None else step.work
+        assert isinstance(found, Call)
+        return found

@@ -1,16 +1,19 @@
 """Which steps' outputs must be kept because some expression reads them through `$steps`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from domain.definitions.expressions import Json
 
 
-def remembered(sources: Json, names: set[str]) -> frozenset[str]:
-    """Rather a name too many: it costs state, while one too few would read as null."""
+def remembered(sources: Json, steps: Mapping[str, str]) -> frozenset[str]:
+    """Pointers of steps, out of `steps`, whose names they map to.
+
+    Rather one too many: it costs state, while one too few would read as null.
+    """
     texts = [text for text in _strings(sources) if "$steps" in text]
     if any("\\" in text for text in texts):
-        return frozenset(names)  # escapes can spell a name without showing it
-    return frozenset(name for name in names if any(name in text for text in texts))
+        return frozenset(steps)  # escapes can spell a name without showing it
+    return frozenset(pointer for pointer, name in steps.items() if any(name in text for text in texts))
 
 
 def _strings(value: Json) -> Iterator[str]:
