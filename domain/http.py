@@ -32,6 +32,15 @@ _OURS = frozenset(
 _OURS_PREFIXES = ("proxy-", "x-forwarded-")
 #: What may follow a redirect to another origin; anything else could be a credential under a name of its own.
 _HARMLESS = frozenset({"accept", "accept-language", "content-type", "idempotency-key", "user-agent"})
+_BINARY = frozenset(
+    {
+        "application/octet-stream",
+        "application/pdf",
+        "application/zip",
+        "application/gzip",
+        "application/x-tar",
+    }
+)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9_.:\-]{1,40})", re.IGNORECASE)
 
 
@@ -105,8 +114,18 @@ def is_json(content_type: str | None) -> bool:
     )
 
 
+def is_binary(content_type: str | None) -> bool:
+    """Content of bytes rather than text; in an execution it is held as base64."""
+    kind = media_type(content_type)
+    return (
+        kind in _BINARY
+        or kind.partition("/")[0] in ("audio", "font", "image", "video")
+        and kind != "image/svg+xml"
+    )
+
+
 def read_content(body: bytes, content_type: str | None) -> Json:
-    """A response body as a value: JSON by its content type, otherwise text, nothing as null.
+    """A response body as a value: by its content type JSON, base64 of bytes, otherwise text; nothing as null.
 
     Raises a communication fault (502) for a body that is not what it says, or too large or strange for state.
     """
@@ -114,6 +133,8 @@ def read_content(body: bytes, content_type: str | None) -> Json:
         return None
     if is_json(content_type):
         return _checked(_parse(body))
+    if is_binary(content_type):
+        return _checked(b64encode(body).decode())
     match = _CHARSET.search(content_type or "")
     try:
         return _checked(body.decode(match.group(1) if match else "utf-8"))
@@ -154,8 +175,8 @@ def basic_credentials(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-def flatten_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Query parameters in the order given: a list repeats its name, null is left out, objects are refused."""
+def flatten_query(query: Mapping[str, Any], where: str = "query") -> list[tuple[str, str]]:
+    """Query or form fields in the order given: a list repeats its name, null is left out, objects are refused."""
     pairs = []
     for name, value in query.items():
         for item in value if isinstance(value, list) else [value]:
@@ -164,7 +185,7 @@ def flatten_query(query: Mapping[str, Any]) -> list[tuple[str, str]]:
                     "validation",
                     400,
                     "Arguments refused",
-                    f"/query/{name} is not a simple value or a list of them",
+                    f"/{where}/{name} is not a simple value or a list of them",
                 )
             if item is not None:
                 pairs.append((name, simple_text(item)))

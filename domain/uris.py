@@ -13,7 +13,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 def expand(template: str, variables: Mapping[str, Any]) -> str:
     """Replace each `{name}` by the percent-encoded variable of that exact name; a missing one is empty.
 
-    Raises an expression fault for an object or array, and for braces that name nothing.
+    Raises an expression fault for an object or array, for braces that name nothing, and for a variable that would
+    become a step back in the path.
     """
     expanded = _PLACEHOLDER.sub(lambda match: _value(match.group(1), variables), template)
     if "{" in _PLACEHOLDER.sub("", template) or "}" in _PLACEHOLDER.sub("", template):
@@ -23,7 +24,19 @@ def expand(template: str, variables: Mapping[str, Any]) -> str:
             "Malformed URI template",
             "a brace of the endpoint has no partner; write a literal brace as %7B or %7D",
         )
+    if _steps_back(expanded) > _steps_back(_PLACEHOLDER.sub("x", template)):
+        raise Fault(
+            "expression",
+            400,
+            "URI template refused",
+            "a variable of the endpoint is `.` or `..` between slashes, which would change which path is called",
+        )
     return expanded
+
+
+def _steps_back(uri: str) -> int:
+    path = re.split(r"[?#]", uri, maxsplit=1)[0]
+    return sum(segment in (".", "..") for segment in path.split("/"))
 
 
 def names(template: str) -> frozenset[str]:

@@ -9,9 +9,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.gateways.http_client import GuardedHttpClient
+from activities.gateways.memory import Memory
+from activities.gateways.oauth import Tokens
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
 from domain.keys import KeyRing, NoKeys
+from domain.openapi import Operation
 
 
 class Mailer(Protocol):
@@ -31,6 +34,9 @@ class Services:
     mail: Mailer
     http_policy: Callable[[UUID], AddressPolicy]
     keys: KeyRing = field(default_factory=NoKeys)
+    #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.
+    tokens: Tokens = field(default_factory=Tokens)
+    operations: Memory[Operation] = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)

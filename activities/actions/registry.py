@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activities.actions import approvals, clients, email, events, http, templates
+from activities.actions import approvals, clients, email, events, http, openapi, templates
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Action, Arguments, Result, action
 from activities.actions.measuring import measured
@@ -93,6 +93,7 @@ def built_in() -> Registry:
             email.send_email,
             events.emit,
             http.request,
+            openapi.request,
             templates.render,
         ]
     )

@@ -174,6 +174,7 @@ def test_what_this_release_ships() -> None:
         "data.template": (Lane.SEGMENT, Effect.PURE),
         "email.send": (Lane.ACTIVITY, Effect.KEYED),
         "http.request": (Lane.ACTIVITY, Effect.KEYED),
+        "openapi.request": (Lane.ACTIVITY, Effect.KEYED),
     }
 
 

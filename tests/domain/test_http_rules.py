@@ -95,9 +95,12 @@ def test_hostile_json_ends_with_a_clear_fault(body: bytes, words: str) -> None:
     assert caught.value.status == 502
 
 
-def test_a_binary_body_points_to_raw() -> None:
+def test_bytes_are_base64_and_a_text_that_is_none_points_to_raw() -> None:
+    assert read_content(b"\x89PNG\xff", "image/png") == "iVBOR/8="
+    assert read_content(b"plain", "application/octet-stream") == "cGxhaW4="
+    assert read_content(b"<svg/>", "image/svg+xml") == "<svg/>"
     with pytest.raises(Fault, match="use output: raw"):
-        read_content(b"\x89PNG\xff", "image/png")
+        read_content(b"\x89PNG\xff", "text/plain")
     with pytest.raises(Fault, match="use output: raw"):
         read_content(b"a", "text/plain; charset=no-such-thing")
 
