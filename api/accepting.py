@@ -15,16 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.executionviews import links
 from db.definitions import Versions, Workflows
-from db.executions import Executions, NewExecution
+from db.executions import Executions
 from db.outbox import OutboxEntry
+from db.starts import KIND, start_of
 from domain.definitions.lifecycle import DefinitionStatus
 from domain.definitions.schemas import Schema, compile_schema
 from domain.errors import Conflict, Invalid
-from domain.executions import ExecutionStatus, OutboxKind
-from domain.ids import WorkflowId
+from domain.executions import ExecutionStatus
 from domain.payloads import misfits
-
-KIND = "workflow"
 
 
 class NotRunnable(Conflict):
@@ -107,33 +105,17 @@ async def accept(
     """
     found = await acceptable(tx, workflow_id, input, version)
     execution_id = uuid4()
-    address = str(WorkflowId(organization_id, KIND, execution_id))
-    entry = OutboxEntry(
-        id=uuid4(),
-        organization_id=organization_id,
-        execution_id=execution_id,
-        kind=OutboxKind.START,
-        workflow_id=address,
-        payload={
-            "execution_id": str(execution_id),
-            "version_id": str(found.id),
-            "sha256": found.sha256,
-            "input": input,
-            "trigger": trigger,
-            "started_by": None if started_by is None else str(started_by),
-            "definition_name": found.name,
-        },
-    )
-    new = NewExecution(
-        id=execution_id,
+    new, entry = start_of(
+        organization_id,
+        execution_id,
         workflow_id=workflow_id,
-        workflow_version_id=found.id,
-        temporal_workflow_id=address,
-        trigger_event=f"{trigger['type']}:{trigger['name']}",
-        trigger_data={"input": input},
-        trigger_key=trigger_key,
-        kind=KIND,
+        version_id=found.id,
+        sha256=found.sha256,
+        definition_name=found.name,
+        trigger=trigger,
+        input=input,
         started_by=started_by,
+        trigger_key=trigger_key,
     )
     if not await Executions(tx).queue(organization_id, new, entry):
         return None, await _named(tx, str(trigger_key))

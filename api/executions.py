@@ -16,10 +16,9 @@ from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.revisions import moment_of, revision_of
 from db.control import ExecutionClosed
-from db.executions import CancelResult, Executions
+from db.executions import CancelResult, Executions, cancellation
 from db.outbox import Outbox, OutboxEntry
-from domain.executions import ExecutionStatus, OutboxKind, TriggerType
-from domain.ids import derived_id
+from domain.executions import ExecutionStatus, TriggerType
 from domain.permissions import Permission
 
 router = APIRouter(tags=["executions"])
@@ -58,6 +57,7 @@ async def list_executions(
     trigger: TriggerType | None = None,
     created_from: Annotated[Moment | None, Query(alias="from", description="Queued at or after.")] = None,
     created_to: Annotated[Moment | None, Query(alias="to", description="Queued before.")] = None,
+    parent_id: Annotated[UUID | None, Query(description="Started by this execution.")] = None,
 ) -> Any:
     """Newest first."""
     async with parts.database.transaction(caller.access) as tx:
@@ -69,6 +69,7 @@ async def list_executions(
             trigger=trigger,
             created_from=created_from,
             created_to=created_to,
+            parent_id=parent_id,
         )
         views = await show_all(tx, rows, ExecutionSummary)
     return paging.page(views, lambda view: (view.created_at, view.id), lambda view: view)
@@ -116,7 +117,7 @@ async def cancel_execution(
             raise ExecutionClosed(f"This execution is {row['status']}; there is nothing left to cancel.")
         entry = None
         if result in (CancelResult.REQUESTED, CancelResult.TERMINATE):
-            entry = _cancellation(row, body.reason if body else "", result)
+            entry = cancellation(row, body.reason if body else "", result)
             await Outbox(tx).add(entry)
         view = (await show_one(tx, row)).model_dump(mode="json")
         return Answer(202 if result in _PENDING else 200, view, carry=entry)
@@ -133,15 +134,3 @@ _PENDING = (CancelResult.REQUESTED, CancelResult.ALREADY_REQUESTED, CancelResult
 def _cancelled_on_request(row: RowMapping) -> bool:
     """So a caller that lost the first answer gets it again."""
     return row["status"] == ExecutionStatus.CANCELLED and row["cancel_requested_at"] is not None
-
-
-def _cancellation(row: RowMapping, reason: str, result: CancelResult) -> OutboxEntry:
-    terminates = result is CancelResult.TERMINATE
-    return OutboxEntry(
-        id=derived_id(f"{row['id']}/{'terminate' if terminates else 'cancel'}"),
-        organization_id=row["organization_id"],
-        execution_id=row["id"],
-        kind=OutboxKind.CANCEL,
-        workflow_id=row["temporal_workflow_id"],
-        payload={"reason": reason, **({"terminate": True} if terminates else {})},
-    )

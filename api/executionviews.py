@@ -23,6 +23,7 @@ class ExecutionLinks(BaseModel):
     resume: str
     signal: str
     workflow: str
+    children: str
 
 
 def links(id: Any, workflow_id: Any) -> dict[str, str]:
@@ -33,6 +34,7 @@ def links(id: Any, workflow_id: Any) -> dict[str, str]:
         "log": f"{here}/log",
         **{word: f"{here}/{word}" for word in ("events", "cancel", "pause", "resume", "signal")},
         "workflow": f"/v1/workflows/{workflow_id}",
+        "children": f"/v1/executions?parent_id={id}",
     }
 
 
@@ -55,6 +57,9 @@ class ExecutionSummary(BaseModel):
         description="Since then the engine fails to carry it on; it goes on by itself once that is mended."
     )
     started_by: UUID | None
+    parent_id: UUID | None = Field(description="The execution that started this one by `run: workflow`.")
+    root_id: UUID | None = Field(description="The outermost of the executions that started each other.")
+    depth: int = Field(description="How many executions it is inside of.")
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from api.accepting import KIND
 from api.caller import NOBODY
 from api.collaborators import Collaborators, Parts
 from api.errors import MethodNotAllowed, RouteNotFound, answer
@@ -18,6 +17,7 @@ from api.preferences import leniently
 from api.receiving import Outcome, Receiver
 from db.executions import Executions
 from db.session import Access, Role
+from db.starts import KIND
 from db.triggers import Hook, find_hook
 from domain.executions import ExecutionStatus
 from domain.ids import WorkflowId

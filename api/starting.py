@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.accepting import KIND, accept
+from api.accepting import accept
 from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
 from api.executionviews import ExecutionLinks, ExecutionView, show, show_one
@@ -19,6 +19,7 @@ from api.idempotency import Answer, Idempotent
 from api.preferences import wait_of
 from db.executions import Executions
 from db.outbox import OutboxEntry
+from db.starts import KIND
 from domain.executions import ExecutionStatus, TriggerType
 from domain.ids import WorkflowId
 from domain.permissions import Permission

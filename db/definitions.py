@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     Index,
     RowMapping,
     UniqueConstraint,
@@ -93,6 +94,7 @@ class WorkflowVersion(Tenant, Base):
         tenant_key(),
         within("workflow_id", "workflows", ondelete="CASCADE"),
         UniqueConstraint("organization_id", "workflow_id", "number"),
+        Index("ix_workflow_versions_document", "organization_id", "document_namespace", "document_name"),
         CheckConstraint("number > 0", name="number"),
     )
 
@@ -102,6 +104,10 @@ class WorkflowVersion(Tenant, Base):
     document: Mapped[JsonObject] = mapped_column(server_default=None)
     compiled: Mapped[JsonObject] = mapped_column(server_default=None)
     sha256: Mapped[str]
+    #: How other workflows name it, as its document says.
+    document_namespace: Mapped[str | None] = mapped_column(Computed("document #>> '{document,namespace}'"))
+    document_name: Mapped[str | None] = mapped_column(Computed("document #>> '{document,name}'"))
+    document_version: Mapped[str | None] = mapped_column(Computed("document #>> '{document,version}'"))
     published_by: Mapped[UserRef]
     created_at: Mapped[CreatedAt]
 

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.answers import answer
 from db.base import (
     Base,
     CreatedAt,
@@ -30,6 +31,7 @@ from db.base import (
     JsonList,
     JsonObject,
     JsonValue,
+    No,
     Tenant,
     UpdatedAt,
     UserRef,
@@ -41,7 +43,8 @@ from db.engine import to_json
 from db.outbox import OutboxEntry
 from db.rows import Before, one
 from domain.errors import NotFound
-from domain.executions import ExecutionStatus, StepStatus
+from domain.executions import ExecutionStatus, OutboxKind, StepStatus
+from domain.ids import derived_id
 
 
 class WorkflowExecution(Tenant, Base):
@@ -50,6 +53,7 @@ class WorkflowExecution(Tenant, Base):
         tenant_key(),
         within("workflow_id", "workflows"),
         within("workflow_version_id", "workflow_versions"),
+        within("parent_id", "workflow_executions", ondelete="SET NULL (parent_id)"),
         Index(
             "uq_workflow_executions_trigger_key",
             "organization_id",
@@ -61,6 +65,20 @@ class WorkflowExecution(Tenant, Base):
         Index(None, "organization_id", "workflow_id", "created_at", "id"),
         Index(None, "organization_id", "status", "created_at", "id"),
         Index(None, "organization_id", "workflow_version_id"),
+        Index(
+            "ix_workflow_executions_parent_id",
+            "organization_id",
+            "parent_id",
+            "created_at",
+            "id",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_workflow_executions_root_id",
+            "organization_id",
+            "root_id",
+            postgresql_where=text("root_id IS NOT NULL"),
+        ),
         Index(
             "ix_workflow_executions_open",
             "updated_at",
@@ -111,6 +129,14 @@ class WorkflowExecution(Tenant, Base):
     #: When supervision compared the row with Temporal, and in which version of the row.
     verified_at: Mapped[datetime | None]
     verified_version: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger()))
+    #: The execution that started this one, by which entry into which of its steps.
+    parent_id: Mapped[UUID | None]
+    parent_occurrence: Mapped[str | None]
+    #: The outermost of the executions that started each other; none for itself.
+    root_id: Mapped[UUID | None]
+    depth: Mapped[int] = mapped_column(server_default="0")
+    #: Its parent waits for the outcome.
+    is_awaited: Mapped[No]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -151,6 +177,17 @@ class ExecutionStep(Tenant, Base):
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """By which entry into a step of which execution another one was started, and how deep it is inside others."""
+
+    id: UUID
+    occurrence: str
+    root_id: UUID
+    depth: int
+    is_awaited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NewExecution:
     """An accepted trigger. `temporal_workflow_id` is decided here, before anything is started."""
 
@@ -164,6 +201,7 @@ class NewExecution:
     kind: str = "workflow"
     started_by: UUID | None = None
     context: dict[str, Any] | None = None
+    parent: Parent | None = None
 
 
 class CancelResult(StrEnum):
@@ -200,6 +238,11 @@ class Executions:
             "temporal_workflow_id": new.temporal_workflow_id,
             "started_by": new.started_by,
             "context": to_json(new.context or {}),
+            "parent_id": new.parent.id if new.parent else None,
+            "parent_occurrence": new.parent.occurrence if new.parent else None,
+            "root_id": new.parent.root_id if new.parent else None,
+            "depth": new.parent.depth if new.parent else 0,
+            "is_awaited": new.parent.is_awaited if new.parent else False,
             "start_id": start.id,
             "start_kind": start.kind.value,
             "payload": to_json(start.payload),
@@ -231,6 +274,7 @@ class Executions:
         trigger: str | None = None,
         created_from: datetime | None = None,
         created_to: datetime | None = None,
+        parent_id: UUID | None = None,
     ) -> Sequence[RowMapping]:
         """The newest executions first, one more than `limit` when there is a next page."""
         table = WorkflowExecution
@@ -239,6 +283,8 @@ class Executions:
             query = query.where(tuple_(table.created_at, table.id) < before)
         if workflow_id is not None:
             query = query.where(table.workflow_id == workflow_id)
+        if parent_id is not None:
+            query = query.where(table.parent_id == parent_id)
         if statuses:
             query = query.where(table.status.in_(statuses))
         if trigger is not None:
@@ -281,7 +327,23 @@ class Executions:
                 .where(WorkflowExecution.id == execution_id)
                 .values(cancel_requested_at=func.now())
             )
-        return result, await self.get(execution_id)
+        row = await self.get(execution_id)
+        if closed:
+            await answer(self._connection, row)
+        return result, row
+
+
+def cancellation(row: RowMapping, reason: str, result: CancelResult) -> OutboxEntry:
+    """The word to the engine for what `request_cancel` found."""
+    terminates = result is CancelResult.TERMINATE
+    return OutboxEntry(
+        id=derived_id(f"{row['id']}/{'terminate' if terminates else 'cancel'}"),
+        organization_id=row["organization_id"],
+        execution_id=row["id"],
+        kind=OutboxKind.CANCEL,
+        workflow_id=row["temporal_workflow_id"],
+        payload={"reason": reason, **({"terminate": True} if terminates else {})},
+    )
 
 
 #: Within 5 s it is the same request: a double click, or an answer that was lost.
@@ -300,10 +362,12 @@ _QUEUE = text(
     WITH queued AS (
         INSERT INTO workflow_executions
             (id, organization_id, workflow_id, workflow_version_id, kind, trigger_event, trigger_data, trigger_key,
-             temporal_workflow_id, started_by, execution_context, started_at)
+             temporal_workflow_id, started_by, execution_context, started_at,
+             parent_id, parent_occurrence, root_id, depth, is_awaited)
         VALUES (:id, :organization_id, :workflow_id, :workflow_version_id, :kind, :trigger_event,
                 CAST(:trigger_data AS jsonb), :trigger_key, :temporal_workflow_id, :started_by,
-                CAST(:context AS jsonb), NULL)
+                CAST(:context AS jsonb), NULL,
+                :parent_id, :parent_occurrence, :root_id, :depth, :is_awaited)
         ON CONFLICT (organization_id, trigger_key) WHERE trigger_key IS NOT NULL DO NOTHING
         RETURNING id, organization_id, temporal_workflow_id
     )

@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.answers import answer
 from db.engine import to_json
+from db.outbox import OutboxEntry
 from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus
 from domain.mirror import Snapshot
@@ -35,12 +37,15 @@ class Closing:
     run_id: str | None
     #: The whole row, when it was closed just now.
     row: RowMapping | None = None
+    #: The word to the execution that waited for this one, to be dispatched after the commit.
+    answer: OutboxEntry | None = None
 
 
 class Mirror:
     def __init__(self, connection: AsyncConnection, reporter: Reporter) -> None:
         self._connection = connection
         self._reporter = reporter
+        self._answer: OutboxEntry | None = None
 
     async def report(
         self, snapshot: Snapshot, steps: Sequence[StepRecord], waiting_on: dict[str, Any] | None = None
@@ -106,7 +111,7 @@ class Mirror:
         await self.steps(snapshot, steps)
         row = await self.close(snapshot, output, error)
         if row is not None:
-            return Closing(Ended(snapshot.status, error), self._reporter.run_id, row)
+            return Closing(Ended(snapshot.status, error), self._reporter.run_id, row, self._answer)
         execution = {"execution_id": self._reporter.execution_id}
         standing = (await self._connection.execute(_OUTCOME, execution)).one_or_none()
         if standing is None:  # the row is gone: nothing contradicts this outcome
@@ -119,7 +124,8 @@ class Mirror:
         """The one statement that closes a row, whoever found out; None when another outcome stands.
 
         Open tasks are cancelled with it, listens are closed, and steps that a lost workflow task had begun and that its repetition,
-        cancelled meanwhile, never came to. A row that was closed before is closed anew only by a later reset run.
+        cancelled meanwhile, never came to. Executions it waited for are asked to end, and the one that waits for it
+        is answered. A row that was closed before is closed anew only by a later reset run.
         """
         closed = await self._connection.execute(
             _FINISH,
@@ -131,7 +137,10 @@ class Mirror:
                 "message": None if error is None else _sentence(error),
             },
         )
-        return closed.mappings().one_or_none()
+        row = closed.mappings().one_or_none()
+        if row is not None:
+            self._answer = await answer(self._connection, row)
+        return row
 
     async def _forget(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> None:
         """Drop lines of the course that a reset gave up, before those of the new one are written.
@@ -298,6 +307,18 @@ _FINISH = text(
         UPDATE event_subscriptions s SET closed_at = now(), through = {_THROUGH}
         WHERE execution_id = :execution_id AND closed_at IS NULL
           AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+    ),
+    orphans AS (
+        UPDATE workflow_executions c SET cancel_requested_at = coalesce(c.cancel_requested_at, now())
+        WHERE c.parent_id = :execution_id AND c.is_awaited AND c.completed_at IS NULL
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+        RETURNING c.organization_id, c.id, c.temporal_workflow_id
+    ),
+    unwanted AS (
+        INSERT INTO outbox (id, organization_id, execution_id, kind, workflow_id, payload, leased_until)
+        SELECT gen_random_uuid(), organization_id, id, 'cancel', temporal_workflow_id,
+               '{{"reason": "the execution that waited for it has ended"}}', now()
+        FROM orphans
     ),
     abandoned AS (
         UPDATE execution_steps SET status = 'cancelled', completed_at = now()

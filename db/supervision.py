@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.children import Children
 from db.mirror import Mirror, Reporter
 from db.tasks import Tasks
 from domain.executions import ExecutionStatus
@@ -139,6 +140,7 @@ class Mending:
         await self._connection.execute(_REOPEN_STEPS, values)
         await self._connection.execute(_REOPEN_TASKS, values)
         await Tasks(self._connection).tell_again(self._row.id, waits, course.run_id)
+        await Children(self._connection).tell_again(self._row.id, waits, course.run_id)
         await self._mirror(course.run_id).log()
         await self.note(Mismatch.RESET, detail)
         return True
@@ -202,6 +204,8 @@ class Mending:
                 "title": wait["title"],
                 "assignees": wait["assignees"],
             }
+        if wait["child_id"] is not None:
+            return {**shown, "execution_id": str(wait["child_id"]), "workflow": wait["child_name"]}
         return shown if until is None else {**shown, "until": _moment(until).isoformat()}
 
 
@@ -305,9 +309,14 @@ _REOPEN_TASKS = text(
 _WAIT = text(
     """
     SELECT s.occurrence, s.name, t.id AS task_id, t.title, t.assignees,
-           CASE WHEN t.id IS NOT NULL THEN 'task' WHEN s.kind = 'listen' THEN 'event' ELSE 'timer' END AS kind
+           c.id AS child_id, v.document_namespace || '/' || v.document_name AS child_name,
+           CASE WHEN t.id IS NOT NULL THEN 'task' WHEN c.id IS NOT NULL THEN 'execution'
+                WHEN s.kind = 'listen' THEN 'event' ELSE 'timer' END AS kind
     FROM execution_steps s
     LEFT JOIN tasks t ON t.execution_id = s.execution_id AND t.occurrence = s.occurrence
+    LEFT JOIN workflow_executions c ON c.parent_id = s.execution_id AND c.parent_occurrence = s.occurrence
+        AND c.organization_id = s.organization_id
+    LEFT JOIN workflow_versions v ON v.organization_id = c.organization_id AND v.id = c.workflow_version_id
     WHERE s.execution_id = :execution_id AND s.occurrence = ANY (CAST(:waits AS text[]))
     ORDER BY s.position DESC
     LIMIT 1

@@ -3,18 +3,20 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.actions import Catalogue
-from domain.definitions.model import DSL_VERSION
+from domain.definitions.functions import Fetched, calls_of, key_of, name_of
+from domain.definitions.model import DSL_VERSION, MAX_DEFINITION_BYTES
 from domain.definitions.program import ENGINE
-from domain.definitions.steplists import every_step
-from domain.definitions.validation import Resolved, check
+from domain.definitions.steplists import every_step, rewritten_step
+from domain.definitions.validation import Elsewhere, Resolved, check
+from domain.definitions.validation.calls import Calls
 from domain.definitions.validation.report import Report
 from domain.definitions.values import canonical
-from domain.definitions.writing import in_full
+from domain.definitions.writing import in_full, step_in_full
 from domain.errors import Invalid, Problem
 from domain.executions import TriggerType
 
@@ -52,8 +54,12 @@ def publish(
     variables: Any = None,
     catalogue: Catalogue,
     secrets: Collection[str] | None = None,
+    functions: Mapping[str, Fetched] | None = None,
 ) -> Published:
-    """Raises `Invalid` with every problem, warnings among them, when there is an error."""
+    """Raises `Invalid` with every problem, warnings among them, when there is an error.
+
+    `functions` are those that `functions.addresses` names, by address, and those they call themselves.
+    """
     checked = check(
         definition,
         triggers=triggers,
@@ -61,18 +67,14 @@ def publish(
         variables=variables,
         catalogue=catalogue,
         secrets=secrets,
+        functions=Elsewhere(functions or {}),
     )
     if checked.errors:
         count = len(checked.errors)
         told = "1 problem" if count == 1 else f"{count} problems"
         raise Invalid(f"The definition has {told}; see `errors` for each.", problems=checked.problems)
     document = _normalised(checked.definition, name, namespace)
-    unused = Report()
-    calls = {}
-    for call in sorted(set(_calls(document))):
-        resolved = checked.calls.resolve(unused, "", call)
-        assert resolved is not None, "validation resolved every call"
-        calls[call] = _pinned(resolved)
+    calls, references = _meanings(checked.calls, _calls(document))
     declared = checked.variables or {}
     compiled = {
         "engine": ENGINE,
@@ -80,9 +82,55 @@ def publish(
         "calls": calls,
         "variables": {each: declared[each]["default"] for each in declared},
     }
+    if references:
+        compiled["references"] = {call: key_of(address) for call, address in references.items()}
+        compiled["functions"] = _functions(catalogue, functions or {}, references.values())
     return Published(
         document, compiled, digest(compiled), _triggers(checked.triggers), tuple(checked.problems)
     )
+
+
+def _meanings(calls: Calls, called: Iterator[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What each `call` means: an action in the version it will run in, or the address of a function."""
+    pinned, references = {}, {}
+    for call in sorted(set(called)):
+        if call in calls.configured or not calls.functions.has(call):
+            resolved = calls.resolve(Report(), "", call)
+            assert resolved is not None, "validation resolved every call"
+            pinned[call] = _pinned(resolved)
+        elif address := calls.functions.address(call):
+            references[call] = address
+    return pinned, references
+
+
+def _functions(
+    catalogue: Catalogue, fetched: Mapping[str, Fetched], addresses: Collection[str]
+) -> dict[str, Any]:
+    """Every function from elsewhere as it was fetched, those among them that only another one calls."""
+    functions: dict[str, Any] = {}
+    waiting = list(addresses)
+    while waiting:
+        address = waiting.pop()
+        if key_of(address) in functions:
+            continue
+        function = fetched[address]
+        assert function.definition is not None, "validation refuses what was not fetched"
+        definition = rewritten_step(function.definition, step_in_full)
+        pinned, references = _meanings(Calls(catalogue, {}), calls_of(definition))
+        functions[key_of(address)] = {
+            "name": name_of(address),
+            "address": address,
+            "sha256": function.sha256,
+            "definition": definition,
+            "calls": pinned,
+            "references": {call: key_of(other) for call, other in references.items()},
+        }
+        waiting.extend(references.values())
+    if len(canonical(functions)) > MAX_DEFINITION_BYTES:
+        kilobytes = MAX_DEFINITION_BYTES // 1024
+        told = f"The functions that are kept elsewhere are larger than {kilobytes} KB together."
+        raise Invalid(told, problems=[Problem("/do", told, "Call fewer or smaller ones.", "too_large")])
+    return functions
 
 
 def _triggers(written: list[dict[str, Any]] | None) -> tuple[CompiledTrigger, ...]:

@@ -16,6 +16,7 @@ from domain.definitions.validation.calls import Calls, Resolved
 from domain.definitions.validation.components import Components
 from domain.definitions.validation.data import check_data
 from domain.definitions.validation.expressions import Expressions
+from domain.definitions.validation.functions import Elsewhere, Functions
 from domain.definitions.validation.header import check_root
 from domain.definitions.validation.parameters import (
     check_action_expressions,
@@ -32,7 +33,7 @@ from domain.definitions.validation.use import check_use, lists_of_use
 from domain.definitions.values import ValueRefused, check_value
 from domain.errors import Problem
 
-__all__ = ["Checked", "Resolved", "check", "validate"]
+__all__ = ["Checked", "Elsewhere", "Resolved", "check", "validate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ def check(
     variables: Any = None,
     catalogue: Catalogue,
     secrets: Collection[str] | None = None,
+    functions: Elsewhere | None = None,
 ) -> Checked:
-    """`validate`, keeping what publishing goes on with."""
+    """`validate`, keeping what publishing goes on with; `functions` are those that were fetched for it."""
     report = Report()
     given = {"": definition, "/triggers": triggers, "/actions": actions, "/variables": variables}
     parts = {at: _plain(report, at, value) for at, value in given.items()}
@@ -95,7 +97,7 @@ def check(
         report.object("", definition, "A definition")
         definition = {}
         return Checked(report.problems, definition, actions, variables, Calls(catalogue, {}))
-    calls = _check_all(report, definition, parts, catalogue, secrets)
+    calls = _check_all(report, definition, parts, catalogue, secrets, functions or Elsewhere(None))
     return Checked(report.problems, definition, actions, variables, calls, parts["/triggers"])
 
 
@@ -105,7 +107,13 @@ def _check_all(
     parts: Mapping[str, Any],
     catalogue: Catalogue,
     secrets: Collection[str] | None,
+    elsewhere: Elsewhere,
 ) -> Calls:
+    def judge(function: Mapping[str, Any], elsewhere: Elsewhere) -> list[Problem]:
+        """A function from elsewhere knows nothing of this definition: it is judged as one of its own."""
+        alone = {"do": [{"function": function}]}
+        return check(alone, catalogue=catalogue, secrets=(), functions=elsewhere).problems
+
     names = count_steps(definition.get("do"))
     expressions = Expressions(report, names)
     components = Components(definition)
@@ -119,7 +127,8 @@ def _check_all(
             report.unsupported("/timeout", "`timeout`")
     if "schedule" in definition:
         check_schedule(report, expressions, definition["schedule"], parts["/triggers"])
-    calls = Calls(catalogue, check_actions(report, parts["/actions"], catalogue, definition))
+    configured = check_actions(report, parts["/actions"], catalogue, definition)
+    calls = Calls(catalogue, configured, Functions(definition, elsewhere, judge))
     steps = Steps(report, expressions, calls, components)
     if names.total() + sum(count_steps(list).total() for list in lists_of_use(definition)) > MAX_STEPS:
         message = f"A definition has at most {MAX_STEPS} steps."
@@ -128,7 +137,7 @@ def _check_all(
         if "do" in definition:
             steps.check_list("/do", definition["do"])
         if "use" in definition:
-            check_use(report, expressions, components, steps, definition["use"])
+            check_use(report, expressions, components, steps, calls.functions, definition["use"])
     check_action_expressions(report, parts["/actions"], expressions, calls)
     check_triggers(report, parts["/triggers"])
     check_variables(report, parts["/variables"])

@@ -9,20 +9,25 @@ from domain.definitions.validation.components import Components
 from domain.definitions.validation.expressions import Expressions
 from domain.definitions.validation.extensions import check_extensions
 from domain.definitions.validation.faulting import check_error
+from domain.definitions.validation.functions import Functions, check_catalogs, check_functions
 from domain.definitions.validation.report import Report, kind, shown
 from domain.definitions.validation.retries import check_policy
 from domain.definitions.validation.steps import Steps
 from domain.definitions.validation.timeouts import check_limit
 from domain.secrets import is_name
 
-_INSTEAD: Final = {"functions": "Configure it in the workflow's `actions`."}
 _PARTS: Final = frozenset(
     {"authentications", "catalogs", "errors", "extensions", "functions", "retries", "secrets", "timeouts"}
 )
 
 
 def check_use(
-    report: Report, expressions: Expressions, components: Components, steps: Steps, value: Any
+    report: Report,
+    expressions: Expressions,
+    components: Components,
+    steps: Steps,
+    functions: Functions,
+    value: Any,
 ) -> None:
     """Every part of `use`; called after the steps, whose scopes decide what components can read."""
     use = report.object("/use", value, "`use`")
@@ -36,13 +41,18 @@ def check_use(
     for at, name, policy in _named(report, use, "retries", "A retry policy"):
         readable = components.names("retries", name, STEP_SCOPE | {"error"})
         check_policy(report, expressions, at, policy, readable)
+    for at, _, function in _named(report, use, "functions", "A function"):
+        steps.check_step(at, function, STEP_SCOPE, {})
+    check_functions(report, functions)
+    if "catalogs" in use:
+        check_catalogs(report, use["catalogs"])
     if "secrets" in use:
         _check_secrets(report, use["secrets"])
     if "extensions" in use:
         check_extensions(report, expressions, steps, use["extensions"])
     for part in use:
         if f"use.{part}" in NOT_YET:
-            report.unsupported(join("/use", part), f"`use.{part}`", _INSTEAD.get(part))
+            report.unsupported(join("/use", part), f"`use.{part}`")
 
 
 def _named(
