@@ -205,27 +205,6 @@ def test_each_kind_of_step(step: str, expected: set[tuple[str, str]]) -> None:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ("{emit: {event: {with: {type: x}}}}", {("/emit", "not_supported")}),
-        ("{listen: {to: {any: [{with: {type: x}}]}}}", {("/listen/to/any", "not_supported")}),
-        (
-            "{listen: {to: {all: []}, read: raw}}",
-            {("/listen/to/all", "not_supported"), ("/listen/read", "not_supported")},
-        ),
-        (
-            "{listen: {to: {one: {with: {type: x, source: y}, correlate: {}}}}}",
-            {("/listen/to/one/with/source", "not_supported"), ("/listen/to/one/correlate", "not_supported")},
-        ),
-        (
-            "{listen: {to: {one: {with: {type: '${ .x }'}}}}, foreach: {do: [{a: {set: {x: '${ $item }'}}}]}}",
-            {("/listen/to/one/with/type", "not_supported"), ("/foreach", "not_supported")},
-        ),
-        ("{listen: {}}", {("/listen", "missing_field")}),
-        ("{listen: {to: {}}}", {("/listen/to", "missing_field")}),
-        ("{listen: {to: {one: {}}}}", {("/listen/to/one", "missing_field")}),
-        ("{listen: {to: {one: {with: {}}}}}", {("/listen/to/one/with", "missing_field")}),
-        ("{listen: {to: {one: {with: {type: ''}}}}}", {("/listen/to/one/with/type", "bad_event_type")}),
-        ("{listen: {to: {one: {with: {type: 7}}}}}", {("/listen/to/one/with/type", "wrong_type")}),
-        ("{listen: {to: {one: {with: {type: x}}}, read: all}}", {("/listen/read", "bad_reading")}),
         ("{run: {workflow: {namespace: a, name: b, version: 1.0.0}}}", {("/run", "not_supported")}),
         ("{run: {shell: {command: rm}}}", {("/run/shell", "refused")}),
         ("{run: {script: {language: js}}}", {("/run/script", "refused")}),
