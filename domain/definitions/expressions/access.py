@@ -1,7 +1,7 @@
 """Reading, writing and deleting parts of values: fields, indexes, slices and paths."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cmp_to_key
 from typing import Any
 
@@ -36,13 +36,14 @@ def index(run: Run, value: Any, key: Any) -> Any:
     raise Fault(f"Cannot index {type_name(value)} with {describe(key)}")
 
 
-def _place(key: int | float, length: int, up: bool = False) -> int | None:
+def _place(key: int | float, length: int, whole: Callable[[float], int] = int) -> int | None:
+    """Return the position a number means, counted from the end below zero; None for NaN."""
     if isinstance(key, float):
         if math.isnan(key):
             return None
         if math.isinf(key):
             return length if key > 0 else -1
-        key = math.ceil(key) if up else math.floor(key)
+        key = whole(key)
     return key + length if key < 0 else key
 
 
@@ -51,8 +52,8 @@ def bounds(start: Any, end: Any, length: int) -> tuple[int, int]:
     for limit in (start, end):
         if limit is not None and not is_number(limit):
             raise Fault("Start and end indices of an array slice must be numbers")
-    low = 0 if start is None else _place(start, length) or 0
-    high = length if end is None else _place(end, length, up=True)
+    low = 0 if start is None else _place(start, length, math.floor) or 0
+    high = length if end is None else _place(end, length, math.ceil)
     low = max(0, min(low, length))
     high = length if high is None else max(0, min(high, length))
     return low, max(low, high)
@@ -90,7 +91,7 @@ def indices(run: Run, value: Any, wanted: Any) -> Any:
     if isinstance(value, list) and isinstance(wanted, list):
         size = len(wanted)
         if not size:
-            return None
+            return []
         found = []
         for start in range(len(value) - size + 1):
             run.spend(1 + (size >> 6))
@@ -104,9 +105,9 @@ def indices(run: Run, value: Any, wanted: Any) -> Any:
     raise Fault(f"Cannot index {type_name(value)} with {describe(wanted)}")
 
 
-def _text_indices(run: Run, value: str, wanted: str) -> list[int] | None:
+def _text_indices(run: Run, value: str, wanted: str) -> list[int]:
     if not wanted:
-        return None
+        return []
     run.text(len(value))
     found = []
     place = value.find(wanted)
@@ -132,8 +133,8 @@ def get_path(run: Run, value: Any, path: Iterable[Any]) -> Any:
     """Return the part of a value at a path; null where it leads nowhere."""
     for part in path:
         run.spend()
-        if value is None and not isinstance(part, str | dict) and not is_number(part):
-            raise Fault(f"Cannot index null with {describe(part)}")
+        if value is None:
+            return None
         value = index(run, value, part)
     return value
 

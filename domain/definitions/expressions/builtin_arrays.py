@@ -1,10 +1,10 @@
 """Library: arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import access
-from .arithmetic import is_number
+from .arithmetic import add, is_number
 from .errors import Fault
 from .library import fold, stream, value
 from .meter import MAX_VALUE_DEPTH, Env, Run
@@ -153,12 +153,9 @@ def max_by(given: Any, env: Env, key: Node) -> Any:
 
 @value("reverse")
 def reverse(run: Run, given: Any) -> Any:
-    """Return an array or text back to front."""
-    if given is None:
+    """Return an array back to front; what has no length is an empty one."""
+    if given is None or (is_number(given) and given == 0) or (isinstance(given, str | dict) and not given):
         return []
-    if isinstance(given, str):
-        run.text(len(given))
-        return given[::-1]
     items = array(given, "reversed")
     run.items(len(items))
     return items[::-1]
@@ -167,7 +164,7 @@ def reverse(run: Run, given: Any) -> Any:
 @value("flatten")
 def flatten(run: Run, given: Any) -> list[Any]:
     """Return the items of all arrays inside."""
-    return _flat(run, array(given, "flattened"), MAX_VALUE_DEPTH + 1, 0)
+    return _flat(run, access.children(run, given), MAX_VALUE_DEPTH + 1, 0)
 
 
 @value("flatten", 1)
@@ -175,10 +172,10 @@ def flatten_to(run: Run, given: Any, depth: Any) -> list[Any]:
     """Return the items of arrays inside, down to a depth."""
     if not is_number(depth) or depth < 0:
         raise Fault("flatten depth must not be negative")
-    return _flat(run, array(given, "flattened"), min(depth, MAX_VALUE_DEPTH + 1), 0)
+    return _flat(run, access.children(run, given), min(depth, MAX_VALUE_DEPTH + 1), 0)
 
 
-def _flat(run: Run, given: list[Any], depth: int | float, level: int) -> list[Any]:
+def _flat(run: Run, given: Iterable[Any], depth: int | float, level: int) -> list[Any]:
     if level > MAX_VALUE_DEPTH:
         raise too_nested()
     out: list[Any] = []
@@ -239,18 +236,17 @@ def bsearch(run: Run, given: Any, wanted: Any) -> int:
 
 
 @value("join", 1)
-def join(run: Run, given: Any, separator: Any) -> Any:
+def join(run: Run, given: Any, separator: Any) -> str:
     """Return texts, numbers and booleans with a separator in between."""
-    texts = []
+    parts: list[str] = []
     size = 0
-    for item in array(given, "iterated over"):
+    for item in access.children(run, given):
         run.spend()
+        between = add(run, parts[-1], separator) if parts else ""
         if isinstance(item, list | dict):
-            raise Fault(f"{describe(separator)} and {describe(item)} cannot be added")
+            raise Fault(f"{describe(between)} and {describe(item)} cannot be added")
         text = "" if item is None else item if isinstance(item, str) else encode(run, item)
         size += len(text) + (len(separator) if isinstance(separator, str) else 0)
-        texts.append(text)
-    run.text(size)
-    if not isinstance(separator, str) and texts and separator is not None:
-        raise Fault(f"{describe(texts[0])} and {describe(separator)} cannot be added")
-    return (separator or "").join(texts)
+        run.text(size)
+        parts.append(text)
+    return (separator if isinstance(separator, str) else "").join(parts)

@@ -94,6 +94,7 @@ _WRITE: dict[str, Callable[[datetime], str]] = {
     "u": lambda moment: str(moment.isoweekday()),
     "w": lambda moment: str(moment.isoweekday() % 7),
     "G": lambda moment: str(moment.isocalendar().year),
+    "g": lambda moment: f"{moment.isocalendar().year % 100:02}",
     "V": lambda moment: f"{moment.isocalendar().week:02}",
     "U": lambda moment: f"{(moment.timetuple().tm_yday + 6 - moment.isoweekday() % 7) // 7:02}",
     "W": lambda moment: f"{(moment.timetuple().tm_yday + 6 - moment.weekday()) // 7:02}",

@@ -75,8 +75,8 @@ def add_results(given: Any, env: Env, source: Node) -> Any:
 
 @value("add")
 def add_items(run: Run, given: Any) -> Any:
-    """Return the sum of all items; of null it is null."""
-    return None if given is None else total(run, iter(access.children(run, given)))
+    """Return the sum of all items; of none it is null."""
+    return total(run, iter(access.children(run, given)))
 
 
 def total(run: Run, results: Iterator[Any]) -> Any:

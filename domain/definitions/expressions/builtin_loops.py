@@ -44,8 +44,8 @@ def recurse_path(item: Any, env: Env) -> Iterator[Any]:
 
 
 def _inside(path: Path, container: Any) -> Iterator[Any]:
-    for part, inner in members(container):
-        yield longer(path, part), inner
+    for part, inner in members(path, container):
+        yield longer(path, part, container), inner
 
 
 @stream("recurse", 1)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..values import normal_number
-from .arithmetic import is_number
+from .arithmetic import is_number, negate
 from .errors import Fault
 from .library import value
 from .meter import Run
+from .order import compare
 from .text import describe
 
 value("infinite")(lambda run, given: math.inf)
@@ -37,7 +38,9 @@ def computed(calculate: Callable[[], Any]) -> Any:
 
 
 def _round(given: float) -> int:
-    return math.floor(given + 0.5) if given >= 0 else math.ceil(given - 0.5)
+    """Halves go away from zero; adding one half first would carry 0.49999999999999994 up to 1."""
+    whole = math.trunc(given)
+    return whole + (1 if given > 0 else -1) if abs(given - whole) >= 0.5 else whole
 
 
 def _logb(given: Any) -> float:
@@ -69,7 +72,6 @@ _ONE: dict[str, Callable[[Any], Any]] = {
     "pow10": lambda given: 10.0**given,
     "significand": lambda given: math.frexp(given)[0] * 2,
     "logb": _logb,
-    "abs": abs,
 }
 _TWO: dict[str, Callable[[Any, Any], Any]] = {
     "pow": lambda base, power: float(base) ** power,
@@ -112,6 +114,12 @@ for _name, _calculate in _ONE.items():
     _register_one(_name, _calculate)
 for _name, _calculate_two in _TWO.items():
     _register_two(_name, _calculate_two)
+
+
+@value("abs")
+def absolute(run: Run, given: Any) -> Any:
+    """Return what is below zero negated, and everything else as it is: null, false and true are below."""
+    return negate(run, given) if compare(run, given, 0) < 0 else given
 
 
 @value("fma", 3)

@@ -41,19 +41,15 @@ def endswith(run: Run, given: Any, suffix: Any) -> bool:
 @value("ltrimstr", 1)
 def ltrimstr(run: Run, given: Any, prefix: Any) -> Any:
     """Drop a text from the beginning, if it is there."""
-    if not isinstance(given, str) or not isinstance(prefix, str):
-        return given
-    run.text(len(given))
-    return given.removeprefix(prefix)
+    whole, part = _two(run, given, prefix, "startswith")
+    return whole.removeprefix(part)
 
 
 @value("rtrimstr", 1)
 def rtrimstr(run: Run, given: Any, suffix: Any) -> Any:
     """Drop a text from the end, if it is there."""
-    if not isinstance(given, str) or not isinstance(suffix, str):
-        return given
-    run.text(len(given))
-    return given.removesuffix(suffix)
+    whole, part = _two(run, given, suffix, "endswith")
+    return whole.removesuffix(part)
 
 
 @value("trimstr", 1)

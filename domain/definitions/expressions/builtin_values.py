@@ -11,8 +11,9 @@ from .arithmetic import is_number
 from .errors import Fault
 from .library import fold, paths, stream, value
 from .meter import MAX_VALUE_DEPTH, Env, Run
-from .nodes import Node
+from .nodes import Node, truthy
 from .order import equal, sorted_texts, too_nested
+from .paths import reached
 from .text import describe, encode, to_text, type_name
 
 value("type")(lambda run, given: type_name(given))
@@ -63,17 +64,19 @@ def keys_unsorted(run: Run, given: Any) -> list[Any]:
 @value("has", 1)
 def has(_run: Run, given: Any, key: Any) -> bool:
     """Return whether there is a member or item."""
+    if given is None:
+        return False
     if isinstance(given, dict) and isinstance(key, str):
         return key in given
     if isinstance(given, list) and is_number(key):
-        return bool(0 <= key < len(given))
+        return bool(-1 < key < len(given))
     raise Fault(f"Cannot check whether {type_name(given)} has a {type_name(key)} key")
 
 
 @value("contains", 1)
 def contains(run: Run, given: Any, part: Any) -> bool:
     """Return whether one value is part of another."""
-    if type_name(given) != type_name(part):
+    if type_name(given) != type_name(part) or (isinstance(given, bool) and given is not part):
         raise Fault(f"{describe(given)} and {describe(part)} cannot have their containment checked")
     return _contains(run, given, part, 0)
 
@@ -187,26 +190,15 @@ def _nesting(text: str) -> int:
 
 @value("from_entries")
 def from_entries(run: Run, given: Any) -> dict[str, Any]:
-    """Return an object of (key, value) entries under any of their usual spellings."""
+    """Return an object of entries with a key (or Key, name, Name) and a value (or Value)."""
     out: dict[str, Any] = {}
     for entry in access.children(run, given):
         run.spend(2)
-        key = entry
-        member = None
-        if isinstance(entry, dict):
-            found = [
-                entry[name]
-                for name in ("key", "k", "name", "Name", "Key", "K")
-                if entry.get(name) not in (None, False)
-            ]
-            falsy = [entry[name] for name in ("key", "k", "name", "Name", "Key", "K") if name in entry]
-            key = found[0] if found else falsy[0] if falsy else None
-            member = next((entry[name] for name in ("value", "v", "Value", "V") if name in entry), None)
-        elif not isinstance(entry, str):
-            raise Fault(f"Cannot index {type_name(entry)} with {describe('key')}")
-        if isinstance(key, list | dict):
+        found = (access.field(run, entry, name) for name in ("key", "Key", "name"))
+        key = next(filter(truthy, found), None) or access.field(run, entry, "Name")
+        if not isinstance(key, str):
             raise Fault(f"Cannot use {describe(key)} as object key")
-        out[to_text(run, key)] = member
+        out[key] = entry["value"] if "value" in entry else entry.get("Value")
     return out
 
 
@@ -219,9 +211,10 @@ def toarray(_run: Run, given: Any) -> list[Any]:
 @stream("path", 1)
 def path(given: Any, env: Env, reach: Node) -> Iterator[Any]:
     """Yield the paths a filter reaches."""
-    for steps, _ in reach.paths()(((), given), env):
-        env.run.spend(1 + (len(steps) >> 3))
-        yield list(steps)
+    for steps, found in reach.paths()(((), given), env):
+        there = reached(steps, found)
+        env.run.spend(1 + (len(there) >> 3))
+        yield list(there)
 
 
 @value("getpath", 1)
@@ -231,12 +224,12 @@ def getpath(run: Run, given: Any, steps: Any) -> Any:
 
 
 @paths("getpath", 1)
-def getpath_path(item: Any, env: Env, steps: Node) -> Iterator[Any]:
+def getpath_path(item: Any, env: Env, wanted: Node) -> Iterator[Any]:
     """Reach what is at a path."""
-    for wanted in steps.many(item[1], env):
-        found = access.check_path(wanted)
-        env.run.spend(1 + len(found))
-        yield (*item[0], *found), access.get_path(env.run, item[1], found)
+    for given in wanted.many(item[1], env):
+        steps = access.check_path(given)
+        env.run.spend(1 + len(steps))
+        yield (*reached(*item), *steps), access.get_path(env.run, item[1], steps)
 
 
 @value("setpath", 2)

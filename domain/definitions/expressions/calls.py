@@ -160,10 +160,10 @@ def _each_entry(
 def _builtin(name: str, arguments: list[Node]) -> Node:
     signature = (name, len(arguments))
     height = max((argument.height for argument in arguments), default=0) + FRAMES_OF_A_CALL
-    if signature in library.VALUES:
-        return _value_builtin(library.VALUES[signature], arguments, height)
     path_function = library.PATHS.get(signature)
     make = None if path_function is None else lambda: _bind(path_function, arguments)
+    if signature in library.VALUES:
+        return _value_builtin(library.VALUES[signature], arguments, height, make)
     if signature in library.FOLDS:
         fold = library.FOLDS[signature]
 
@@ -183,14 +183,16 @@ def _bind(function: Callable[..., Iterator[Any]], arguments: list[Node]) -> Stre
     return many
 
 
-def _value_builtin(function: Callable[..., Any], arguments: list[Node], height: int) -> Node:
+def _value_builtin(
+    function: Callable[..., Any], arguments: list[Node], height: int, make: Callable[[], Stream] | None
+) -> Node:
     if not arguments:
 
         def plain(value: Any, env: Env) -> Any:
             env.run.spend()
             return function(env.run, value)
 
-        return Node(height, plain)
+        return Node(height, plain, None, make)
     evaluators = [argument.one for argument in arguments if argument.one is not None]
     if len(evaluators) == len(arguments):
 
@@ -198,14 +200,14 @@ def _value_builtin(function: Callable[..., Any], arguments: list[Node], height: 
             env.run.spend()
             return function(env.run, value, *[single(value, env) for single in evaluators])
 
-        return Node(height, one)
+        return Node(height, one, None, make)
 
     def many(value: Any, env: Env) -> Iterator[Any]:
         for given in _combinations(arguments, value, env, len(arguments)):
             env.run.spend()
             yield function(env.run, value, *given)
 
-    return Node(height + len(arguments), None, many)
+    return Node(height + len(arguments), None, many, make)
 
 
 def _combinations(arguments: list[Node], value: Any, env: Env, count: int) -> Iterator[tuple[Any, ...]]:

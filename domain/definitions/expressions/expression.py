@@ -97,7 +97,7 @@ class Expression:
             raise self._error(_told(fault.value), "runtime") from None
         except (RecursionError, MemoryError):
             raise self._error("It recurses too deeply or needs too much memory.", "limit") from None
-        except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
             # No known program gets here; inside a workflow anything else would be retried for ever.
             raise self._error(f"It cannot be evaluated ({type(problem).__name__}).", "runtime") from None
         finally:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import nodes, paths
-from .errors import Fault
 from .meter import Env
 from .nodes import Node, Stream, truthy
 from .scope import Compiler, Scope, new_key
@@ -80,11 +79,7 @@ def _alt(tree: Tree, scope: Scope) -> Node:
 
         def one(value: Any, env: Env) -> Any:
             env.run.spend()
-            try:
-                found = first_one(value, env)
-            except Fault:
-                env.run.spend(nodes.FAULT_COST)
-                found = None
+            found = first_one(value, env)
             return found if truthy(found) else second_one(value, env)
 
         return Node(

@@ -109,10 +109,10 @@ def _reduce(tree: Tree, scope: Scope) -> Node:
     height = max(source.height, start.height, update.height) + 1 + binding.FRAMES
 
     def path_mode() -> Stream:
-        return nodes.reducing(paths.on_value(bindings), start.paths(), update.paths())
+        return nodes.reducing(paths.on_value(bindings), start.paths(), update.paths(), (None, None))
 
     if start.one is None or update.one is None:
-        return Node(height, None, nodes.reducing(bindings, start.many, update.many), path_mode)
+        return Node(height, None, nodes.reducing(bindings, start.many, update.many, None), path_mode)
     start_one, update_one = start.one, update.one
 
     def one(value: Any, env: Env) -> Any:
@@ -135,9 +135,9 @@ def _foreach(tree: Tree, scope: Scope) -> Node:
 
     def path_mode() -> Stream:
         last = extract.paths() if extract else None
-        return nodes.each(paths.on_value(bindings), start.paths(), update.paths(), last)
+        return nodes.each(paths.on_value(bindings), start.paths(), update.paths(), last, (None, None))
 
-    many = nodes.each(bindings, start.many, update.many, extract.many if extract else None)
+    many = nodes.each(bindings, start.many, update.many, extract.many if extract else None, None)
     return Node(height + binding.FRAMES, None, many, path_mode)
 
 

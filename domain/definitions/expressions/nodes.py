@@ -9,7 +9,6 @@ over *streams*: functions from an item and an environment to an iterator.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..values import quote
 from .errors import Break, Fault
 from .meter import Env
 
@@ -73,12 +72,11 @@ def stream_of(one: One) -> Stream:
 
 
 def pathless(many: Stream) -> Stream:
-    """Return the path mode of a filter whose results are no part of its input."""
+    """Return the path mode of a filter whose results are no part of its input: items without a path."""
 
     def stream(item: Any, env: Env) -> Iterator[Any]:
         for out in many(item[1], env):
-            raise Fault(f"Invalid path expression with result {quote(out, 40)}")
-        yield from ()
+            yield None, out
 
     return stream
 
@@ -132,20 +130,12 @@ def choose(condition: Stream, then: Stream, otherwise: Stream) -> Stream:
 
 
 def alternative(first: Stream, second: Stream, value_of: Callable[[Any], Any]) -> Stream:
-    """Yield what is true of one stream, errors ending it silently; if nothing is, the other stream."""
+    """Yield what is true of one stream; if nothing is, the other stream. Errors are none of its business."""
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run
         found = False
-        results = first(item, env)
-        while True:
-            try:
-                out = next(results)
-            except StopIteration:
-                break
-            except Fault:
-                run.spend(FAULT_COST)
-                break
+        for out in first(item, env):
             run.spend()
             if truthy(value_of(out)):
                 found = True
@@ -239,27 +229,28 @@ def bound(bindings: Stream, body: Stream) -> Stream:
     return many
 
 
-def reducing(bindings: Stream, start: Stream, update: Stream) -> Stream:
-    """Yield, for each start, the last result of updating it under each set of bindings."""
+def reducing(bindings: Stream, start: Stream, update: Stream, nothing: Any) -> Stream:
+    """Yield, for each start, the last result of updating it under each set of bindings.
+
+    `nothing` is the state after an update without results: null, or in path mode null that is no path.
+    """
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run
         for first in start(item, env):
-            state = [first]
+            state = first
             for values in bindings(item, env):
                 run.spend()
-                results = update(state.pop(), env.bind(values))
-                for out in results:
+                before, state = state, nothing
+                for out in update(before, env.bind(values)):
                     run.spend()
-                    state = [out]
-                if not state:
-                    break
-            yield from state
+                    state = out
+            yield state
 
     return many
 
 
-def each(bindings: Stream, start: Stream, update: Stream, extract: Stream | None) -> Stream:
+def each(bindings: Stream, start: Stream, update: Stream, extract: Stream | None, nothing: Any) -> Stream:
     """Yield every intermediate state of updating, through the extracting stream if there is one."""
 
     def many(item: Any, env: Env) -> Iterator[Any]:
@@ -269,7 +260,8 @@ def each(bindings: Stream, start: Stream, update: Stream, extract: Stream | None
             for values in bindings(item, env):
                 run.spend()
                 inner = env.bind(values)
-                for updated in update(state, inner):
+                before, state = state, nothing
+                for updated in update(before, inner):
                     run.spend()
                     state = updated
                     if extract is None:

@@ -8,8 +8,11 @@ from . import access
 from .errors import Fault, TooBig
 from .meter import MAX_VALUE_DEPTH, Env
 from .nodes import Node, Stream
+from .text import describe
 
-Path = tuple[Any, ...]
+# None is the path of a value that is no part of the input: it may flow and be tested, but nothing below it
+# can be reached, and it cannot be what a path leads to.
+Path = tuple[Any, ...] | None
 
 
 def value_of(item: Any) -> Any:
@@ -22,8 +25,12 @@ def on_value(stream: Stream) -> Stream:
     return lambda item, env: stream(item[1], env)
 
 
-def longer(path: Path, part: Any) -> Path:
-    """Return a path one part longer; raises TooBig when it gets too long."""
+def longer(path: Path, part: Any, value: Any) -> Path:
+    """Return a path one part longer; raises Fault below a value without a path, TooBig when it gets too long."""
+    if path is None:
+        raise Fault(
+            f"Invalid path expression near attempt to access element {quote(part, 40)} of {quote(value, 40)}"
+        )
     if len(path) >= MAX_VALUE_DEPTH:
         raise TooBig(f"a path may not be longer than {MAX_VALUE_DEPTH} parts")
     return (*path, part)
@@ -42,7 +49,7 @@ def field(base: Node, name: str) -> Stream:
     def many(item: Any, env: Env) -> Iterator[Any]:
         for path, value in before(item, env):
             env.run.spend(2)
-            yield longer(path, name), access.field(env.run, value, name)
+            yield longer(path, name, value), access.field(env.run, value, name)
 
     return many
 
@@ -55,7 +62,7 @@ def index(base: Node, key: Node) -> Stream:
         for wanted in key.many(item[1], env):
             for path, value in before(item, env):
                 env.run.spend(2)
-                yield longer(path, wanted), access.index(env.run, value, wanted)
+                yield longer(path, wanted, value), access.index(env.run, value, wanted)
 
     return many
 
@@ -70,7 +77,7 @@ def cut(base: Node, start: Node, end: Node) -> Stream:
                 for path, value in before(item, env):
                     env.run.spend(2)
                     part = {"start": low, "end": high}
-                    yield longer(path, part), access.cut(env.run, value, low, high)
+                    yield longer(path, part, value), access.cut(env.run, value, low, high)
 
     return many
 
@@ -81,18 +88,27 @@ def iterate(base: Node) -> Stream:
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         for path, value in before(item, env):
-            for part, inner in members(value):
+            for part, inner in members(path, value):
                 env.run.spend(2)
-                yield longer(path, part), inner
+                yield longer(path, part, value), inner
 
     return many
 
 
-def members(value: Any) -> Iterator[tuple[Any, Any]]:
+def members(path: Path, value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the (key, value) pairs of a container."""
+    if path is None:
+        raise Fault(f"Invalid path expression near attempt to iterate through {quote(value, 40)}")
     if isinstance(value, list):
         yield from enumerate(value)
     elif isinstance(value, dict):
         yield from value.items()
     else:
-        raise Fault(f"Invalid path expression near attempt to iterate through {quote(value, 40)}")
+        raise Fault(f"Cannot iterate over {describe(value)}")
+
+
+def reached(path: Path, value: Any) -> tuple[Any, ...]:
+    """Return the path an expression led to; raises Fault for a value that is no part of the input."""
+    if path is None:
+        raise Fault(f"Invalid path expression with result {quote(value, 40)}")
+    return path

@@ -52,6 +52,52 @@ class _CountingParser(Parser):
     def parse_pattern(self) -> Any:
         return self._within(3, super().parse_pattern)
 
+    def parse_postfix(self, allow_as: bool = True) -> Any:
+        """Read a term and what follows it; the `?` after a step forgives that step and none before it."""
+        node = self.parse_primary()
+        while True:
+            stepped = self._step(node)
+            if stepped is None:
+                if not self._takes("?"):
+                    return node
+                node = ("opt", node)
+            else:
+                node = _forgiving(stepped) if self._takes("?") else stepped
+
+    def _step(self, node: Tree) -> Tree | None:
+        """Read one of .name, ."text" and [...] after a term, or nothing."""
+        kind, word, _ = self.toks[self.pos]
+        if kind == "FIELD":
+            self.pos += 1
+            return ("field", node, word)
+        if (kind, word) == ("OP", "."):
+            after, mark, _ = self.toks[self.pos + 1]
+            if after == "STR":
+                self.pos += 2
+                return ("index", node, self._str_node(mark, None))
+            if (after, mark) != ("OP", "["):
+                return None
+            self.pos += 1
+        if not self._takes("["):
+            return None
+        stepped: Tree = self._parse_bracket(node)  # type: ignore[no-untyped-call]  # purejq is not annotated
+        return stepped
+
+    def parse_object(self) -> Tree:
+        """Read the members of an object; a comma may follow the last."""
+        entries: list[Any] = []
+        while not self._takes("}"):
+            entries.append(self._parse_object_entry())  # type: ignore[no-untyped-call]  # purejq, as above
+            if not self._takes(","):
+                self.expect("OP", "}")  # type: ignore[no-untyped-call]  # purejq, as above
+                break
+        return ("object", entries)
+
+    def _takes(self, word: str) -> bool:
+        found: bool = self.toks[self.pos][:2] == ("OP", word)
+        self.pos += found
+        return found
+
     def _within(self, frames: int, parse: Any, *arguments: Any) -> Any:
         self.used += frames
         if self.used > _FRAMES:
@@ -71,6 +117,23 @@ class _CountingParser(Parser):
         if fmt is None and all(isinstance(part, str) for part in out):
             return ("const", "".join(out))
         return ("str", fmt, out)
+
+
+def _forgiving(step: Tree) -> Tree:
+    """Return a step whose own failure is no result; what it starts from and its keys may still fail."""
+    kind, base, *keys = step
+    if base[0] in ("identity", "var") and all(_cannot_fail(key) for key in keys):
+        return ("opt", step)
+    names = [key if _cannot_fail(key) else ("var", f"key {place}") for place, key in enumerate(keys)]
+    tree: Tree = ("pipe", base, ("opt", (kind, ("identity",), *names)))
+    for name, key in zip(names, keys, strict=True):
+        if name is not key:  # no program can spell such a name
+            tree = ("as", key, [("pvar", name[1])], tree)
+    return tree
+
+
+def _cannot_fail(key: Any) -> bool:
+    return key is None or isinstance(key, str) or key[0] == "const"
 
 
 _MARKS = re.compile(r'\\\(|\\.|["()]', re.DOTALL)

@@ -111,7 +111,7 @@ def to_text(run: Run, value: Any) -> str:
     return value if isinstance(value, str) else encode(run, value)
 
 
-_HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("'"): "&#39;", ord('"'): "&quot;"}
+_HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("'"): "&apos;", ord('"'): "&quot;"}
 
 
 def _row(run: Run, value: Any, name: str, cell: Callable[[str], str], between: str) -> str:

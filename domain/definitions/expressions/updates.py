@@ -12,6 +12,7 @@ from .arithmetic import OPERATORS
 from .errors import Fault
 from .meter import Env, Run
 from .nodes import Node, truthy
+from .paths import reached
 from .scope import Scope
 from .syntax import Tree
 from .text import type_name
@@ -67,9 +68,9 @@ def _path_by_path(left: Node) -> Rebuild:
     def apply(value: Any, change: Change, env: Env) -> Any:
         run = env.run
         gone = []
-        for path, _ in left.paths()(((), value), env):
+        for path, found in left.paths()(((), value), env):
             run.spend(2)
-            steps = list(path)
+            steps = list(reached(path, found))
             changed = change(access.get_path(run, value, steps))
             if changed is GONE:
                 gone.append(steps)
