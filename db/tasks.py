@@ -127,6 +127,12 @@ class Tasks:
         )
         return result.rowcount == 1
 
+    async def shown(self, execution_id: UUID, occurrence: str) -> dict[str, Any]:
+        """What an execution's row says of the task it waits for."""
+        statement = select(Task).where(Task.execution_id == execution_id, Task.occurrence == occurrence)
+        task = one(await self._tx.execute(statement))
+        return {"task_id": str(task["id"]), "title": task["title"], "assignees": task["assignees"]}
+
     async def tell_again(self, execution_id: UUID, occurrences: Sequence[str], run_id: str) -> None:
         """Tell a run that a reset began what was decided in an earlier one; people are not asked twice.
 
