@@ -1,7 +1,7 @@
 """Trying: an error that `catch` admits is answered by another attempt, by the handler, or by going on.
 
-Retry first; when no attempt is left the handler runs, then `catch.then` says where to go. Each attempt walks the
-whole list again from the input of the step. A cancellation is no error, so nothing here ever sees one.
+Retry first; when no attempt is left the handler runs, then `catch.then` says where to go; a catch that says neither
+lets the error go on. Each attempt walks the whole list again from the input of the step. A cancellation is no error, so nothing here ever sees one.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from typing import Final
 from domain.definitions.commands import Sleep
 from domain.definitions.durations import MAXIMUM_WAIT
 from domain.definitions.expressions import Expression, Json
-from domain.definitions.faults import same_type
+from domain.definitions.faults import Fault, same_type
 from domain.definitions.program import Retry, Step, Try
 from domain.definitions.state import Frame
 from domain.executions import StepStatus
@@ -66,6 +66,8 @@ def prepare_caught(activation: Activation, frame: Frame, error: dict[str, Json])
     delay = _delay(activation, step, work.catch.retry, failed)
     if delay is not None:
         return _prepare_again(activation, step, work, failed, delay)
+    if work.catch.only_retries:
+        raise Fault.from_json(error)
 
     def commit() -> None:
         if work.catch.block is not None:

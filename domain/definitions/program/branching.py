@@ -52,6 +52,11 @@ class Catch:
     block: str | None
     then: str | None
 
+    @property
+    def only_retries(self) -> bool:
+        """Nothing is said for the time when no attempt is left: the error was to be overcome, not to be forgotten."""
+        return self.retry is not None and self.block is None and self.then is None
+
 
 @dataclass(frozen=True, slots=True)
 class Try:
