@@ -1,7 +1,8 @@
 """Trying: an error that `catch` admits is answered by another attempt, by the handler, or by going on.
 
 Retry first; when no attempt is left the handler runs, then `catch.then` says where to go; a catch that says neither
-lets the error go on. Each attempt walks the whole list again from the input of the step. A cancellation is no error, so nothing here ever sees one.
+lets the error go on. Each attempt walks the whole list again from the input of the step. A cancellation is no error,
+so nothing here ever sees one.
 """
 
 from dataclasses import replace
