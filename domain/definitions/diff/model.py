@@ -26,7 +26,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`part` is "step", "document", "trigger", "action" or "variable"; a step may be moved, renamed and changed at once.
+    """`part` is "step", "document", "trigger", "action" or "variable"; a step may be moved and changed at once.
 
     `kind` is the strongest word for it, `notes` say what it means. `inside` is how many steps an added or
     removed step holds.
