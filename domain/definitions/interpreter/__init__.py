@@ -12,6 +12,7 @@ A new keyword is a case of `work`; what catches a fault stands in the way of `fa
 from .execution import begin
 from .failing import MAXIMUM_STEP_FUEL, step_too_costly
 from .hearing import has_backlog
+from .journal import Watch
 from .walk import Advance, advance
 
-__all__ = ["MAXIMUM_STEP_FUEL", "Advance", "advance", "begin", "has_backlog", "step_too_costly"]
+__all__ = ["MAXIMUM_STEP_FUEL", "Advance", "Watch", "advance", "begin", "has_backlog", "step_too_costly"]

@@ -10,7 +10,7 @@ from domain.definitions.program import Program, Shape, Step
 from domain.definitions.state import Frame, State, Todo
 from domain.executions import StepStatus
 
-from .journal import Journal
+from .journal import Journal, Watch
 
 #: Carries out one prepared transition; never evaluates, never fails.
 Commit: TypeAlias = Callable[[], None]
@@ -21,11 +21,11 @@ class Activation:
 
     __slots__ = ("commands", "journal", "meter", "program", "state")
 
-    def __init__(self, program: Program, state: State, meter: Meter) -> None:
+    def __init__(self, program: Program, state: State, meter: Meter, watch: Watch | None = None) -> None:
         self.program = program
         self.state = state
         self.meter = meter
-        self.journal = Journal(program, state)
+        self.journal = Journal(program, state, watch)
         self.commands: list[Command] = []
 
     # For preparing

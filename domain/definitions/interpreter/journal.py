@@ -1,5 +1,8 @@
 """What an activation reports: the latest record of each occurrence it touched, and the progress it made."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from domain.definitions.commands import StepRecord, keep
 from domain.definitions.expressions import Json
 from domain.definitions.program import Call, Listen, Program, Step
@@ -12,13 +15,17 @@ MAXIMUM_LOGGED = 4096
 
 _OPEN = frozenset({StepStatus.RUNNING, StepStatus.WAITING})
 
+#: Is shown each step's frame and record with the whole output, also where the log leaves it out: for dry runs.
+Watch: TypeAlias = Callable[[Frame, StepRecord, Json], None]
+
 
 class Journal:
-    __slots__ = ("_program", "_records", "_state")
+    __slots__ = ("_program", "_records", "_state", "_watch")
 
-    def __init__(self, program: Program, state: State) -> None:
+    def __init__(self, program: Program, state: State, watch: Watch | None) -> None:
         self._program = program
         self._state = state
+        self._watch = watch
         self._records: dict[str, StepRecord] = {}
 
     @property
@@ -52,6 +59,8 @@ class Journal:
             error=error,
         )
         self.tell(record)
+        if self._watch is not None:
+            self._watch(frame, record, output)
 
     def tell(self, record: StepRecord) -> None:
         keep(self._records, [record])

@@ -38,6 +38,7 @@ from . import (
     tries,
 )
 from .activation import Activation, Commit
+from .journal import Watch
 
 #: What walking one step costs besides its expressions, in fuel: a long loop of plain steps must end as well.
 WALKING_FUEL = 50
@@ -54,12 +55,20 @@ class Advance:
     progressed: bool
 
 
-def advance(program: Program, state: State, event: Event, meter: Meter, *, patient: bool = False) -> Advance:
+def advance(
+    program: Program,
+    state: State,
+    event: Event,
+    meter: Meter,
+    *,
+    patient: bool = False,
+    watch: Watch | None = None,
+) -> Advance:
     """Carry the execution as far as it goes without the world; `state` itself is not changed.
 
     With `patient` a single transition that exceeds the whole of `meter` fails its step instead of yielding.
     """
-    activation = Activation(program, state.copy(), meter)
+    activation = Activation(program, state.copy(), meter, watch)
     activation.state.now = event.now
     _take(activation, event)
     progressed = False
