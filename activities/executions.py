@@ -12,22 +12,21 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import listening
-from activities.actions.approvals import Approve
 from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
-from activities.faults import as_failure
 from activities.interceptors import reported_snapshot
 from activities.lag import committed
 from activities.performing import Attempt
+from activities.registering import Registering
 from activities.segments import SegmentRun
+from db.children import Children
 from db.definitions import Versions
 from db.mirror import Closing, Mirror, Reporter
+from db.outbox import OutboxEntry
 from db.session import Access, Database, Role
-from db.tasks import NewTask, Tasks
+from db.tasks import Tasks
 from domain.actions import Lane
-from domain.definitions import durations
-from domain.definitions.commands import CallAction, Finish, StepRecord, command_from_json
-from domain.definitions.faults import Fault
+from domain.definitions.commands import CallAction, Finish, StepRecord, Yield, command_from_json
 from domain.definitions.program import PROGRAMS, Program
 from domain.definitions.state import State
 from domain.executions import ExecutionStatus
@@ -38,19 +37,17 @@ from domain.segments import (
     EarlierEvents,
     Ended,
     Ending,
-    Listening,
     Pause,
     PauseEnd,
+    PendingWait,
     Performance,
     Performed,
+    Registered,
     Segment,
     SegmentEnd,
     Waiting,
 )
 from workflows.contracts.executions import EXECUTION_CLOSED
-
-#: No execution ends like this by itself: supervision closed the row, because Temporal has closed the run.
-_FROM_OUTSIDE = frozenset({ExecutionStatus.TERMINATED, ExecutionStatus.TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,7 @@ class ExecutionActivities:
         *,
         keys: KeyRing,
         refuse: Callable[[str, str], Awaitable[None]],
+        dispatch: Callable[[OutboxEntry], Awaitable[None]],
         closed: Callable[[str, RowMapping | None], None],
         rests: Callable[[str], None],
         clock: Callable[[], datetime],
@@ -89,6 +87,7 @@ class ExecutionActivities:
         self._services = services
         self._keys = keys
         self._refuse_run = refuse
+        self._dispatch = dispatch
         self._closed = closed
         self._rests = rests
         self._clock = clock
@@ -101,6 +100,7 @@ class ExecutionActivities:
             self.run_segment,
             self.begin_wait,
             self.earlier_events,
+            self.cancel_child,
             self.record_steps,
             self.begin_pause,
             self.end_pause,
@@ -115,8 +115,7 @@ class ExecutionActivities:
     async def run_segment(self, segment: Segment) -> SegmentEnd:
         """Run short built-ins and the steps between them until a command needs the workflow."""
         report = reporting()
-        command = None if segment.command is None else command_from_json(segment.command)
-        assert command is None or isinstance(command, CallAction)
+        commands = [command_from_json(command) for command in segment.commands] or [Yield()]
         run = SegmentRun(
             database=self._database,
             access=report.access,
@@ -129,32 +128,29 @@ class ExecutionActivities:
             program=await self._program(report.access, segment.pinned_version, segment.sha256),
             state=State.from_json(segment.state),
             clock=self._clock,
+            commands=commands,
             alone=segment.alone and report.snapshot is not None,
             records={record.occurrence: record for record in segment.records},
         )
-        if command is None:
-            # Computing may take seconds: the row says meanwhile that the execution runs.
-            await self._commit(run, report)
-            await run.compute()
-        else:
-            await self._commit(run, report, command)
+        # Computing may take seconds: the row says meanwhile that the execution runs.
+        await self._commit(run, report)
         while run.has_time:
             if run.must_compute:
                 await run.compute()
             elif run.following is not None:
-                await self._commit(run, report, run.following)
+                await self._commit(run, report)
             else:
                 break
         if run.records or run.may_close:
-            await self._commit(run, report)
+            await self._commit(run, report, acts=False)
         return run.end()
 
-    async def _commit(self, run: SegmentRun, report: Reporting, command: CallAction | None = None) -> None:
+    async def _commit(self, run: SegmentRun, report: Reporting, *, acts: bool = True) -> None:
         """Built-ins and what is to be reported of them, in one transaction; the outcome too, once there is one."""
         closing = None
         async with run.transaction():
-            if command is not None:
-                await run.act(command)
+            if acts:
+                await run.act()
             if report.snapshot is None:
                 pass
             elif run.may_close and run.finish is not None:
@@ -164,9 +160,17 @@ class ExecutionActivities:
         if report.snapshot is not None:
             committed(_advanced(report.snapshot, run.state), "segment")
         run.records.clear()
+        while run.told:
+            await self._dispatch(run.told.pop(0))
         if closing is not None:
             run.ended = closing.ended
-            self._closed(str(report.id), closing.row)
+            await self._announce(report, closing)
+
+    async def _announce(self, report: Reporting, closing: Closing) -> None:
+        """Tell who waits in this process, and the execution that waits for this one."""
+        self._closed(str(report.id), closing.row)
+        if closing.answer is not None:
+            await self._dispatch(closing.answer)
 
     async def _close(self, run: SegmentRun, report: Reporting, finish: Finish) -> Closing:
         """Commit the outcome with the segment's last steps: one transaction and one event less for every execution."""
@@ -175,48 +179,51 @@ class ExecutionActivities:
         closing = await Mirror(run.connection, report.reporter).finish(
             snapshot, list(run.records.values()), finish.output, finish.error
         )
-        if closing.run_id not in (None, report.reporter.run_id) or closing.ended.status in _FROM_OUTSIDE:
+        if closing.run_id not in (None, report.reporter.run_id) or closing.ended.is_from_outside:
             await self._refuse(report)
         return closing
 
     @activity.defn
-    async def begin_wait(self, waiting: Waiting) -> EarlierEvents:
-        """Show the wait in the mirror; put a task into the inbox, subscribe a listen and answer what came before it."""
+    async def begin_wait(self, waiting: Waiting) -> Registered:
+        """Register waits, and show in the mirror what the execution stands still for."""
         report = reporting()
         self._rests(str(report.id))
-        try:
-            task = self._task(report, waiting) if waiting.kind == "task" else None
-        except Fault as fault:
-            raise as_failure(fault) from fault
-        page = None
+        registering = Registering(
+            self._registry, report.id, report.snapshot, str(report.reporter.run_id), self._clock()
+        )
         async with self._database.transaction(report.access) as connection:
-            if waiting.kind == "event":
-                page = await listening.subscribe(
-                    connection,
-                    listening.listener(report.id, report.snapshot, waiting.occurrence, waiting.types),
-                )
-            if task is not None:
-                await self._register(connection, task, report.reporter)
+            for registration in waiting.registrations:
+                await registering.register(connection, registration)
             if report.snapshot is not None:
-                await self._show(connection, report, waiting.records, _waiting_on(waiting, task))
+                shown = waiting.shown
+                if shown is not None and shown.occurrence in registering.faults:
+                    shown = None
+                await self._show(connection, report, waiting.records, shown)
         committed(report.snapshot, "wait")
-        return EarlierEvents() if page is None else await page.opened(self._keys)
+        for entry in registering.told:
+            await self._dispatch(entry)
+        return await registering.registered(self._keys)
 
     @activity.defn
-    async def earlier_events(self, asked: Listening) -> EarlierEvents:
+    async def earlier_events(self, listen: PendingWait) -> EarlierEvents:
         """The next of the events that were recorded before a step began to listen."""
         report = reporting()
         async with self._database.transaction(report.access) as connection:
-            page = await listening.earlier(
-                connection, listening.listener(report.id, report.snapshot, asked.occurrence, asked.types)
-            )
+            listener = listening.listener(report.id, report.snapshot, listen.occurrence, listen.types)
+            page = await listening.earlier(connection, listener)
         return await page.opened(self._keys)
 
-    async def _register(self, connection: Any, task: NewTask, reporter: Reporter) -> None:
-        """A task that was decided before this run asked for it was reset: the run is told."""
-        tasks = Tasks(connection)
-        if not await tasks.register(task):
-            await tasks.tell_again(reporter.execution_id, [task.occurrence], str(reporter.run_id))
+    @activity.defn
+    async def cancel_child(self, occurrence: str) -> bool:
+        """Ask the execution that this occurrence started to end; whether an answer of it is to be waited for."""
+        report = reporting()
+        async with self._database.transaction(report.access) as connection:
+            recalled = await Children(connection).cancel(
+                report.id.execution_id, occurrence, str(report.reporter.run_id)
+            )
+        if recalled.entry is not None:
+            await self._dispatch(recalled.entry)
+        return recalled.will_answer
 
     @activity.defn
     async def record_steps(self, records: list[StepRecord]) -> None:
@@ -231,18 +238,25 @@ class ExecutionActivities:
         """Show in the mirror that the execution holds still, and what it would do next."""
         report = reporting()
         async with self._database.transaction(report.access) as connection:
-            wait = await Mirror(connection, report.reporter).wait_under_way(pause.waits)
-            await self._show(connection, report, pause.records, paused_on(pause, wait))
+            meanwhile = await self._waiting_on(connection, report, pause.wait)
+            await self._stand(connection, report, pause.records, paused_on(pause, meanwhile))
 
     @activity.defn
     async def end_pause(self, end: PauseEnd) -> None:
         """Show in the mirror that the execution goes on."""
         report = reporting()
         async with self._database.transaction(report.access) as connection:
-            wait = await Mirror(connection, report.reporter).wait_under_way(end.waits)
-            await self._show(connection, report, end.records, wait)
+            await self._show(connection, report, end.records, end.wait)
 
     async def _show(
+        self, connection: Any, report: Reporting, records: list[StepRecord], wait: PendingWait | None
+    ) -> None:
+        assert report.snapshot is not None
+        if wait is None:
+            report = replace(report, snapshot=replace(report.snapshot, status=ExecutionStatus.RUNNING))
+        await self._stand(connection, report, records, await self._waiting_on(connection, report, wait))
+
+    async def _stand(
         self,
         connection: Any,
         report: Reporting,
@@ -254,6 +268,23 @@ class ExecutionActivities:
         told = {record.occurrence: record for record in records}
         await self._report(connection, report, report.snapshot, told, waiting_on)
         await Mirror(connection, report.reporter).log()
+
+    async def _waiting_on(
+        self, connection: Any, report: Reporting, wait: PendingWait | None
+    ) -> dict[str, Any] | None:
+        if wait is None:
+            return None
+        shown: dict[str, Any] = {"kind": wait.kind, "step": wait.name, "occurrence": wait.occurrence}
+        if wait.until is not None:
+            shown["until"] = datetime.fromtimestamp(wait.until / 1000, UTC).isoformat()
+        if wait.types is not None:
+            shown |= {"type": wait.types[0]} if len(wait.types) == 1 else {"types": wait.types}
+        if wait.kind == "execution":
+            child = derived_id(effect_key(report.id.execution_id, wait.occurrence))
+            shown |= {"execution_id": str(child), "workflow": wait.workflow}
+        if wait.kind == "task":
+            shown |= await Tasks(connection).shown(report.id.execution_id, wait.occurrence)
+        return shown
 
     @activity.defn
     async def finish_execution(self, ending: Ending) -> Ended:
@@ -267,7 +298,7 @@ class ExecutionActivities:
             mirror = Mirror(connection, report.reporter)
             closing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
         committed(report.snapshot, "end")
-        self._closed(str(report.id), closing.row)
+        await self._announce(report, closing)
         return closing.ended
 
     def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:
@@ -338,23 +369,6 @@ class ExecutionActivities:
             program = PROGRAMS.load(sha256, row["compiled"])
         return program
 
-    def _task(self, report: Reporting, waiting: Waiting) -> NewTask:
-        arguments = self._registry.check("approve", "1.0.0", waiting.arguments)
-        assert isinstance(arguments, Approve)
-        due = None if arguments.due is None else self._clock() + durations.parse(arguments.due)
-        return NewTask(
-            id=derived_id(effect_key(report.id.execution_id, waiting.occurrence)),
-            organization_id=report.id.organization_id,
-            execution_id=report.id.execution_id,
-            occurrence=waiting.occurrence,
-            kind="approval",
-            title=arguments.title,
-            description=arguments.description,
-            form=arguments.form,
-            assignees=tuple(arguments.assignees or ()),
-            due_at=due,
-        )
-
 
 def _advanced(snapshot: Snapshot, state: State) -> Snapshot:
     """The workflow told where the segment began; the row shows where it ended."""
@@ -366,17 +380,6 @@ def _advanced(snapshot: Snapshot, state: State) -> Snapshot:
         at=state.now,
         occurrences=state.occurrences,
     )
-
-
-def _waiting_on(waiting: Waiting, task: NewTask | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"kind": waiting.kind, "step": waiting.step, "occurrence": waiting.occurrence}
-    if waiting.until is not None:
-        shown["until"] = datetime.fromtimestamp(waiting.until / 1000, UTC).isoformat()
-    if waiting.kind == "event" and waiting.types is not None:
-        shown |= {"type": waiting.types[0]} if len(waiting.types) == 1 else {"types": waiting.types}
-    if task is not None:
-        shown |= {"task_id": str(task.id), "title": task.title, "assignees": list(task.assignees)}
-    return shown
 
 
 def paused_on(pause: Pause, wait: dict[str, Any] | None) -> dict[str, Any]:

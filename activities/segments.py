@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeGuard
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.actions.context import ActionContext, Services
 from activities.actions.registry import Registry
 from activities.faults import as_fault, is_passing
+from db.outbox import OutboxEntry
 from db.session import Access, Database
 from domain.actions import Effect, Lane
 from domain.definitions.commands import (
@@ -29,6 +31,8 @@ from domain.definitions.commands import (
     Finish,
     Resume,
     StepRecord,
+    Stop,
+    Stopped,
     Yield,
     command_as_json,
     keep,
@@ -55,7 +59,7 @@ MAXIMUM_RESULT = 1_500_000
 
 @dataclass(slots=True)
 class SegmentRun:
-    """One execution of a segment; `commands` and `state` are where it stopped."""
+    """One execution of a segment; `commands` are what is due, in order, and with `state` where it stopped."""
 
     database: Database
     access: Access
@@ -68,23 +72,27 @@ class SegmentRun:
     program: Program
     state: State
     clock: Callable[[], datetime]
+    commands: list[Command]
     #: Nothing else of the execution is under way, so its end may be committed here.
     alone: bool = False
     ended: Ended | None = None
-    commands: list[Command] = field(default_factory=list)
     records: dict[str, StepRecord] = field(default_factory=dict)
+    #: What the engine is to hear once the transaction has committed.
+    told: list[OutboxEntry] = field(default_factory=list)
     ends: float = field(default_factory=lambda: time.monotonic() + SEGMENT_SECONDS)
     _connection: AsyncConnection | None = None
 
-    async def act(self, command: CallAction) -> None:
-        """Run `command` and the built-ins that follow it, inside `transaction`."""
-        following: CallAction | None = command
+    async def act(self) -> None:
+        """Run the built-ins that are due and those that follow them, inside `transaction`."""
+        following = self.following
         while following is not None:
+            self.commands.remove(following)
             self._take(advance(self.program, self.state, await self._call(following), Meter(INLINE_FUEL)))
             following = self.following if self.has_time else None
 
     async def compute(self) -> None:
         """Continue costly expressions on a thread, outside any transaction, for at most about a second."""
+        self.commands = [command for command in self.commands if not isinstance(command, Yield)]
         loop = asyncio.get_running_loop()
         self._take(await loop.run_in_executor(self.thread, self._advance_on_thread))
 
@@ -94,11 +102,14 @@ class SegmentRun:
 
     @property
     def following(self) -> CallAction | None:
-        """The built-in to run next, if that is all the state waits for."""
-        match self.commands:
-            case [CallAction(lane=Lane.SEGMENT) as following]:
-                return following
-        return None
+        """The built-in to run next, as long as only the workflow's waits and activities are due beside it.
+
+        Those would not begin any earlier if the segment ended now: a workflow task sends nothing to Temporal
+        before its local activities have ended.
+        """
+        if any(isinstance(command, Yield | Stop | Finish) for command in self.commands):
+            return None
+        return next((command for command in self.commands if _is_built_in(command)), None)
 
     @property
     def finish(self) -> Finish | None:
@@ -115,7 +126,7 @@ class SegmentRun:
     @property
     def must_compute(self) -> bool:
         """Expressions ran out of fuel on the event loop."""
-        return bool(self.commands) and isinstance(self.commands[-1], Yield)
+        return any(isinstance(command, Yield) for command in self.commands)
 
     def end(self) -> SegmentEnd:
         """What the workflow continues from. A state that would not travel ends the execution instead."""
@@ -125,6 +136,7 @@ class SegmentRun:
         if measure([end.state, *end.commands], MAXIMUM_RESULT) <= MAXIMUM_RESULT:
             return end
         aborted = Aborted(self._now(), state_too_large().as_json())
+        self.commands = []
         self._take(advance(self.program, self.state, aborted, Meter()))
         return replace(self._end(), records=list(self.records.values()))
 
@@ -169,6 +181,7 @@ class SegmentRun:
             if is_passing(error):
                 raise
             return Failed(self._now(), command.occurrence, as_fault(error, command.action).as_json())
+        self.told += context.told
         return Completed(self._now(), command.occurrence, output)
 
     def _undoable(self, command: CallAction) -> AbstractAsyncContextManager[object]:
@@ -183,9 +196,30 @@ class SegmentRun:
         return advance(self.program, self.state, resume, Meter(MAXIMUM_STEP_FUEL), patient=True)
 
     def _take(self, step: Advance) -> None:
+        self._follow(step)
+        while (stop := self._stop_of_unbegun()) is not None:
+            # A built-in that is not wanted any more never begins; other stops need the workflow.
+            unwanted = (stop, *(c for c in self.commands if _is_built_in(c, stop.occurrence)))
+            self.commands = [command for command in self.commands if command not in unwanted]
+            stopped = Stopped(self._now(), stop.occurrence)
+            self._follow(advance(self.program, self.state, stopped, Meter(INLINE_FUEL)))
+
+    def _follow(self, step: Advance) -> None:
         self.state = step.state
-        self.commands = step.commands
+        self.commands = [*self.commands, *step.commands]
         keep(self.records, step.records)
+
+    def _stop_of_unbegun(self) -> Stop | None:
+        due = {command.occurrence for command in self.commands if _is_built_in(command)}
+        stops = (command for command in self.commands if isinstance(command, Stop))
+        return next((stop for stop in stops if stop.occurrence in due), None)
 
     def _now(self) -> int:
         return int(self.clock().timestamp() * 1000)
+
+
+def _is_built_in(command: Command, occurrence: str | None = None) -> TypeGuard[CallAction]:
+    """Whether a segment runs it (the one of this occurrence)."""
+    if not isinstance(command, CallAction) or command.lane is not Lane.SEGMENT:
+        return False
+    return occurrence in (None, command.occurrence)

@@ -17,7 +17,7 @@ from api.executionviews import links
 from db.definitions import Versions, Workflows
 from db.executions import Executions
 from db.outbox import OutboxEntry
-from db.starts import KIND, start_of
+from db.starts import start_of
 from domain.definitions.lifecycle import DefinitionStatus
 from domain.definitions.schemas import Schema, compile_schema
 from domain.errors import Conflict, Invalid

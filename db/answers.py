@@ -1,7 +1,5 @@
 """An execution that has ended answers the one that waits for it, whoever ended it, in the same transaction."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -12,7 +10,7 @@ from domain.executions import OutboxKind
 from domain.ids import derived_id
 
 
-async def answer(connection: AsyncConnection, closed: Mapping[str, Any]) -> OutboxEntry | None:
+async def answer(connection: AsyncConnection, closed: RowMapping) -> OutboxEntry | None:
     """Queue the word to the parent of a row that was closed just now; None when nobody waits for it.
 
     A child is closed once more after a reset; its parent keeps the first answer.

@@ -58,6 +58,14 @@ class Begun:
     entry: OutboxEntry | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """`entry` is to be dispatched after the commit; `will_answer`: the parent is told when the child has ended."""
+
+    entry: OutboxEntry | None
+    will_answer: bool
+
+
 class Children:
     """Children of executions of the organization the transaction belongs to."""
 
@@ -108,19 +116,20 @@ class Children:
         told = [await answer_again(self._connection, child, run_id) for child in ended]
         return [entry for entry in told if entry is not None]
 
-    async def cancel(self, parent_id: UUID, occurrence: str, run_id: str) -> OutboxEntry | None:
+    async def cancel(self, parent_id: UUID, occurrence: str, run_id: str) -> Recalled:
         """Ask the child to end, because nobody waits for its outcome any more; its answer says when it has ended."""
         child = await self._of(parent_id, occurrence)
-        if child is None:
-            return None
+        if child is None or await self._connection.scalar(_IS_CLOSED, {"id": parent_id}):
+            return Recalled(None, will_answer=False)
         result, row = await Executions(self._connection).request_cancel(child["id"])
+        entry = None
         if result is CancelResult.REQUESTED:
-            entry = cancellation(row, "the execution that waited for it does not need it any more", result)
+            reason = "the execution that waited for it does not need it any more"
+            entry = cancellation(row, reason, result)
             await Outbox(self._connection).add(entry)
-            return entry
-        if result is CancelResult.TERMINAL:
-            return await answer_again(self._connection, child["id"], run_id)
-        return None
+        elif result is CancelResult.TERMINAL:
+            entry = await answer_again(self._connection, child["id"], run_id)
+        return Recalled(entry, will_answer=True)
 
     async def _of(self, parent_id: UUID, occurrence: str) -> RowMapping | None:
         values = {"parent_id": parent_id, "occurrence": occurrence}
@@ -197,6 +206,8 @@ def _endless(detail: str) -> Fault:
 _CHILD = text(
     "SELECT * FROM workflow_executions WHERE parent_id = :parent_id AND parent_occurrence = :occurrence"
 )
+
+_IS_CLOSED = text("SELECT completed_at IS NOT NULL FROM workflow_executions WHERE id = :id")
 
 _PARENT = text(
     """

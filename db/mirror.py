@@ -12,10 +12,13 @@ from db.answers import answer
 from db.engine import to_json
 from db.outbox import OutboxEntry
 from domain.definitions.commands import StepRecord
-from domain.executions import ExecutionStatus
+from domain.executions import ExecutionStatus, StepStatus
 from domain.mirror import Snapshot
 from domain.redaction import redacted
 from domain.segments import Ended
+
+#: Ways in which a step ends that had asked for something.
+_GIVEN_UP = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class Mirror:
         """
         if snapshot.reset_run_id is not None:
             await self._forget(snapshot, steps)
+        await self._withdraw(snapshot, steps)
+        if waiting_on is None and snapshot.compensating:
+            waiting_on = {"kind": "compensation"}
         values = {
             **self._values(snapshot, steps),
             "waiting_on": None if waiting_on is None else to_json(waiting_on),
@@ -68,17 +74,12 @@ class Mirror:
         status = await self._connection.scalar(_STATUS, {"execution_id": self._reporter.execution_id})
         return status is not None and not ExecutionStatus(status).is_terminal
 
-    async def wait_under_way(self, occurrences: Sequence[str]) -> dict[str, Any] | None:
-        """The wait the row shows, plainly or beside a pause, if it is still one of these."""
-        shown = await self._connection.scalar(_WAITING_ON, {"execution_id": self._reporter.execution_id})
-        wait = (shown or {}).get("meanwhile", shown)
-        return wait if wait and wait.get("occurrence") in occurrences else None
-
     async def steps(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> None:
         if not steps:
             return
         if snapshot.reset_run_id is not None:
             await self._forget(snapshot, steps)
+        await self._withdraw(snapshot, steps)
         await self._connection.execute(_STEPS, self._steps(snapshot, steps))
         await self._stop_listening(steps)
 
@@ -123,9 +124,9 @@ class Mirror:
     async def close(self, snapshot: Snapshot, output: Any, error: dict[str, Any] | None) -> RowMapping | None:
         """The one statement that closes a row, whoever found out; None when another outcome stands.
 
-        Open tasks are cancelled with it, listens are closed, and steps that a lost workflow task had begun and that its repetition,
-        cancelled meanwhile, never came to. Executions it waited for are asked to end, and the one that waits for it
-        is answered. A row that was closed before is closed anew only by a later reset run.
+        Open tasks are cancelled with it, listens are closed, and steps that a lost workflow task had begun and that
+        its repetition, cancelled meanwhile, never came to. Executions it waited for are asked to end, and the one that
+        waits for it is answered. A row that was closed before is closed anew only by a later reset run.
         """
         closed = await self._connection.execute(
             _FINISH,
@@ -156,6 +157,18 @@ class Mirror:
             "told": [step.occurrence for step in steps],
         }
         await self._connection.execute(_FORGET, values)
+
+    async def _withdraw(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> None:
+        """Nobody shall decide any more what a step that was given up had asked."""
+        given_up = [step.occurrence for step in steps if step.status in _GIVEN_UP]
+        if given_up:
+            values = {
+                "execution_id": self._reporter.execution_id,
+                "reset_run_id": snapshot.reset_run_id,
+                "run_started": snapshot.version[0],
+                "occurrences": given_up,
+            }
+            await self._connection.execute(_WITHDRAW, values)
 
     def _values(self, snapshot: Snapshot, steps: Sequence[StepRecord]) -> dict[str, Any]:
         return {**self._steps(snapshot, steps), **self._snapshot(snapshot)}
@@ -210,6 +223,10 @@ _FOLLOWED = """
 """
 
 #: A step that ended stays as it ended: a repeated report of it changes nothing, unless a later run did it again.
+_CHANGES = """
+    (execution_steps.status IN ('running', 'waiting') OR execution_steps.run_started < excluded.run_started)
+"""
+#: Parallel branches report as they come, the end of a step before the report that brings its arguments.
 _WRITE_STEPS = f"""
     INSERT INTO execution_steps
         (organization_id, execution_id, occurrence, pointer, name, kind, action, visit, position, status,
@@ -222,11 +239,14 @@ _WRITE_STEPS = f"""
         status text, started bigint, completed bigint, input jsonb, output jsonb, error jsonb)
     WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_CURRENT})
     ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
-    SET status = excluded.status, completed_at = excluded.completed_at, output = excluded.output,
-        error = excluded.error, input = coalesce(excluded.input, execution_steps.input),
-        position = excluded.position, run_started = excluded.run_started
-    WHERE execution_steps.status IN ('running', 'waiting')
-       OR execution_steps.run_started < excluded.run_started
+    SET status = CASE WHEN {_CHANGES} THEN excluded.status ELSE execution_steps.status END,
+        completed_at = CASE WHEN {_CHANGES} THEN excluded.completed_at ELSE execution_steps.completed_at END,
+        output = CASE WHEN {_CHANGES} THEN excluded.output ELSE execution_steps.output END,
+        error = CASE WHEN {_CHANGES} THEN excluded.error ELSE execution_steps.error END,
+        input = coalesce(excluded.input, execution_steps.input),
+        position = CASE WHEN {_CHANGES} THEN excluded.position ELSE execution_steps.position END,
+        run_started = CASE WHEN {_CHANGES} THEN excluded.run_started ELSE execution_steps.run_started END
+    WHERE {_CHANGES} OR (execution_steps.input IS NULL AND excluded.input IS NOT NULL)
 """  # noqa: S608 - assembled from constants only
 
 _STEPS = text(_WRITE_STEPS)
@@ -268,7 +288,13 @@ _REPORT = text(
     """  # noqa: S608 - assembled from constants only
 )
 
-_WAITING_ON = text("SELECT waiting_on FROM workflow_executions WHERE id = :execution_id")
+_WITHDRAW = text(
+    f"""
+    UPDATE tasks SET status = 'cancelled'
+    WHERE execution_id = :execution_id AND status = 'open' AND occurrence = ANY (CAST(:occurrences AS text[]))
+      AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_CURRENT})
+    """  # noqa: S608 - assembled from constants only
+)
 
 _STATUS = text("SELECT status FROM workflow_executions WHERE id = :execution_id")
 

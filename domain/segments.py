@@ -3,8 +3,9 @@
 JSON is `Any` here: pydantic cannot build a schema for the recursive alias.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus
@@ -19,14 +20,28 @@ class Pinned:
     compiled: dict[str, Any]
 
 
+#: What a wait is for, the most telling first: of several waits, a row shows the one that stands first here.
+WAITS: Final = ("task", "event", "execution", "timer")
+Kind: TypeAlias = Literal["task", "event", "execution", "timer"]
+
+
 @dataclass(frozen=True, slots=True)
 class PendingWait:
-    """A wait that outlives a continue-as-new: registered already; a timer has an end, a listen ends by itself."""
+    """A wait under way, which outlives a continue-as-new: a timer has an end, a listen types of events (None: any)."""
 
+    kind: Kind
     occurrence: str
+    #: Of the step.
+    name: str
     until: int | None = None
-    listens: bool = False
-    name: str = ""
+    types: list[str] | None = None
+    #: What the execution that is waited for runs.
+    workflow: str | None = None
+
+
+def most_telling(waits: Sequence[PendingWait]) -> PendingWait | None:
+    """The wait to be shown: what somebody can answer before what only takes time, then what ends or began first."""
+    return min(waits, key=lambda wait: (WAITS.index(wait.kind), wait.until or 0), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +61,13 @@ class Carried:
     decisions: dict[str, Any]
     #: What was due when the run ended, not yet begun.
     commands: list[dict[str, Any]]
+    #: The wait that the mirror shows.
+    shown: str | None = None
     wish: Wish | None = None
     #: Events that arrived and that the interpreter has not heard of.
     events: list[dict[str, Any]] = field(default_factory=list)
+    #: Listens for which more was recorded earlier than has been fetched yet.
+    unread: list[PendingWait] = field(default_factory=list)
     #: The run by which somebody reset this execution, if anybody did.
     reset_run_id: str | None = None
 
@@ -72,13 +91,13 @@ class ExecutionStart:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Adjacent short built-ins to run in one go, beginning with `command` (none: just continue from `state`)."""
+    """Adjacent short built-ins to run in one go, beginning with `commands` (none: just continue from `state`)."""
 
     pinned_version: str
     sha256: str
     started_by: str | None
     state: dict[str, Any]
-    command: dict[str, Any] | None
+    commands: list[dict[str, Any]]
     records: list[StepRecord]
     #: Nothing else of the execution is under way: should the segment reach its end, it commits the outcome as well.
     alone: bool = False
@@ -90,6 +109,15 @@ class Ended:
 
     status: ExecutionStatus
     error: dict[str, Any] | None
+
+    @property
+    def is_from_outside(self) -> bool:
+        """Supervision closed the row, because Temporal had closed the run: its errors name their reason.
+
+        An execution may time out by itself as well, but is never terminated by itself.
+        """
+        timed_out = self.status is ExecutionStatus.TIMED_OUT and "reason" in (self.error or {})
+        return timed_out or self.status is ExecutionStatus.TERMINATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +154,23 @@ class Performed:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A wait to be shown in the mirror before it begins."""
+class Registration:
+    """A wait that somebody else must know of before it begins; `arguments` are those of its call."""
 
-    kind: Literal["timer", "task", "event"]
-    occurrence: str
-    step: str
-    until: int | None
-    #: Of a task: the arguments of `approve`.
-    arguments: Any
-    records: list[StepRecord]
-    #: Of a listen: the types of events it takes, None for any.
-    types: list[str] | None = None
+    wait: PendingWait
+    arguments: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """A step that is registered already and asks for more of the events recorded before."""
+class Waiting:
+    """Waits to be registered, and the wait for which the execution stands still.
 
-    occurrence: str
-    types: list[str] | None
+    `shown` is None while something else goes on beside the waits: then the execution runs.
+    """
+
+    registrations: list[Registration]
+    shown: PendingWait | None
+    records: list[StepRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,14 @@ class EarlierEvents:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of the registrations, by their occurrences: what was recorded before, or why it cannot be."""
+
+    earlier: dict[str, EarlierEvents] = field(default_factory=dict)
+    faults: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +200,18 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The execution holds still: nothing new begins, the waits under way go on."""
+    """The execution holds still: nothing new begins, the waits under way go on; `wait` is the one to be shown."""
 
     next: list[NextStep]
-    waits: list[str]
+    wait: PendingWait | None
     records: list[StepRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class PauseEnd:
-    """The execution goes on; `waits` are those that have not ended meanwhile."""
+    """The execution goes on, or waits on."""
 
-    waits: list[str]
+    wait: PendingWait | None
     records: list[StepRecord]
 
 

@@ -92,6 +92,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             _services(settings, keys),
             keys=keys,
             refuse=dispatcher.refuse,
+            dispatch=dispatcher.dispatch,
             closed=closings.announce,
             rests=closings.rest,
             clock=utc_now,

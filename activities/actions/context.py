@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.memory import Memory
 from activities.gateways.oauth import Tokens
+from db.outbox import OutboxEntry
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
 from domain.keys import KeyRing, NoKeys
@@ -51,6 +52,8 @@ class ActionContext:
     now: datetime
     connection: AsyncConnection | None
     services: Services
+    #: Words to the engine that the action wrote into the outbox; they are carried once all is committed.
+    told: list[OutboxEntry] = field(default_factory=list)
 
     @property
     def transaction(self) -> AsyncConnection:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activities.actions import approvals, clients, email, events, http, openapi, templates
+from activities.actions import approvals, clients, email, events, executions, http, openapi, templates
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Action, Arguments, Result, action
 from activities.actions.measuring import measured
@@ -91,6 +91,8 @@ def built_in() -> Registry:
             clients.get_client,
             clients.update_client,
             email.send_email,
+            executions.run_workflow,
+            executions.start_workflow,
             events.emit,
             http.request,
             openapi.request,

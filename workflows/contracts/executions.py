@@ -12,9 +12,10 @@ from domain.segments import (
     EarlierEvents,
     Ended,
     Ending,
-    Listening,
     Pause,
     PauseEnd,
+    PendingWait,
+    Registered,
     Segment,
     SegmentEnd,
     Waiting,
@@ -27,6 +28,7 @@ DECIDE: Final = "decide"
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
 EVENT: Final = "event"
+ANSWER: Final = "answer"
 #: Asks an execution where it stands, in words for its mirror; costs no event.
 COURSE: Final = "course"
 #: The type of the error by which an activity says that the execution's row is closed already.
@@ -88,14 +90,20 @@ async def run_segment(segment: Segment) -> SegmentEnd:
 
 
 @activity.defn
-async def begin_wait(waiting: Waiting) -> EarlierEvents:
-    """Show the wait in the mirror; put a task into the inbox, subscribe a listen and answer what came before it."""
+async def begin_wait(waiting: Waiting) -> Registered:
+    """Register waits, and show in the mirror what the execution stands still for."""
     raise _stub()
 
 
 @activity.defn
-async def earlier_events(listening: Listening) -> EarlierEvents:
+async def earlier_events(listen: PendingWait) -> EarlierEvents:
     """The next of the events that were recorded before a step began to listen."""
+    raise _stub()
+
+
+@activity.defn
+async def cancel_child(occurrence: str) -> bool:
+    """Ask the execution that this occurrence started to end; whether an answer of it is to be waited for."""
     raise _stub()
 
 

@@ -39,7 +39,7 @@ def library(compiled: Mapping[str, Any]) -> tuple[Surroundings, dict[str, Kept]]
     kept = {join(FUNCTIONS, name): Kept(name, definition, own) for name, definition in inline.items()}
     for key, function in (compiled.get("functions") or {}).items():
         around = Surroundings(_pinned_all(function["calls"]), _places(function["references"]))
-        kept[join(FUNCTIONS, key)] = Kept(function["name"], function["definition"], around, is_foreign=True)
+        kept[join(FUNCTIONS, key)] = Kept(function["name"], function["definition"], around)
     return own, kept
 
 

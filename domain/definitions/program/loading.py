@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain import uris
 from domain.actions import Lane
 from domain.definitions import durations
 from domain.definitions.expressions import (
@@ -15,6 +14,7 @@ from domain.definitions.model import PROTOCOLS, SECRETS
 from domain.definitions.pointers import join
 
 from . import listening, running
+from .authentications import uri_variables, with_authentications
 from .components import Components
 from .extensions import Extensions, extensions
 from .flow import expression, flow, shape
@@ -69,12 +69,14 @@ class _Loader:
         self.blocks: dict[str, Block] = {}
         self.steps: dict[str, Step] = {}
         self.components = Components({})
+        self.authentications: Mapping[str, Any] = {}
         self.extensions = Extensions()
         self.extending = False
 
     def extend(self, use: Mapping[str, Any]) -> None:
         """What the document keeps for all its steps. Extensions do not stand around their own steps."""
         self.components = Components(use)
+        self.authentications = use.get("authentications") or {}
         self.extending = True
         self.extensions = extensions(use, self.block)
         self.extending = False
@@ -143,12 +145,13 @@ class _Loader:
         undo = (definition.get("metadata") or {}).get("compensate")
         if undo is None:
             return None
-        return _call(undo["call"], self.surroundings.calls[undo["call"]], undo.get("with") or {})
+        pinned = self.surroundings.calls[undo["call"]]
+        return _call(undo["call"], pinned, undo.get("with") or {}, self.authentications)
 
-    def _call(self, name: str, given: Mapping[str, Any] | None) -> Call | Function:
+    def _call(self, name: str, given: dict[str, Any] | None) -> Call | Function:
         place = self.surroundings.functions.get(name)
         if place is None:
-            return _call(name, self.surroundings.calls[name], given or {})
+            return _call(name, self.surroundings.calls[name], given or {}, self.authentications)
         self.called.setdefault(place, False)
         return Function(name, place, None if given is None else compile_template(given, mixed=True))
 
@@ -190,13 +193,14 @@ def _wait(duration: Json) -> Wait:
     return Wait(durations.parse(duration))
 
 
-def _call(name: str, pinned: PinnedAction, given: Mapping[str, Any]) -> Call:
+def _call(
+    name: str, pinned: PinnedAction, given: Mapping[str, Any], authentications: Mapping[str, Any]
+) -> Call:
     """The step's own arguments win over those of the configured action."""
     arguments = {**pinned.defaults, **given}
     variables = frozenset[str]()
-    if pinned.action == PROTOCOLS["http"]:
-        endpoint = arguments.get("endpoint")
-        written = endpoint.get("uri") if isinstance(endpoint, dict) else endpoint
-        variables = uris.names(written) if isinstance(written, str) else variables
+    if pinned.action in PROTOCOLS.values():
+        arguments = with_authentications(arguments, authentications)
+        variables = uri_variables(arguments)
     withhold = SECRETS if pinned.lane is Lane.ACTIVITY else frozenset[str]()
     return Call(name, pinned, compile_template(arguments, mixed=True, withhold=withhold), variables)
