@@ -66,7 +66,7 @@ SIDE_BY_SIDE: Final = frozenset({("fork", "branches")})
 EXTENDABLE: Final = frozenset(KEYWORDS) - {"do", "fork"} | {"composite", "all"}
 
 #: Checked completely although the interpreter does not run it yet; whoever builds it removes it here.
-NOT_YET: Final = frozenset({"schedule", "use.authentications"})
+NOT_YET: Final = frozenset({"schedule"})
 
 #: How a `listen` reads the events it consumes.
 READINGS: Final = ("data", "envelope", "raw")
@@ -75,8 +75,8 @@ MAX_EVENT_TYPE: Final = 200
 DIRECTIVES: Final = ("continue", "exit", "end")
 
 #: Calls of the DSL itself, and the action that carries each out.
-PROTOCOLS: Final = {"http": "http.request"}
-UNSUPPORTED_PROTOCOLS: Final = frozenset({"grpc", "openapi", "asyncapi", "a2a", "mcp"})
+PROTOCOLS: Final = {"http": "http.request", "openapi": "openapi.request"}
+UNSUPPORTED_PROTOCOLS: Final = frozenset({"grpc", "asyncapi", "a2a", "mcp"})
 
 REFUSED_PROCESSES: Final = {
     "shell": "it would run commands on the workers that all organizations share",
