@@ -17,6 +17,12 @@ CLIENT_METHODS: Final = (
     "private_key_jwt",
     "none",
 )
+#: Where the arguments of a call may hold an authentication.
+PLACES: Final = (
+    ("endpoint", "authentication"),
+    ("document", "endpoint", "authentication"),
+    ("authentication",),
+)
 ENCODINGS: Final = ("application/x-www-form-urlencoded", "application/json")
 
 Text = Annotated[str, Field(min_length=1, max_length=8192)]

@@ -8,7 +8,7 @@ from domain.actions import ActionSpec, Catalogue, Effect, Lane
 TEXT = {"type": "string"}
 ENDPOINT = {
     "type": "object",
-    "properties": {"uri": TEXT},
+    "properties": {"uri": TEXT, "authentication": {"type": "object"}},
     "required": ["uri"],
     "additionalProperties": False,
 }
@@ -50,6 +50,19 @@ CATALOGUE = Catalogue(
             method={"type": "string"},
             endpoint={"anyOf": [TEXT, ENDPOINT]},
             headers_={"type": "object", "additionalProperties": TEXT},
+            output_={"enum": ["content", "response", "raw"]},
+        ),
+        spec(
+            "openapi.request",
+            document={
+                "type": "object",
+                "properties": {"name": TEXT, "endpoint": {"anyOf": [TEXT, ENDPOINT]}},
+                "required": ["endpoint"],
+                "additionalProperties": False,
+            },
+            operationId=TEXT,
+            parameters_={"type": "object"},
+            authentication_={"type": "object"},
             output_={"enum": ["content", "response", "raw"]},
         ),
         spec(

@@ -210,7 +210,7 @@ def test_each_kind_of_step(step: str, expected: set[tuple[str, str]]) -> None:
         ("{run: {script: {language: js}}}", {("/run/script", "refused")}),
         ("{run: {container: {image: x}}}", {("/run/container", "refused")}),
         ("{call: grpc, with: {}}", {("/call", "not_supported")}),
-        ("{call: openapi, with: {}}", {("/call", "not_supported")}),
+        ("{call: asyncapi, with: {}}", {("/call", "not_supported")}),
         ("{call: mcp, with: {method: tools/list, transport: {http: {}}}}", {("/call", "not_supported")}),
         ("{call: mcp, with: {method: tools/list, transport: {stdio: {command: x}}}}", {("/call", "refused")}),
         ("{call: 'https://example.org/f.yaml'}", {("/call", "not_supported")}),

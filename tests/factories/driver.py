@@ -57,6 +57,7 @@ ACTIONS = Catalogue(
         _spec("quick", Lane.SEGMENT),
         _spec("approve", Lane.TASK),
         _spec("http.request", Lane.ACTIVITY, Effect.KEYED),
+        _spec("openapi.request", Lane.ACTIVITY, Effect.KEYED),
     ]
 )
 

@@ -130,6 +130,7 @@ def _check_all(
     configured = check_actions(report, parts["/actions"], catalogue, definition)
     calls = Calls(catalogue, configured, Functions(definition, elsewhere, judge))
     steps = Steps(report, expressions, calls, components)
+    check_action_expressions(report, parts["/actions"], expressions, components, calls)
     if names.total() + sum(count_steps(list).total() for list in lists_of_use(definition)) > MAX_STEPS:
         message = f"A definition has at most {MAX_STEPS} steps."
         report.add("/do", "too_many_steps", message, "Split it into several workflows.")
@@ -138,7 +139,6 @@ def _check_all(
             steps.check_list("/do", definition["do"])
         if "use" in definition:
             check_use(report, expressions, components, steps, calls.functions, definition["use"])
-    check_action_expressions(report, parts["/actions"], expressions, calls)
     check_triggers(report, parts["/triggers"])
     check_variables(report, parts["/variables"])
     _check_secrets(report, expressions, secrets)

@@ -9,7 +9,7 @@ import jsonschema_rs
 
 from domain.actions import ActionSpec, Effect
 from domain.definitions import durations
-from domain.definitions.model import REFUSED_FILE
+from domain.definitions.model import PROTOCOLS, REFUSED_FILE
 from domain.definitions.pointers import join
 from domain.definitions.schema_problems import sentence
 from domain.definitions.validation.calls import Resolved
@@ -50,6 +50,8 @@ def check_arguments(
             path = path_of(error)
             if (path and path[0] not in given) or not is_certain(error, merged):
                 continue
+            if spec.name in PROTOCOLS.values() and "authentication" in path:
+                continue  # told by `authentications`, which knows more about them than their schema
             rule = error.kind.name
             if rule in _EXTRA:
                 # What the configuration gives too much was told there.
@@ -128,10 +130,13 @@ def _check_formats(report: Report, pointer: str, given: Mapping[str, Any], spec:
 
 def _check_addresses(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
     """Endpoints are addresses of the web; the guarded client judges hosts when it connects."""
-    if "endpoint" not in _properties(spec):
-        return
-    endpoint = given.get("endpoint")
-    at = join(pointer, "endpoint")
+    if "endpoint" in _properties(spec):
+        _check_address(report, join(pointer, "endpoint"), given.get("endpoint"))
+    if spec.name == PROTOCOLS["openapi"] and isinstance(given.get("document"), dict):
+        _check_address(report, join(pointer, "document", "endpoint"), given["document"].get("endpoint"))
+
+
+def _check_address(report: Report, at: str, endpoint: Any) -> None:
     if isinstance(endpoint, dict):
         endpoint, at = endpoint.get("uri"), join(at, "uri")
     if not isinstance(endpoint, str) or endpoint.lstrip().startswith(("${", "{")):

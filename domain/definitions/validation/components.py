@@ -8,7 +8,12 @@ from domain.definitions.validation.expressions import Names
 from domain.definitions.validation.report import Report, shown
 
 #: The parts of `use` that steps refer to by name, each with what one of it is called.
-REFERRED: Final = {"errors": "error", "retries": "retry policy", "timeouts": "timeout"}
+REFERRED: Final = {
+    "authentications": "authentication",
+    "errors": "error",
+    "retries": "retry policy",
+    "timeouts": "timeout",
+}
 
 
 class Components:

@@ -9,7 +9,9 @@ from domain.definitions.model import PROTOCOLS, SECRETS, STEP_SCOPE, UNSUPPORTED
 from domain.definitions.pointers import join
 from domain.definitions.schemas import compile_schema
 from domain.definitions.validation.arguments import check_arguments
+from domain.definitions.validation.authentications import check_call_authentications
 from domain.definitions.validation.calls import Calls, Resolved, takes_secrets
+from domain.definitions.validation.components import Components
 from domain.definitions.validation.data import check_schema
 from domain.definitions.validation.entries import MAX_ENTRIES, entries
 from domain.definitions.validation.expressions import Expressions
@@ -69,7 +71,9 @@ def _check_action(report: Report, at: str, action: dict[str, Any], lookup: Calls
     return Resolved(spec, given)
 
 
-def check_action_expressions(report: Report, actions: Any, expressions: Expressions, lookup: Calls) -> None:
+def check_action_expressions(
+    report: Report, actions: Any, expressions: Expressions, components: Components, lookup: Calls
+) -> None:
     """Arguments of configured actions may be expressions; they read what every step can read."""
     for index, action in enumerate(actions if isinstance(actions, list) else ()):
         if isinstance(action, dict) and isinstance(action.get("with"), dict):
@@ -77,7 +81,12 @@ def check_action_expressions(report: Report, actions: Any, expressions: Expressi
             readable = (
                 STEP_SCOPE | SECRETS if resolved is None or takes_secrets(resolved.spec) else STEP_SCOPE
             )
-            expressions.template(join("/actions", index, "with"), action["with"], readable, mixed=True)
+            at = join("/actions", index, "with")
+            expressions.template(at, action["with"], readable, mixed=True)
+            if resolved is not None:
+                check_call_authentications(
+                    report, expressions, components, at, action["with"], resolved.spec, STEP_SCOPE
+                )
 
 
 def check_variables(report: Report, variables: Any) -> None:

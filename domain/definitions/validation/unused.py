@@ -22,7 +22,6 @@ def check_unused(
     referred = _referred([definition, actions])
     for part, what in REFERRED.items():
         _tell(report, join("/use", part), what, _names(use.get(part)), components.used(part))
-    _tell(report, "/use/authentications", "authentication", _names(use.get("authentications")), referred)
     _tell(report, "/use/functions", "function", _names(use.get("functions")), components.called)
     _tell(report, "/actions", "action", _names(actions), components.called)
     if isinstance(use.get("secrets"), list):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from domain.definitions.model import MAX_COMPONENTS, NOT_YET, STEP_SCOPE
 from domain.definitions.pointers import join
+from domain.definitions.validation.authentications import check_authentication
 from domain.definitions.validation.components import Components
 from domain.definitions.validation.expressions import Expressions
 from domain.definitions.validation.extensions import check_extensions
@@ -50,6 +51,8 @@ def check_use(
         _check_secrets(report, use["secrets"])
     if "extensions" in use:
         check_extensions(report, expressions, steps, use["extensions"])
+    for at, name, policy in _named(report, use, "authentications", "An authentication"):
+        check_authentication(report, expressions, at, policy, components.names("authentications", name))
     for part in use:
         if f"use.{part}" in NOT_YET:
             report.unsupported(join("/use", part), f"`use.{part}`")

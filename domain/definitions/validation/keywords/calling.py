@@ -5,6 +5,7 @@ from typing import Any
 from domain.definitions.model import SECRETS
 from domain.definitions.schemas import SchemaRefused, compile_schema
 from domain.definitions.validation.arguments import check_arguments, check_repeatable
+from domain.definitions.validation.authentications import check_call_authentications
 from domain.definitions.validation.calls import Calls, takes_secrets
 from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
@@ -30,6 +31,7 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
     if resolved is not None:
         at = step.at("with") if "with" in step.body else step.pointer
         check_arguments(report, at, given, resolved)
+        check_call_authentications(report, expressions, step.components, at, given, resolved.spec, step.names)
         check_repeatable(report, step.pointer, given, resolved)
     return step.names
 
