@@ -36,6 +36,8 @@ class Scenario:
     path: list[str] | None = None
     log: list[str] | None = None
     refused: str | None = None
+    #: False where the API refuses the input before anything begins.
+    enters: bool = True
 
     def __str__(self) -> str:
         return f"{self.theme}: {self.title}"
