@@ -113,7 +113,7 @@ class Outbox:
         )
 
     async def claim(self, *, limit: int, lease: timedelta) -> list[OutboxEntry]:
-        """Lease the oldest entries nobody else is carrying; the starts of one execution before what follows them."""
+        """Lease the oldest entries nobody else is carrying, in their order; a start before what follows it."""
         rows = await self._connection.execute(_CLAIM, {"limit": limit, "lease": lease})
         return [_entry(row) for row in rows.mappings()]
 
@@ -130,9 +130,11 @@ class Outbox:
         )
 
 
-#: A signal or cancellation waits until the start of its execution has left.
+#: A signal or cancellation waits until the start of its execution has left. Events of one transaction are in the
+#: order of their numbers.
 _CLAIM = text(
     """
+    WITH claimed AS (
     UPDATE outbox SET leased_until = now() + :lease, attempts = attempts + 1
     WHERE id IN (
         SELECT o.id FROM outbox o
@@ -140,11 +142,14 @@ _CLAIM = text(
           AND (o.kind = 'start' OR NOT EXISTS (
               SELECT 1 FROM outbox s
               WHERE s.execution_id = o.execution_id AND s.kind = 'start' AND s.dispatched_at IS NULL))
-        ORDER BY o.available_at
+        ORDER BY o.available_at, CAST(o.payload #>> '{event,number}' AS bigint) NULLS FIRST
         LIMIT :limit
         FOR UPDATE OF o SKIP LOCKED
     )
-    RETURNING id, organization_id, execution_id, kind, workflow_id, payload, created_at
+    RETURNING id, organization_id, execution_id, kind, workflow_id, payload, available_at
+    )
+    SELECT * FROM claimed
+    ORDER BY available_at, CAST(payload #>> '{event,number}' AS bigint) NULLS FIRST
     """
 )
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +13,7 @@ from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.errors import NotFound
 from domain.executions import OutboxKind
+from domain.keys import MasterKeyMissing
 from workers.counters import DELIVERIES
 from workers.logs import concerning, reason
 from workers.mending import Mender
@@ -28,6 +31,15 @@ DELIVERY_SECONDS = 10.0
 RETRY = timedelta(seconds=2)
 
 _SYSTEM = Access(Role.SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """`error` is None when Temporal has the entry."""
+
+    entry: OutboxEntry
+    error: str | None
+    retry: timedelta = RETRY
 
 
 class Relay:
@@ -52,16 +64,31 @@ class Relay:
         """Carry one batch; returns how many entries were claimed."""
         async with self._database.transaction(_SYSTEM) as connection:
             entries = await Outbox(connection).claim(limit=BATCH, lease=LEASE)
-        outcomes = await asyncio.gather(*(self._carry(entry) for entry in entries))
-        delivered = [entry.id for entry, error in zip(entries, outcomes, strict=True) if error is None]
-        failed = [(entry.id, error) for entry, error in zip(entries, outcomes, strict=True) if error]
+        lines: dict[str, list[OutboxEntry]] = {}
+        for entry in entries:
+            lines.setdefault(entry.workflow_id, []).append(entry)
+        outcomes = [each for line in await asyncio.gather(*map(self._line, lines.values())) for each in line]
         if entries:
             async with self._database.transaction(_SYSTEM) as connection:
                 outbox = Outbox(connection)
-                await outbox.dispatched(delivered)
-                for entry_id, error in failed:
-                    await outbox.failed(entry_id, error, RETRY)
+                await outbox.dispatched([each.entry.id for each in outcomes if each.error is None])
+                for each in outcomes:
+                    if each.error is not None:
+                        await outbox.failed(each.entry.id, each.error, each.retry)
         return len(entries)
+
+    async def _line(self, entries: Sequence[OutboxEntry]) -> list["_Outcome"]:
+        """What one execution is told reaches it in the order in which it was written.
+
+        What stands behind a failure goes first the next time: one that can never be delivered holds up nobody.
+        """
+        outcomes: list[_Outcome] = []
+        for entry in entries:
+            if outcomes and outcomes[-1].error is not None:
+                outcomes.append(_Outcome(entry, "what came before it was not delivered", timedelta(0)))
+            else:
+                outcomes.append(_Outcome(entry, await self._carry(entry)))
+        return outcomes
 
     async def _close(self, entry: OutboxEntry) -> str | None:
         """An execution that an operator ended in Temporal could not close its own row."""
@@ -85,7 +112,7 @@ class Relay:
             log.info("%s came too late for %s", entry.kind, entry.workflow_id)
             if entry.kind is OutboxKind.CANCEL:
                 return await self._close(entry)
-        except (RPCError, TemporalUnavailable, TimeoutError, NotFound) as error:
+        except (RPCError, TemporalUnavailable, TimeoutError, NotFound, MasterKeyMissing) as error:
             said = str(error) or f"Temporal did not answer within {DELIVERY_SECONDS:g} s"
             log.warning("%s of %s not delivered yet: %s", entry.kind, entry.workflow_id, said)
             DELIVERIES.labels(entry.kind, "relay", "failed").inc()

@@ -192,7 +192,8 @@ def test_an_expectation_that_fails_is_a_fault_of_the_step() -> None:
 def test_correlations_may_read_extension_attributes() -> None:
     """As in the specification's own example of room readings."""
     run = listening(
-        "{all: [{with: {type: t}, correlate: {r: {from: .roomid}}}, {with: {type: h}, correlate: {r: {from: .roomid}}}]}"
+        "{all: [{with: {type: t}, correlate: {r: {from: .roomid}}},"
+        " {with: {type: h}, correlate: {r: {from: .roomid}}}]}"
     )
     assert run.hear("t", 20, roomid="1").hear("h", 50, roomid="2").is_open
     assert run.hear("h", 60, roomid="1").output == [20, 60]
@@ -305,7 +306,8 @@ def test_the_steps_of_a_turn_begin_with_the_event_and_its_output_is_theirs() -> 
 def test_without_steps_each_event_is_only_shaped() -> None:
     run = listening(
         "{any: [], until: length == 2}",
-        "foreach: {output: {as: .n, schema: {document: {type: integer}}}, export: {as: '{sum: (($context.sum // 0) + .)}'}}",
+        "foreach: {output: {as: .n, schema: {document: {type: integer}}},"
+        " export: {as: '{sum: (($context.sum // 0) + .)}'}}",
         output={"as": "{list: ., sum: $context.sum}"},
     )
     assert run.hear("a", {"n": 1}).hear("a", {"n": 2}).output == {"list": [1, 2], "sum": 3}
