@@ -40,9 +40,11 @@ class Snapshot:
     occurrences: int = 0
     #: The run by which somebody reset this execution; None for one that takes its first course.
     reset_run_id: str | None = None
+    #: What completed steps did is being undone, before the execution ends.
+    compensating: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        told = {
+        told: dict[str, Any] = {
             "version": list(self.version),
             "status": self.status.value,
             "progress": self.progress,
@@ -50,7 +52,11 @@ class Snapshot:
             "at": self.at,
             "occurrences": self.occurrences,
         }
-        return told if self.reset_run_id is None else {**told, "reset_run_id": self.reset_run_id}
+        if self.reset_run_id is not None:
+            told["reset_run_id"] = self.reset_run_id
+        if self.compensating:
+            told["compensating"] = True
+        return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Snapshot":
@@ -63,6 +69,7 @@ class Snapshot:
             data.get("at", 0),
             data.get("occurrences", 0),
             data.get("reset_run_id"),
+            data.get("compensating", False),
         )
 
 

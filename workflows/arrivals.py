@@ -1,8 +1,7 @@
 """Events on their way to the interpreter, which alone knows what they mean to the execution."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from temporalio import workflow
@@ -17,7 +16,6 @@ class Arrivals:
 
     def __init__(self, events: Iterable[dict[str, Any]] = ()) -> None:
         self._events = deque(events)
-        self._asking = 0
 
     def add(self, event: dict[str, Any]) -> None:
         """Raises TypeError for what is no event: anybody with Temporal's own tools may send it."""
@@ -27,22 +25,13 @@ class Arrivals:
 
     @property
     def has_news(self) -> bool:
-        """None while earlier events are being fetched."""
-        return bool(self._events) and not self._asking
+        return bool(self._events)
 
     def take(self) -> dict[str, Any]:
         return self._events.popleft()
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Hold back what arrives while earlier events are being fetched."""
-        self._asking += 1
-        try:
-            yield
-        finally:
-            self._asking -= 1
-
     def bring(self, earlier: Iterable[dict[str, Any]]) -> None:
+        """What arrived while these were being fetched is heard after them."""
         self._events.extendleft(reversed(list(earlier)))
 
     def carried(self) -> list[dict[str, Any]]:

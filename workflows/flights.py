@@ -1,65 +1,118 @@
-"""What an execution has under way in Temporal: each flight lands with an answer, an error, or not at all."""
+"""What an execution has under way in Temporal: each flight lands with an answer, with an error, or not at all."""
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from domain.definitions.commands import Completed, Event, Failed, Stopped
     from domain.segments import PendingWait
 
-T = TypeVar("T")
+from workflows.lineage import now
 
 
-class Flights(Generic[T]):
-    """`waits` are the flights that the mirror shows as waiting; they alone outlive a continue-as-new."""
+@dataclass(slots=True)
+class Flight:
+    task: asyncio.Task[Event]
+    #: Set where nothing but waiting is done: the mirror shows it, and it outlives a continue-as-new.
+    wait: PendingWait | None
+    #: When it will have landed at the latest, in epoch ms; None when nobody can say.
+    lands_by: int | None
+    is_stopping: bool = False
+
+
+class Flights:
+    """Flights are named by the occurrences whose commands they carry out."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, asyncio.Task[None]] = {}
-        self._landed: list[T | Exception] = []
-        self.waits: dict[str, PendingWait] = {}
+        self._flights: dict[str, Flight] = {}
+        self._landed: deque[Event | Exception] = deque()
 
-    def launch(self, name: str, work: Coroutine[Any, Any, T]) -> None:
-        async def land() -> None:
-            try:
-                self._landed.append(await work)
-            except Exception as error:  # noqa: BLE001  `next` raises it, where it ends the execution
-                self._landed.append(error)
-            finally:
-                self._flights.pop(name, None)
-                self.waits.pop(name, None)
+    def launch(
+        self,
+        name: str,
+        work: Coroutine[Any, Any, Event],
+        *,
+        wait: PendingWait | None = None,
+        lands_by: int | None = None,
+    ) -> None:
+        task = asyncio.create_task(work)
+        flight = self._flights[name] = Flight(task, wait, lands_by)
+        task.add_done_callback(lambda _: self._over(name, flight))
 
-        self._flights[name] = asyncio.create_task(land())
+    def land(self, event: Event) -> None:
+        """Something that was no flight has happened."""
+        self._landed.append(event)
+
+    def stop(self, name: str) -> None:
+        """Cancel a flight; once it has ended, however it did, `Stopped` lands. One that is over needs no stopping."""
+        flight = self._flights.get(name)
+        if flight is not None:
+            flight.is_stopping = True
+            flight.task.cancel()
+        elif not self._has_landed(name):
+            self.land(Stopped(now(), name))
+
+    def drop(self, name: str) -> None:
+        """End a flight that nobody waits for: nothing lands."""
+        self._flights.pop(name).task.cancel()
 
     @property
     def has_landed(self) -> bool:
         return bool(self._landed)
 
     @property
-    def count(self) -> int:
-        """How many are under way, whoever asks included."""
-        return len(self._flights)
+    def is_empty(self) -> bool:
+        """Nothing is under way, and nothing has landed that nobody has seen yet."""
+        return not self._flights and not self._landed
+
+    @property
+    def waits(self) -> list[PendingWait]:
+        """The waits under way, in the order in which they began."""
+        return [flight.wait for flight in self._flights.values() if flight.wait and not flight.is_stopping]
 
     @property
     def only_waits(self) -> bool:
         """Nothing is under way, or nothing but waits."""
-        return not self._landed and self._flights.keys() == self.waits.keys()
+        return not self._landed and len(self.waits) == len(self._flights)
 
-    @property
-    def all_wait(self) -> bool:
-        return bool(self.waits) and self.only_waits
+    def may_outlast(self, moment: int) -> bool:
+        """Whether nothing may land before `moment` (epoch ms)."""
+        return not any(
+            flight.lands_by is not None and flight.lands_by <= moment for flight in self._flights.values()
+        )
 
-    def next(self) -> T:
+    def next(self) -> Event:
         """The answer that arrived first; raises the error it is."""
-        landed = self._landed.pop(0)
+        landed = self._landed.popleft()
         if isinstance(landed, Exception):
             raise landed
         return landed
 
     async def ground(self) -> None:
         """Cancel all and wait for them: an effect may still be completing, and its record with it."""
-        flights = list(self._flights.values())
+        flights = [flight.task for flight in self._flights.values()]
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+
+    def _has_landed(self, name: str) -> bool:
+        return any(
+            isinstance(event, Completed | Failed | Stopped) and event.occurrence == name
+            for event in self._landed
+        )
+
+    def _over(self, name: str, flight: Flight) -> None:
+        if self._flights.get(name) is not flight:
+            return
+        del self._flights[name]
+        if not flight.task.cancelled() and isinstance(error := flight.task.exception(), Exception):
+            self._landed.append(error)
+        elif flight.is_stopping:
+            self.land(Stopped(now(), name))
+        elif not flight.task.cancelled() and error is None:
+            self.land(flight.task.result())

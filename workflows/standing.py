@@ -18,17 +18,28 @@ MAXIMUM_STATE = 1024 * 1024
 
 
 class Standing:
-    def __init__(self) -> None:
-        self.status = ExecutionStatus.RUNNING
+    def __init__(self, shown: str | None) -> None:
         #: None until the definition has been read.
         self.program: Program | None = None
         self.state = State(engine=ENGINE, execution={}, context=None)
+        #: The wait for which the execution stands still, as the mirror has been told; None while it runs.
+        self.shown = shown
         #: Paused, and the mirror says so.
         self.is_held = False
+        #: The outcome that is being committed.
+        self.ended: ExecutionStatus | None = None
 
     @property
-    def shown(self) -> ExecutionStatus:
-        return ExecutionStatus.PAUSED if self.is_held and not self.status.is_terminal else self.status
+    def status(self) -> ExecutionStatus:
+        if self.ended is not None:
+            return self.ended
+        if self.is_held:
+            return ExecutionStatus.PAUSED
+        return ExecutionStatus.RUNNING if self.shown is None else ExecutionStatus.WAITING
+
+    def runs(self) -> None:
+        """Something is begun that is no wait: what it reports says that the execution runs."""
+        self.shown = None
 
     def show(self, title: str) -> None:
         """The step table in the Temporal UI, only where an execution stands still: it costs time, people read it."""

@@ -16,7 +16,7 @@ from tests.workflows.engine import Engine
 from tests.workflows.test_executions import TEMPLATES
 from workers import logs
 from workers.metrics import Metrics, OperationsServer, create_operations_app
-from workflows.executions import ExecutionWorkflow
+from workflows.walk import Walk
 
 CANARY = "canary-77b2"
 ASK: dict[str, Any] = {"Wait for approval": {"call": "approve", "with": {"title": "Go on?"}}}
@@ -28,7 +28,7 @@ SHOUT: dict[str, Any] = {
 async def test_lines_of_activities_and_workflows_say_whose_they_are(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call, take = SegmentRun._call, ExecutionWorkflow._take
+    call, take = SegmentRun._call, Walk.tell
 
     async def talkative_call(self: Any, command: Any) -> Any:
         logging.getLogger("perdure.test").warning("in an activity")
@@ -43,7 +43,7 @@ async def test_lines_of_activities_and_workflows_say_whose_they_are(
         return take(self, landed)
 
     monkeypatch.setattr(SegmentRun, "_call", talkative_call)
-    monkeypatch.setattr(ExecutionWorkflow, "_take", talkative_take)
+    monkeypatch.setattr(Walk, "tell", talkative_take)
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level = list(root.handlers), root.level
     logs.configure("info", "json", stream)

@@ -1,0 +1,91 @@
+"""Registers waits, in the transaction that shows them: somebody else must know of them before they begin."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities import listening
+from activities.actions.approvals import Approve
+from activities.actions.executions import RunWorkflow
+from activities.actions.registry import Registry
+from db.children import Children
+from db.outbox import OutboxEntry
+from db.tasks import NewTask, Tasks
+from domain.definitions import durations
+from domain.definitions.faults import Fault
+from domain.ids import WorkflowId, derived_id, effect_key
+from domain.keys import KeyRing
+from domain.mirror import Snapshot
+from domain.segments import Registered, Registration
+
+
+class Registering:
+    """Tasks enter the inbox, listens are subscribed, other executions are queued.
+
+    What cannot be registered is a fault of its step alone. `told` is to be dispatched
+    once the transaction has committed.
+    """
+
+    def __init__(
+        self, registry: Registry, id: WorkflowId, snapshot: Snapshot | None, run_id: str, now: datetime
+    ) -> None:
+        self._registry = registry
+        self._id = id
+        self._snapshot = snapshot
+        self._run_id = run_id
+        self._now = now
+        self._pages: dict[str, listening.Page] = {}
+        self.faults: dict[str, dict[str, Any]] = {}
+        self.told: list[OutboxEntry] = []
+
+    async def register(self, connection: AsyncConnection, registration: Registration) -> None:
+        wait = registration.wait
+        try:
+            match wait.kind:
+                case "task":
+                    await self._ask(connection, wait.occurrence, registration.arguments)
+                case "event":
+                    listener = listening.listener(self._id, self._snapshot, wait.occurrence, wait.types)
+                    self._pages[wait.occurrence] = await listening.subscribe(connection, listener)
+                case "execution":
+                    await self._run(connection, wait.occurrence, registration.arguments)
+        except Fault as fault:
+            self.faults[wait.occurrence] = fault.as_json()
+
+    async def registered(self, keys: KeyRing) -> Registered:
+        """What the workflow is told, once the transaction has committed."""
+        earlier = {occurrence: await page.opened(keys) for occurrence, page in self._pages.items()}
+        return Registered(earlier, self.faults)
+
+    async def _ask(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
+        """A task that was decided before this run asked for it was reset: the run is told."""
+        arguments = self._registry.check("approve", "1.0.0", given)
+        assert isinstance(arguments, Approve)
+        task = NewTask(
+            id=derived_id(effect_key(self._id.execution_id, occurrence)),
+            organization_id=self._id.organization_id,
+            execution_id=self._id.execution_id,
+            occurrence=occurrence,
+            kind="approval",
+            title=arguments.title,
+            description=arguments.description,
+            form=arguments.form,
+            assignees=tuple(arguments.assignees or ()),
+            due_at=None if arguments.due is None else self._now + durations.parse(arguments.due),
+        )
+        tasks = Tasks(connection)
+        if not await tasks.register(task):
+            await tasks.tell_again(self._id.execution_id, [occurrence], self._run_id)
+
+    async def _run(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
+        """One that has ended before this run asked for it answers again: the run was reset."""
+        arguments = self._registry.check("workflow.run", "1.0.0", given)
+        assert isinstance(arguments, RunWorkflow)
+        id, children = self._id, Children(connection)
+        child = arguments.child(id.organization_id, id.execution_id, occurrence, is_awaited=True)
+        begun = await children.start(child)
+        if begun.row["completed_at"] is not None:
+            self.told += (await children.tell_again(id.execution_id, [occurrence], self._run_id))[:1]
+        elif begun.entry is not None:
+            self.told.append(begun.entry)
