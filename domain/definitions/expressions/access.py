@@ -24,7 +24,7 @@ def field(run: Run, value: Any, name: str) -> Any:
 def index(run: Run, value: Any, key: Any) -> Any:
     """Return what `value[key]` means: a member, an item, a slice or the places of a sub-array."""
     if isinstance(key, dict) and (value is None or isinstance(value, list | str)):
-        return cut(run, value, key.get("start"), key.get("end"))
+        return cut(run, value, key.get("start", False), key.get("end", False))
     if isinstance(key, str) and (value is None or isinstance(value, dict)):
         return None if value is None else value.get(key)
     if is_number(key) and (value is None or isinstance(value, list)):
@@ -51,7 +51,7 @@ def bounds(start: Any, end: Any, length: int) -> tuple[int, int]:
     """Return a slice's limits within a length."""
     for limit in (start, end):
         if limit is not None and not is_number(limit):
-            raise Fault("Start and end indices of an array slice must be numbers")
+            raise Fault("Array/string slice indices must be integers")
     low = 0 if start is None else _place(start, length, math.floor) or 0
     high = length if end is None else _place(end, length, math.ceil)
     low = max(0, min(low, length))
@@ -64,7 +64,7 @@ def cut(run: Run, value: Any, start: Any, end: Any) -> Any:
     if value is None:
         return None
     if not isinstance(value, list | str):
-        raise Fault(f"Cannot index {type_name(value)} with object")
+        raise Fault(f"Cannot index {type_name(value)} with {describe({'start': start, 'end': end})}")
     low, high = bounds(start, end, len(value))
     if isinstance(value, str):
         run.text(high - low)
@@ -83,9 +83,7 @@ def children(run: Run, value: Any) -> Iterable[Any]:
 
 
 def indices(run: Run, value: Any, wanted: Any) -> Any:
-    """Return the positions at which a text, an item or a sub-array occurs."""
-    if value is None:
-        return None
+    """Return the positions at which a text, an item or a sub-array occurs; elsewhere what `.[wanted]` is."""
     if isinstance(value, str) and isinstance(wanted, str):
         return _text_indices(run, value, wanted)
     if isinstance(value, list) and isinstance(wanted, list):
@@ -100,9 +98,7 @@ def indices(run: Run, value: Any, wanted: Any) -> Any:
         return found
     if isinstance(value, list):
         return [place for place, item in enumerate(value) if equal(run, item, wanted)]
-    if isinstance(value, str):
-        raise Fault(f"Cannot determine where {describe(wanted)} occurs in a string")
-    raise Fault(f"Cannot index {type_name(value)} with {describe(wanted)}")
+    return index(run, value, wanted)
 
 
 def _text_indices(run: Run, value: str, wanted: str) -> list[int]:
@@ -133,8 +129,6 @@ def get_path(run: Run, value: Any, path: Iterable[Any]) -> Any:
     """Return the part of a value at a path; null where it leads nowhere."""
     for part in path:
         run.spend()
-        if value is None:
-            return None
         value = index(run, value, part)
     return value
 

@@ -194,8 +194,8 @@ def from_entries(run: Run, given: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for entry in access.children(run, given):
         run.spend(2)
-        found = (access.field(run, entry, name) for name in ("key", "Key", "name"))
-        key = next(filter(truthy, found), None) or access.field(run, entry, "Name")
+        found = (access.field(run, entry, name) for name in ("key", "Key", "name", "Name"))
+        key = next(filter(truthy, found), None)
         if not isinstance(key, str):
             raise Fault(f"Cannot use {describe(key)} as object key")
         out[key] = entry["value"] if "value" in entry else entry.get("Value")

@@ -100,8 +100,8 @@ def _try(tree: Tree, scope: Scope) -> Node:
     return Node(
         height,
         None,
-        nodes.attempt(body.many, handler.many if handler else None),
-        lambda: nodes.attempt(body.paths(), None),
+        nodes.attempt(body.many, handler.many if handler else None, lambda error: error),
+        lambda: nodes.attempt(body.paths(), handler.paths() if handler else None, lambda error: (None, error)),
     )
 
 

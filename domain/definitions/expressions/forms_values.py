@@ -143,7 +143,7 @@ def _format(tree: Tree, scope: Scope) -> Node:
 
 def _object(tree: Tree, scope: Scope) -> Node:
     for key, _ in tree[1]:
-        if key[0] == "const" and not isinstance(key[1], str):
+        if key[0] == "emptyarray" or (key[0] == "const" and not isinstance(key[1], str)):
             raise scope.unit.error("Object keys must be texts.")
     entries = [(scope.compile(key), scope.compile(value)) for key, value in tree[1]]
     height = max((max(key.height, value.height) for key, value in entries), default=0) + 2

@@ -148,8 +148,11 @@ def alternative(first: Stream, second: Stream, value_of: Callable[[Any], Any]) -
     return many
 
 
-def attempt(body: Stream, handler: Stream | None) -> Stream:
-    """Yield a stream until it fails; then what the handler makes of the error, or nothing."""
+def attempt(body: Stream, handler: Stream | None, caught: Callable[[Any], Any]) -> Stream:
+    """Yield a stream until it fails; then what the handler makes of the error, or nothing.
+
+    `caught` is what the handler is given for an error: its value, or in path mode an item without a path.
+    """
 
     def many(item: Any, env: Env) -> Iterator[Any]:
         run = env.run
@@ -170,7 +173,7 @@ def attempt(body: Stream, handler: Stream | None) -> Stream:
                 yield out
         run.spend(FAULT_COST)
         if handler is not None:
-            for out in handler(problem.value, env):
+            for out in handler(caught(problem.value), env):
                 run.spend()
                 yield out
 

@@ -18,7 +18,7 @@ first: .[0]
 last: .[-1]
 nth($n): .[$n]
 paths: path(..) | select(length > 0)
-paths(f): . as $whole | paths | select(. as $path | $whole | getpath($path) | f)
+paths(f): path(.. | select(f)) | select(length > 0)
 leaf_paths: paths(scalars)
 del(f): delpaths([path(f)])
 to_entries: [keys_unsorted[] as $key | {key: $key, value: .[$key]}]

@@ -167,8 +167,6 @@ getpath([])
   []
 [paths(type=="number")]
   {"a":[1,{"b":2}],"c":"x"}
-[leaf_paths]
-  {"a":[1,{"b":null}]}
 [path(..)]
   [[1],2]
 path(.a[0].b)
@@ -274,3 +272,60 @@ nth(-1; 1,2)
   [1,2,3]
 [first(empty)]
 [last(empty)]
+.[-0.5]
+  [1,2]
+.[{"start":1}]
+  [1,2,3]
+  null
+.[{}]
+  [1]
+  "ab"
+has("a")
+  null
+has(-0.5)
+  [1]
+[.a.b?]
+  {"a":1}
+  {"a":{"b":2}}
+[.[].a.b?]
+  [{"a":{"b":1}},{"a":2},{}]
+[(.a.b)?]
+  [1]
+[.a[1:]?]
+  {"a":5}
+  {"a":[1,2]}
+[.["a"]["b"]?]
+  {"a":1}
+  [1]
+[.[.k]?]
+  {"k":1}
+[.a[.i]?]
+  {"a":[5,6],"i":1}
+  {"a":1,"i":1}
+[.[(0,"x")]?]
+  [5]
+[.[1:error("x")]?]
+  [1]
+[..|.[0]?]
+  [[1],{"a":[2]}]
+[.a."b"?]
+  {"a":[]}
+[.a[]?.b?]
+  {"a":[{"b":1},2,null]}
+  {"a":1}
+[path(.a[1:]?)]
+  {"a":[1,2]}
+[.a??]
+  [1]
+null|getpath([true])
+[path(1|empty)]
+[path(.a|select(1))]
+  {}
+path(null|1)
+try path(1|.a) catch .
+try path([1]|.[]) catch .
+[path(try error("x") catch empty)]
+[path(if 1 then .a else .b end)]
+[paths(error)]?
+[paths(.a?)]
+  [{"a":[{"a":1}]}]

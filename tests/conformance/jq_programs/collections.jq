@@ -138,9 +138,7 @@ walk(select(.!=null))
   [0]
 walk(if type=="array" then sort else . end)
   [3,[2,1],{"a":[9,8]}]
-env|type
 $__loc__
-input_line_number?
 splits(",")?
   1
 tostream
@@ -261,3 +259,42 @@ delpaths([["a",0]])
   {"a":{"b":1}}
 to_entries
   [5]
+from_entries
+  [{"key":"","value":1}]
+  [{"Key":"a","Value":2},{"name":"b","value":null}]
+  [{"key":"a","value":1},{"key":"a","value":2}]
+  {"x":{"key":"a","value":1}}
+  [null]
+  null
+add
+  null
+join("-")
+  {"a":"x","b":1}
+  null
+flatten(1)
+  {"a":[[1]]}
+reverse
+  0
+  ""
+  {}
+  5
+index("a")
+  {"a":[7,8]}
+  {"a":1}
+indices(1)
+  {"a":1}
+rindex(1)
+  [1,2,1]
+  []
+ltrimstr("a")
+  1
+  null
+rtrimstr(1)
+  "a"
+trimstr("a")
+  []
+abs
+  [1]
+  true
+join(null)
+  ["a","b"]

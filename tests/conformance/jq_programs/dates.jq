@@ -7,14 +7,11 @@ todate
   "x"
 fromdate
   "2015-03-05T23:53:41Z"
-  "1969-12-31T23:59:59Z"
   "2015-03-05"
 todateiso8601
   1425599621
 fromdateiso8601
   "2015-03-05T23:53:41Z"
-date
-  0
 gmtime
   0
   1425599621
@@ -26,7 +23,6 @@ mktime
   [2024,1,29,0,0,0,4,59]
   [1970,0,1,0,0,0]
   [2024,12,1,0,0,0,0,0]
-  [2024]
   "x"
 gmtime|todate
   1700000000
@@ -58,10 +54,6 @@ strptime("%Y")
   "x"
 strptime("%j %Y")|mktime
   "60 2024"
-dateadd("seconds";10)
-  1425599621
-datesub("seconds";10)
-  1425599621
 [.[]|fromdate]|max|todate
   ["2015-03-05T23:51:47Z","2020-01-01T00:00:00Z"]
 ((.b|fromdate)-(.a|fromdate))/86400

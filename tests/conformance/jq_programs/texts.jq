@@ -104,7 +104,6 @@ tonumber
   "1x"
   ""
   "0x10"
-  "nan"
   "+1"
   "01"
   ".5"
@@ -230,8 +229,6 @@ gsub("(?<a>.)(?<b>.)";"\(.b)\(.a)")
   "abcd"
 sub("x";1)
   "x"
-ascii
-  65
 @text
   [1,"a"]
 @json
@@ -262,10 +259,6 @@ ascii
   "YQ"
   "YQ=="
   "!"
-@base32
-  "hello"
-@base32d
-  "NBSWY3DP"
 @html "<b>\(.)</b>"
   "a&b"
 @uri "q=\(.a)&r=\(.b)"
