@@ -7,6 +7,7 @@ from domain.definitions import durations
 from domain.definitions.expressions import is_expression
 from domain.definitions.steplists import Path, found, replaced, rewritten
 from domain.definitions.validation.keywords import written_out
+from domain.http import simple_text
 
 _POLICY: Final[tuple[Path, ...]] = (
     ("delay",),
@@ -42,7 +43,19 @@ def step_in_full(body: dict[str, Any]) -> dict[str, Any]:
     if "for" in step and isinstance(step["for"]["in"], list):
         # JSON is jq: a list written out is an expression that yields itself.
         step = replaced(step, ("for", "in"), written_out(step["for"]["in"]))
+    if step.get("call") == "http" and isinstance(step.get("with"), dict):
+        texts = {
+            part: {name: _text(value) for name, value in step["with"][part].items()}
+            for part in ("headers", "query")
+            if isinstance(step["with"].get(part), dict)
+        }
+        step = {**step, "with": {**step["with"], **texts}}
     return step
+
+
+def _text(value: Any) -> Any:
+    """A number or a truth value as it is sent."""
+    return simple_text(value) if isinstance(value, bool | int | float) else value
 
 
 def _at(holder: dict[str, Any], paths: tuple[Path, ...], change: Callable[[Any], Any]) -> dict[str, Any]:

@@ -141,6 +141,10 @@ class Expressions:
                 message = "`$output` exists only in `output` and `export`."
                 self._report.add(pointer, "unknown_variable", message, "The data of a step is `.` here.")
                 continue
+            if name == "error":
+                message = "`$error` exists only in `catch`, and only if its `as` gives it no other name."
+                self._report.add(pointer, "unknown_variable", message, "Handle the error in `catch.do`.")
+                continue
             hint = self._report.did_you_mean("$" + name, ("$" + known for known in names))
             known = "Known here: " + ", ".join("$" + each for each in sorted(names)) + "."
             message = f"`${shown(name)}` is not known here."

@@ -7,6 +7,7 @@ from domain.definitions.model import NOT_YET, WORKFLOW_SCOPE
 from domain.definitions.pointers import join
 from domain.definitions.validation.cron import cron_problem
 from domain.definitions.validation.expressions import Expressions
+from domain.definitions.validation.keywords.listening import check_strategy
 from domain.definitions.validation.report import Report, shown
 from domain.definitions.validation.timeouts import check_duration
 
@@ -37,6 +38,8 @@ def check_schedule(report: Report, expressions: Expressions, value: Any, trigger
             )
     if "cron" in schedule:
         _check_cron(report, schedule["cron"])
+    if "on" in schedule:
+        check_strategy(report, expressions, "/schedule/on", schedule["on"], WORKFLOW_SCOPE, "`on`")
     if "read" in schedule:
         _check_read(report, schedule)
     if "schedule" in NOT_YET:

@@ -32,18 +32,24 @@ def check_listen(report: Report, expressions: Expressions, calls: Calls, step: S
             hint = report.did_you_mean(read, READINGS) if isinstance(read, str) else None
             report.add(join(at, "read"), "bad_reading", message, hint)
         if "to" in listen:
-            _check_strategy(report, expressions, join(at, "to"), listen["to"], step.names)
+            check_strategy(report, expressions, join(at, "to"), listen["to"], step.names)
         else:
             hint = "Write `to: {one: {with: {type: …}}}`."
             report.add(at, "missing_field", "`listen` does not say what it waits for.", hint)
     return _check_foreach(report, expressions, step) if "foreach" in step.body else step.names
 
 
-def _check_strategy(
-    report: Report, expressions: Expressions, pointer: str, value: Any, names: Names, *, ends: bool = False
+def check_strategy(
+    report: Report,
+    expressions: Expressions,
+    pointer: str,
+    value: Any,
+    names: Names,
+    what: str = "`to`",
+    *,
+    ends: bool = False,
 ) -> None:
-    """`ends` for the strategy of an `until`, which ends and is not ended itself."""
-    what = "`until`" if ends else "`to`"
+    """Which events; `ends` for the strategy of an `until`, which ends and is not ended itself."""
     to = report.object(pointer, value, what)
     if to is None:
         return
@@ -104,7 +110,7 @@ def _check_until(
     elif isinstance(until, str):
         expressions.expression(pointer, until, names, "`until`")
     elif isinstance(until, dict):
-        _check_strategy(report, expressions, pointer, until, names, ends=True)
+        check_strategy(report, expressions, pointer, until, names, "`until`", ends=True)
     else:
         message = f"`until` is an expression or says which events end the listening, not {kind(until)}."
         hint = "For example `until: length >= 3`, or `until: {one: {with: {type: …}}}`."
@@ -124,6 +130,6 @@ def _check_foreach(report: Report, expressions: Expressions, step: Step) -> Name
     if variables[0] is not None and variables[0] == variables[1]:
         report.add(at, "duplicate_name", "`item` and `at` cannot have the same name.", "Rename one of them.")
     within = step.names | {name for name in variables if name is not None}
-    shaping = {part: loop[part] for part in ("output", "export") if part in loop}
+    shaping: dict[str, Any] = {part: loop[part] for part in ("output", "export") if part in loop}
     check_data(report, expressions, at, shaping, within)
     return within
