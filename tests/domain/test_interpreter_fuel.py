@@ -66,6 +66,9 @@ LEAF = st.one_of(
     ),
     st.builds(lambda e: {"call": "look", "with": {"v": "${ " + e + " }"}}, EXPRESSIONS),
     st.just({"wait": "PT1S"}),
+    st.just({"wait": "PT2S", "timeout": {"after": "PT1S"}}),
+    st.just({"raise": {"error": {"type": "runtime", "status": 500}}}),
+    st.just({"set": ".", "metadata": {"compensate": {"call": "look"}}}),
 )
 
 
@@ -90,6 +93,20 @@ STEP = st.recursive(
             st.sampled_from(["[1, 2]", "[]", "[range(4)]"]),
             _blocks(inner),
             _optional(**{"while": EXPRESSIONS}),
+        )
+        | st.builds(
+            lambda branches, compete: {"fork": {"branches": branches, "compete": compete}},
+            _blocks(inner),
+            st.booleans(),
+        )
+        | st.builds(
+            lambda body, catch: {"try": body, "catch": catch},
+            _blocks(inner),
+            _optional(
+                when=EXPRESSIONS,
+                do=_blocks(inner),
+                retry=st.sampled_from([{"limit": {"attempt": {"count": 1}}}, {"delay": "PT1S"}]),
+            ),
         )
     ),
     max_leaves=12,

@@ -72,7 +72,8 @@ def prepare_finish(activation: Activation, raw: Json) -> Commit:
 
 def cancel(activation: Activation) -> None:
     """Cancelling asks nothing and cannot fail, so it needs no preparing. What ends already ends as it was to."""
-    if activation.state.outcome is None:
+    state = activation.state
+    if state.outcome is None and not any(each.then.do == "finish" for each in state.stopping):
         ending.conclude(activation, ExecutionStatus.CANCELLED)
 
 

@@ -145,4 +145,5 @@ def _end(activation: Activation, inner: Frame, output: Json) -> None:
             activation.journal.note(frame, StepStatus.COMPLETED, output=output)
             done.append(frame.id)
         frame = None if frame.parent is None else frames[frame.parent]
+    activation.state.deadline = None  # what has ended is not late any more, whatever has yet to stop
     stopping.stop_all(activation, Todo("finish", value=output), done)
