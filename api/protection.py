@@ -4,6 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Unavailable, is_unavailable, respond, unexpected
+from domain.definitions.graph import STYLE_HASH
 
 #: Pages may load our own stylesheet and nothing else; no script runs anywhere, no page frames us.
 PAGE_POLICY = (
@@ -11,6 +12,8 @@ PAGE_POLICY = (
     "frame-ancestors 'none'"
 )
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+#: Drawings bring one style, which is always the same.
+DRAWING_POLICY = f"default-src 'none'; style-src '{STYLE_HASH}'; frame-ancestors 'none'"
 
 
 class Protection:
@@ -55,5 +58,6 @@ class Protection:
         for name, value in self._always.items():
             headers[name] = value
         headers.setdefault("Cache-Control", "no-store")
-        is_page = headers.get("content-type", "").startswith("text/html")
-        headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
+        kind = headers.get("content-type", "").partition(";")[0]
+        policies = {"text/html": PAGE_POLICY, "image/svg+xml": DRAWING_POLICY}
+        headers["Content-Security-Policy"] = policies.get(kind, DATA_POLICY)

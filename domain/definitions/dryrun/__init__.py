@@ -20,7 +20,7 @@ from .mocks import read_mocks
 from .trace import Trace, Traced, moment
 from .world import Question, World
 
-__all__ = ["DryRun", "Question", "Traced", "Trial", "dry_run"]
+__all__ = ["NEW_YEAR", "DryRun", "Question", "Traced", "Trial", "dry_run"]
 
 MAXIMUM_STEPS: Final = 2_000
 MAXIMUM_HAPPENINGS: Final = 10_000
