@@ -79,13 +79,14 @@ class Registering:
             await tasks.tell_again(self._id.execution_id, [occurrence], self._run_id)
 
     async def _run(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
-        """One that has ended before this run asked for it answers again: the run was reset."""
+        """One that has ended answers once more only to a run that a reset began."""
         arguments = self._registry.check("workflow.run", "1.0.0", given)
         assert isinstance(arguments, RunWorkflow)
         id, children = self._id, Children(connection)
         child = arguments.child(id.organization_id, id.execution_id, occurrence, is_awaited=True)
         begun = await children.start(child)
-        if begun.row["completed_at"] is not None:
+        is_reset = self._snapshot is not None and self._snapshot.reset_run_id is not None
+        if begun.row["completed_at"] is not None and is_reset:
             self.told += (await children.tell_again(id.execution_id, [occurrence], self._run_id))[:1]
         elif begun.entry is not None:
             self.told.append(begun.entry)

@@ -12,6 +12,7 @@ from db.outbox import OutboxEntry
 from db.session import Database
 from domain.actions import Catalogue
 from domain.blobs import BlobStore, NoBlobs
+from domain.definitions.functions import FunctionSource, NoFunctions
 from domain.keys import SearchableKeyRing
 
 
@@ -80,6 +81,8 @@ class Collaborators:
     clock: Callable[[], datetime]
     blobs: BlobStore = field(default_factory=NoBlobs)
     payloads: SealedPayloads | None = None
+    #: Where functions come from that definitions name by their address.
+    functions: FunctionSource = field(default_factory=NoFunctions)
     #: The one foreign origin whose pages may call the codec server.
     temporal_ui_url: str | None = None
     turns: Turns = field(default_factory=Turns)

@@ -14,6 +14,7 @@ from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
 from api.definitions import Definition, ProblemView, problems_in, shown
 from api.fields import Body, DefinitionList, DefinitionObject
+from api.functions import frozen, gather
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.triggerviews import compile_triggers
@@ -21,8 +22,10 @@ from db.definitions import Versions, Workflows
 from db.secrets import Secrets
 from db.tenants import Organizations
 from domain.definitions import lifecycle
+from domain.definitions.functions import Fetched, addresses
 from domain.definitions.lifecycle import DefinitionStatus, require_move, require_open
 from domain.definitions.publishing import Published, publish
+from domain.errors import Conflict
 from domain.permissions import Permission
 
 router = APIRouter(tags=["workflows"])
@@ -57,8 +60,17 @@ class PublishedVersion(VersionSummary):
     warnings: list[ProblemView] = Field(description="What was published although it deserves a second look.")
 
 
+class FrozenFunction(BaseModel):
+    """The text that stood at the address when the version was published, and runs in it for good."""
+
+    name: str
+    address: str
+    sha256: str
+
+
 class VersionView(VersionSummary):
     document: dict[str, Any]
+    functions: list[FrozenFunction] = Field(description="Functions that the document names by address.")
 
 
 class VersionPage(BaseModel):
@@ -92,13 +104,15 @@ async def publish_workflow(caller: Publisher, parts: Parts, once: Idempotent, id
     """Freezes the draft as the next version, which new executions run from now on, and sets up its triggers.
 
     A trigger keeps its address and secrets as long as its name stays; one that is gone starts nothing any more.
+    Functions that it calls by address or out of a catalog are fetched first, and frozen with it.
     """
+    functions = await _fetched(parts, caller, id)
 
     async def freeze(tx: AsyncConnection) -> Answer[None]:
         workflow = await Workflows(tx).lock(id)
         require_open(workflow["status"])
         namespace = (await Organizations(tx).get(caller.organization))["slug"]
-        published = await _published(parts, workflow, namespace, await Secrets(tx).names())
+        published = await _published(parts, workflow, namespace, await Secrets(tx).names(), functions)
         await compile_triggers(tx, parts, caller.organization, id, published.triggers)
         warnings = [shown(problem, None) for problem in published.warnings]
         current = await _current(tx, workflow)
@@ -124,7 +138,8 @@ async def list_versions(caller: Reader, parts: Parts, paging: Paging, id: UUID) 
 @router.get(PATH + "/{id}/versions/{number}", operation_id="workflows_version", response_model=VersionView)
 async def get_version(caller: Reader, parts: Parts, id: UUID, number: Number) -> Any:
     async with parts.database.transaction(caller.access) as tx:
-        return dict(await Versions(tx).get(id, number))
+        version = await Versions(tx).get(id, number)
+    return {**version, "functions": frozen(version["compiled"])}
 
 
 @router.post(PATH + "/{id}/pause", operation_id="workflows_pause", response_model=StatusView)
@@ -145,9 +160,15 @@ async def archive_workflow(caller: Publisher, once: Idempotent, id: UUID) -> Res
 
 
 async def _published(
-    parts: Collaborators, workflow: RowMapping, namespace: str, secrets: frozenset[str]
+    parts: Collaborators,
+    workflow: RowMapping,
+    namespace: str,
+    secrets: frozenset[str],
+    functions: dict[str, Fetched] | None,
 ) -> Published:
-    """Raises Invalid with every problem."""
+    """Raises Invalid with every problem, Conflict for a draft that calls other functions than were fetched for it."""
+    if functions is not None and not functions.keys() >= set(addresses(workflow["definition"])):
+        raise Conflict("The draft was changed while its functions were fetched; publish it again.")
     return await asyncio.to_thread(
         publish,
         workflow["definition"],
@@ -158,7 +179,20 @@ async def _published(
         variables=workflow["variables"],
         catalogue=parts.catalogue,
         secrets=secrets,
+        functions=functions,
     )
+
+
+async def _fetched(parts: Collaborators, caller: Caller, id: UUID) -> dict[str, Fetched] | None:
+    """What the draft calls and does not hold itself; None for a draft that cannot be published as it stands."""
+    async with parts.database.transaction(caller.access) as tx:
+        workflow = await Workflows(tx).get(id)
+    if not addresses(workflow["definition"]):
+        return {}
+    problems = await problems_in(parts.catalogue, dict(workflow))
+    if any(problem.severity == "error" for problem in problems):
+        return None
+    return await gather(parts.functions, caller.organization, workflow["definition"])
 
 
 async def _current(tx: AsyncConnection, workflow: RowMapping) -> RowMapping | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from activities.actions.context import Services
 from activities.actions.registry import Registry, built_in
 from activities.executions import ExecutionActivities
+from activities.gateways.functions import WebFunctions
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.s3 import Bucket, S3Blobs
 from activities.gateways.smtp import NoMailer, SmtpMailer
@@ -78,6 +79,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         settings.step_budget,
     )
     registry = built_in()
+    services = _services(settings, keys)
     return Parts(
         settings=settings,
         database=database,
@@ -89,7 +91,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         activities=ExecutionActivities(
             database,
             registry,
-            _services(settings, keys),
+            services,
             keys=keys,
             refuse=dispatcher.refuse,
             dispatch=dispatcher.dispatch,
@@ -110,6 +112,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             blobs=blobs,
             payloads=RemoteSealing(keys),
             temporal_ui_url=settings.temporal_ui_url,
+            functions=WebFunctions(services.http_policy),
         ),
     )
 

@@ -58,7 +58,8 @@ def publish(
 ) -> Published:
     """Raises `Invalid` with every problem, warnings among them, when there is an error.
 
-    `functions` are those that `functions.addresses` names, by address, and those they call themselves.
+    `functions` are those that `functions.addresses` names, by address, and those they call themselves. Without
+    them a definition that calls any cannot be published.
     """
     checked = check(
         definition,
@@ -67,7 +68,7 @@ def publish(
         variables=variables,
         catalogue=catalogue,
         secrets=secrets,
-        functions=Elsewhere(functions or {}),
+        functions=Elsewhere(functions),
     )
     if checked.errors:
         count = len(checked.errors)
@@ -82,6 +83,11 @@ def publish(
         "calls": calls,
         "variables": {each: declared[each]["default"] for each in declared},
     }
+    if references and functions is None:
+        told = (
+            "This definition calls functions that are kept elsewhere; they are fetched when it is published."
+        )
+        raise Invalid(told, problems=checked.problems)
     if references:
         compiled["references"] = {call: key_of(address) for call, address in references.items()}
         compiled["functions"] = _functions(catalogue, functions or {}, references.values())
