@@ -196,8 +196,8 @@ def prepare_heard(activation: Activation, todo: Todo) -> Commit:
         if exports:
             activation.export(frame, export)
         _keep(activation, frame, ended)
-        following = "until" if isinstance(listen.to.until, Expression) else "turn"
-        activation.due(Todo(following, frame.id))
+        asks = isinstance(listen.to.until, Expression)
+        activation.due(Todo("until" if asks else "turn", frame.id))
 
     return commit
 

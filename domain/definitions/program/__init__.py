@@ -20,13 +20,12 @@ from .parts import (
     Program,
     Role,
     Set,
-    Shape,
     Step,
     Switch,
     Wait,
     Work,
 )
-from .shapes import Span
+from .shapes import Shape, Span
 
 __all__ = [
     "COMPENSATE",

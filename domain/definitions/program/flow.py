@@ -12,7 +12,8 @@ from domain.definitions.expressions import (
 )
 from domain.definitions.schemas import Schema, compile_schema
 
-from .parts import Flow, Shape
+from .parts import Flow
+from .shapes import Shape
 
 
 def flow(definition: Mapping[str, Any]) -> Flow:

@@ -20,7 +20,7 @@ from .flow import expression, flow
 from .parts import Call, PinnedAction
 
 #: Part of the engine, like the keyword itself: there is nothing to choose when publishing.
-_EMITTING: Final = {
+_EMITTING: Final[dict[str, Any]] = {
     "action": EMIT,
     "version": "1.0.0",
     "lane": Lane.SEGMENT,
