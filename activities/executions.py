@@ -379,6 +379,7 @@ def _advanced(snapshot: Snapshot, state: State) -> Snapshot:
         current_step=state.current_step,
         at=state.now,
         occurrences=state.occurrences,
+        compensating=state.compensating,
     )
 
 

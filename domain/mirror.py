@@ -26,6 +26,11 @@ class Mismatch(StrEnum):
     CONTRADICTED = "contradicted"
 
 
+def same_end(row: ExecutionStatus, temporal: ExecutionStatus) -> bool:
+    """Whether a closed row tells the same end as Temporal, where what timed out by itself can only close as failed."""
+    return row is temporal or (row, temporal) == (ExecutionStatus.TIMED_OUT, ExecutionStatus.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of an execution at one moment. It travels in plaintext headers: nothing of the tenant in it."""

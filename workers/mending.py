@@ -9,7 +9,7 @@ from db.session import Access, Database, Role
 from db.supervision import Mending, Standing, Supervision
 from domain.definitions.faults import Fault
 from domain.executions import ExecutionStatus
-from domain.mirror import Mismatch
+from domain.mirror import Mismatch, same_end
 from workers.logs import concerning
 from workers.supervision_metrics import MISMATCHES
 from workers.temporal.accounts import Account, Accounts, Ending
@@ -57,7 +57,7 @@ class Mender:
             return await self._ended(row, account, account.status)
         if account.run_id != row.run_id and account.is_reset:
             return await self._ended(row, account, account.status, is_reset=True)
-        if account.run_id == row.run_id and account.status is not row.status:
+        if account.run_id == row.run_id and not same_end(row.status, account.status):
             await self._contradicts(row, account.status)
         return True
 

@@ -22,7 +22,7 @@ from activities.faults import is_passing
 from db.session import Access, Database, Role
 from db.supervision import Mending, Standing, Supervision
 from domain.ids import WorkflowId
-from domain.mirror import Mismatch
+from domain.mirror import Mismatch, same_end
 from workers.logs import concerning, reason
 from workers.mending import Mender
 from workers.supervision_metrics import MISMATCHES, STALLED, STRANGERS, SUPERVISED_AT
@@ -241,7 +241,7 @@ def _differs(row: Standing, listed: Listed) -> bool:
     """Whether the row may not tell what the list does."""
     if listed.status is None:
         return row.run_id is not None and (row.run_id != listed.run_id or row.status.is_terminal)
-    return row.run_id != listed.run_id or row.status is not listed.status
+    return row.run_id != listed.run_id or not same_end(row.status, listed.status)
 
 
 def _key(listed: Listed) -> str:
