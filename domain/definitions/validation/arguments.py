@@ -158,7 +158,28 @@ def _properties(spec: ActionSpec) -> Mapping[str, Any]:
     return properties if isinstance(properties, Mapping) else {}
 
 
+class _Same:
+    """A spec as the key of a cache: writing its schema out for every call would cost more than the checking."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: ActionSpec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.spec is other.spec
+
+
 def _validator(spec: ActionSpec) -> Any:
+    return _validator_of(_Same(spec))
+
+
+@lru_cache(maxsize=256)
+def _validator_of(key: _Same) -> Any:
+    spec = key.spec
     return _compiled(spec.name, spec.version, canonical(dict(spec.input)))
 
 
