@@ -4,7 +4,7 @@ from ..values import Json
 from .errors import ExpressionError, FuelExhausted
 from .expression import Expression, compile_expression
 from .meter import ACTIVATION_FUEL, EXPRESSION_FUEL, Meter
-from .template import Template, compile_template, is_expression, strip_expression
+from .template import Template, compile_template, is_expression, split_text, strip_expression
 
 __all__ = [
     "ACTIVATION_FUEL",
@@ -18,5 +18,6 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "is_expression",
+    "split_text",
     "strip_expression",
 ]

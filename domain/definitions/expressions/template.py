@@ -5,7 +5,7 @@ expression but arrives as data is data.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,22 @@ def is_expression(text: str) -> bool:
 def strip_expression(text: str) -> str:
     """Return the inside of `${ ... }`; a bare text as it is."""
     return text[2:-1].strip() if is_expression(text) else text
+
+
+def split_text(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a mixed text, with True those that are sources of expressions.
+
+    Raises ExpressionError for an expression that never closes.
+    """
+    place = 0
+    while (start := text.find("${", place)) >= 0:
+        end = _closing(text, start + 2)
+        if end < 0:
+            raise ExpressionError("A ${ in the text is never closed by }.", text[start:], "syntax")
+        yield text[place:start], False
+        yield text[start + 2 : end].strip(), True
+        place = end + 1
+    yield text[place:], False
 
 
 def _closing(text: str, start: int) -> int:
@@ -234,16 +250,10 @@ class _TemplateCompiler:
 
     def text(self, template: str, found: list[Expression]) -> _Plan:
         parts: list[str | Expression] = []
-        place = 0
-        while True:
-            start = template.find("${", place)
-            if start < 0:
-                parts.append(template[place:])
-                return _Text(parts, template)
-            end = _closing(template, start + 2)
-            if end < 0:
-                raise ExpressionError("A ${ in the text is never closed by }.", template[start:], "syntax")
-            parts.append(template[place:start])
-            found.append(self.expression(template[start + 2 : end].strip()))
-            parts.append(found[-1])
-            place = end + 1
+        for part, is_source in split_text(template):
+            if is_source:
+                found.append(self.expression(part))
+                parts.append(found[-1])
+            else:
+                parts.append(part)
+        return _Text(parts, template)
