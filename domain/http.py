@@ -117,11 +117,8 @@ def is_json(content_type: str | None) -> bool:
 def is_binary(content_type: str | None) -> bool:
     """Content of bytes rather than text; in an execution it is held as base64."""
     kind = media_type(content_type)
-    return (
-        kind in _BINARY
-        or kind.partition("/")[0] in ("audio", "font", "image", "video")
-        and kind != "image/svg+xml"
-    )
+    family = kind.partition("/")[0]
+    return kind in _BINARY or (family in ("audio", "font", "image", "video") and kind != "image/svg+xml")
 
 
 def read_content(body: bytes, content_type: str | None) -> Json:

@@ -50,7 +50,8 @@ def answer(
         return hashlib.new(_HASHES[_plain(asked.algorithm)], ":".join(parts).encode()).hexdigest()
 
     first = hashed(username, asked.realm, password)
-    if asked.algorithm.upper().endswith("-SESS"):
+    is_session = asked.algorithm.upper().endswith("-SESS")
+    if is_session:
         first = hashed(first, asked.nonce, cnonce)
     content = hashlib.new(_HASHES[_plain(asked.algorithm)], body).hexdigest()
     second = hashed(method, target, content) if asked.qop == "auth-int" else hashed(method, target)
@@ -67,6 +68,8 @@ def answer(
     }
     if asked.qop:
         fields |= {"qop": asked.qop, "nc": uses, "cnonce": _quoted(cnonce)}
+    elif is_session:
+        fields["cnonce"] = _quoted(cnonce)
     if asked.opaque is not None:
         fields["opaque"] = _quoted(asked.opaque)
     if asked.userhash:

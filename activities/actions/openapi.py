@@ -47,7 +47,7 @@ async def request(context: ActionContext, arguments: OpenApiCall) -> Any:
     written, authentication = address_of(arguments.document.endpoint)
     address = expand(written, arguments.variables)
     reader = credentials(authentication, arguments.variables)
-    operation = await operation_of(exchange, address, reader, arguments.operationId)
+    operation = await operation_of(exchange, address, reader, arguments.operation_id)
     policy = credentials(arguments.authentication, arguments.variables)
     if (
         policy is not None

@@ -21,7 +21,7 @@ class OpenApiCall(Arguments):
     """Arguments of `call: openapi`; `parameters` holds the request body under `body`, or its fields by name."""
 
     document: Resource
-    operationId: Annotated[str, Field(min_length=1, max_length=500)]
+    operation_id: Annotated[str, Field(alias="operationId", min_length=1, max_length=500)]
     parameters: dict[str, JsonValue] = {}
     authentication: Authentication | None = None
     output: Output = "content"
@@ -29,7 +29,7 @@ class OpenApiCall(Arguments):
     idempotent: Annotated[
         StrictBool,
         Field(
-            description="The operation only reads, or honours Idempotency-Key, so it may be repeated after a lost worker"
+            description="The operation only reads, or honours Idempotency-Key: it may be repeated after a lost worker"
         ),
     ] = False
     variables: Variables = {}

@@ -12,9 +12,12 @@ import pytest
 
 from activities.actions.context import ActionContext, Services
 from activities.gateways.http_client import GuardedHttpClient, Limits
+from activities.gateways.memory import Memory
+from activities.gateways.oauth import Tokens
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
 from domain.ids import effect_key
+from domain.openapi import Operation
 
 Answer = bytes | Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -149,11 +152,15 @@ def make_context() -> MakeContext:
         organization_id: UUID | None = None,
         started_by: UUID | None = None,
         occurrence: str = "/do/0/step#1",
+        tokens: Tokens | None = None,
+        operations: Memory[Operation] | None = None,
     ) -> ActionContext:
         services = Services(
             http=http or HTTP,
             mail=mail or Outgoing(),  # type: ignore[arg-type]  # a Mailer
             http_policy=lambda _: policy or AddressPolicy.public(),
+            tokens=tokens or Tokens(),
+            operations=operations or Memory(),
         )
         return ActionContext(
             organization_id=organization_id or uuid4(),

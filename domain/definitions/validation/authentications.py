@@ -113,7 +113,7 @@ def _check_policy(report: Report, expressions: Expressions, at: str, policy: Map
     elif not found and not set(policy) - {"certificate"}:
         message = "An authentication says how to prove who calls."
         report.add(at, "missing_field", message, f"Write one of {', '.join(_SCHEMES)}.")
-    for scheme in found:
+    for scheme in found if len(found) == 1 else ():
         _check_scheme(report, expressions, join(at, scheme), scheme, policy[scheme])
 
 

@@ -81,6 +81,18 @@ STRICTER: Final = (
     Rule("wrong_argument_type", "an argument of another type than the action takes"),
     Rule("bad_argument", "an argument that the action refuses"),
     Rule("bad_address", "an address that is not of the web"),
+    # Authentications
+    Rule("missing_credentials", "a grant or a client without what it needs to get a token"),
+    Rule(
+        "several_choices", "an authentication of several schemes", "/(authentications/[^/]*|authentication)$"
+    ),
+    Rule("bad_reference", "an authentication of `use.authentications` that refers to another one"),
+    Rule(
+        "unknown_field",
+        "a field of an authentication that nothing reads",
+        "^/use/authentications/[^/]*/[^/]*$",
+    ),
+    Rule("unknown_field", "an endpoint of OAuth 2 that nobody asks", "/(endpoints|request)/[^/]*$"),
     # Events
     Rule("bad_event_type", "the type of an event is empty or longer than 200 characters"),
     Rule("bad_attribute", "an attribute of an event that has no such name"),
