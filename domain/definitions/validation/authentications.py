@@ -110,7 +110,7 @@ def _check_policy(report: Report, expressions: Expressions, at: str, policy: Map
             f"An authentication has one scheme, but this one says {', '.join(f'`{each}`' for each in found)}."
         )
         report.add(at, "several_choices", message, "Keep one of them.")
-    elif not found and not set(policy) - {"certificate"}:
+    elif not policy:
         message = "An authentication says how to prove who calls."
         report.add(at, "missing_field", message, f"Write one of {', '.join(_SCHEMES)}.")
     for scheme in found if len(found) == 1 else ():
