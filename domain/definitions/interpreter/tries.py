@@ -6,22 +6,16 @@ so nothing here ever sees one.
 """
 
 from dataclasses import replace
-from datetime import timedelta
-from hashlib import sha256
-from typing import Final
 
 from domain.definitions.commands import Sleep
-from domain.definitions.durations import MAXIMUM_WAIT
-from domain.definitions.expressions import Expression, Json
+from domain.definitions.expressions import Json
 from domain.definitions.faults import Fault, same_type
-from domain.definitions.program import Retry, Step, Try
+from domain.definitions.program import Step, Try
 from domain.definitions.state import Frame
 from domain.executions import StepStatus
 
-from . import leaving, spans
+from . import leaving, retries, spans
 from .activation import Activation, Commit
-
-_LONGEST: Final = MAXIMUM_WAIT // timedelta(milliseconds=1)
 
 
 def prepare(activation: Activation, step: Step, work: Try, frame: Frame) -> Commit:
@@ -57,14 +51,14 @@ def admits(activation: Activation, frame: Frame, error: dict[str, Json]) -> bool
         equal = same_type(given, wanted) if field == "type" else given == wanted
         if not equal:
             return False
-    return _holds(activation, catch.when, catch.except_when, replace(frame, error=error))
+    return retries.holds(activation, catch.when, catch.except_when, replace(frame, error=error))
 
 
 def prepare_caught(activation: Activation, frame: Frame, error: dict[str, Json]) -> Commit:
     """Nothing of the failed attempt is left: try again, handle the error, or go on."""
     step, work = _try(activation, frame)
     failed = replace(frame, error=error)
-    delay = _delay(activation, step, work.catch.retry, failed)
+    delay = retries.delay(activation, step, work.catch.retry, failed)
     if delay is not None:
         return _prepare_again(activation, step, work, failed, delay)
     if work.catch.only_retries:
@@ -115,51 +109,6 @@ def _prepare_attempt(activation: Activation, step: Step, work: Try, frame: Frame
             state.frames[block.id] = replace(block, deadline=limit)
 
     return commit
-
-
-def _delay(activation: Activation, step: Step, retry: Retry | None, frame: Frame) -> int | None:
-    """How long to pause before the next attempt, in milliseconds; None when there is none."""
-    if retry is None or (retry.count is not None and frame.at >= retry.count):
-        return None
-    if not _holds(activation, retry.when, retry.except_when, frame):
-        return None
-
-    def length(span: object, part: str) -> int:
-        assert isinstance(span, timedelta | Expression)
-        return spans.milliseconds(
-            activation, span, f"`retry.{part}` of step '{step.name}'", frame.value, frame
-        )
-
-    delay = 0 if retry.delay is None else length(retry.delay, "delay")
-    match retry.backoff:
-        case "linear":
-            delay *= frame.at + 1
-        case "exponential":
-            delay <<= min(frame.at, 64)
-    if retry.jitter is not None:
-        low, high = (length(each, "jitter") for each in retry.jitter)
-        delay += low + _chance(activation, frame) % (max(high - low, 0) + 1)
-    delay = min(delay, _LONGEST)
-    if retry.total is not None:
-        ends = frame.started + length(retry.total, "limit.duration")
-        if activation.state.now + delay >= ends:
-            return None
-    return delay
-
-
-def _chance(activation: Activation, frame: Frame) -> int:
-    """A number that looks random and is the same whenever this attempt is walked again."""
-    seed = f"{activation.state.execution['id']}{frame.occurrence}!{frame.at}"
-    return int.from_bytes(sha256(seed.encode()).digest()[:8])
-
-
-def _holds(
-    activation: Activation, when: Expression | None, except_when: Expression | None, frame: Frame
-) -> bool:
-    """`.` is the input of the step; the error is a variable."""
-    if when is not None and not activation.holds(when, frame.value, frame):
-        return False
-    return except_when is None or not activation.holds(except_when, frame.value, frame)
 
 
 def _try(activation: Activation, frame: Frame) -> tuple[Step, Try]:

@@ -1,27 +1,14 @@
-"""The walk: take what the world answered, then prepare and commit what is due until nothing is."""
+"""The walk: take in what the world answered, then prepare and commit what is due until nothing is."""
 
 from dataclasses import dataclass
 
 from domain.definitions.checks import charge
-from domain.definitions.commands import (
-    Aborted,
-    Arrived,
-    Cancelled,
-    Command,
-    Completed,
-    Event,
-    Failed,
-    Resume,
-    StepRecord,
-    Stopped,
-    Tick,
-    Yield,
-)
+from domain.definitions.commands import Command, Event, StepRecord, Yield
 from domain.definitions.expressions import ExpressionError, FuelExhausted, Json, Meter
 from domain.definitions.faults import Fault
-from domain.definitions.program import Call, Program, Try, Wait, Work
+from domain.definitions.program import Program
 from domain.definitions.shaping import expression_failed
-from domain.definitions.state import Frame, State, Todo
+from domain.definitions.state import State, Todo
 
 from . import (
     compensating,
@@ -33,8 +20,7 @@ from . import (
     leaving,
     listening,
     loops,
-    stopping,
-    timeouts,
+    taking,
     tries,
 )
 from .activation import Activation, Commit
@@ -70,7 +56,7 @@ def advance(
     """
     activation = Activation(program, state.copy(), meter, watch)
     activation.state.now = event.now
-    _take(activation, event)
+    taking.take(activation, event)
     progressed = False
     while activation.state.todo:
         todo = activation.state.todo[0]
@@ -85,53 +71,6 @@ def advance(
         commit()
         progressed = True
     return Advance(activation.state, activation.commands, activation.journal.records, progressed)
-
-
-def _take(activation: Activation, event: Event) -> None:
-    """Turn the world's answer into a transition that is due. Answers nobody waits for are ignored."""
-    state = activation.state
-    match event:
-        case Resume():
-            pass
-        case Completed(occurrence=occurrence) if occurrence in state.pending:
-            _completed(activation, event)
-        case Failed(occurrence=occurrence) if occurrence in state.pending:
-            if owner := state.pending.pop(occurrence):
-                activation.due(Todo("fault", owner, event.error))
-            else:
-                compensating.answered(activation, event)
-        case Completed() | Failed() | Stopped():
-            stopping.answered(activation, event.occurrence)
-        case Tick():
-            timeouts.strike(activation)
-        case Arrived(event=arrived) if not state.is_over:
-            listening.arrive(activation, arrived)
-        case Cancelled() if not state.is_over:
-            execution.cancel(activation)
-        case Aborted() if not state.is_over:
-            execution.abort(activation, event.error)
-        case _:
-            pass
-
-
-def _completed(activation: Activation, event: Completed) -> None:
-    owner = activation.state.pending.pop(event.occurrence)
-    if not owner:
-        compensating.answered(activation, event)
-        return
-    frame = activation.state.frames[owner]
-    work = activation.step(frame).work
-    if isinstance(work, Try):
-        activation.due(Todo("retry", owner))
-    else:
-        activation.due(Todo("leave", owner, _output(work, frame, event), event.shaped))
-
-
-def _output(work: Work, frame: Frame, event: Completed) -> Json:
-    match work:
-        case Wait() | Call(keeps_input=True):
-            return frame.value
-    return event.output
 
 
 def _prepare_or_fail(activation: Activation, todo: Todo) -> Commit:
