@@ -153,9 +153,13 @@ class _World:
             event = min(answers, key=lambda each: each.now)
             del self._open[event.occurrence]
             return replace(event, now=max(event.now, state.now))
-        if state.next_deadline is None:
+        if state.next_deadline is None or not any(map(self._was_stopped, self._open)):
             raise NotRecalled("the execution had not come so far")
         return Tick(max(state.now, state.next_deadline))
+
+    def _was_stopped(self, occurrence: str) -> bool:
+        record = self._log.get(occurrence)
+        return record is not None and record.status is StepStatus.CANCELLED
 
     def _said(self, command: _Asked, now: int) -> Completed | Failed | Stopped | None:
         if isinstance(command, Stop):

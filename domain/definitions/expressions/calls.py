@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import library, prelude
-from .errors import ExpressionError
 from .meter import Env, checked
 from .nodes import Closure, Node, Stream
 from .scope import Function, Parameter, Scope, ValueParameter, suggestion
@@ -39,15 +38,13 @@ def _check_known(name: str, arity: int, scope: Scope) -> None:
     if any(signature in table for table in tables):
         return
     if name in library.FORBIDDEN:
-        raise ExpressionError(
-            f"{name} is not available: {library.FORBIDDEN[name]}.", scope.unit.source, "forbidden"
-        )
+        raise scope.unit.error(f"{name} is not available: {library.FORBIDDEN[name]}.", name, "forbidden")
     known = {known_name for table in tables for known_name, _ in table} | scope.function_names()
     if name in known:
         counts = sorted({count for table in tables for known_name, count in table if known_name == name})
         takes = " or ".join(map(str, counts)) or "another number of"
-        raise scope.unit.error(f"{name} takes {takes} arguments, not {arity}.")
-    raise scope.unit.error(f"{name}/{arity} is not a function.{suggestion(name, known)}")
+        raise scope.unit.error(f"{name} takes {takes} arguments, not {arity}.", name)
+    raise scope.unit.error(f"{name}/{arity} is not a function.{suggestion(name, known)}", name)
 
 
 def _parameter(key: int) -> Node:

@@ -9,11 +9,13 @@ class ExpressionError(Exception):
     """An expression that cannot be compiled or evaluated.
 
     `message` is a sentence for the author, `expression` the source text, `kind` one of syntax, forbidden,
-    runtime, limit and cardinality.
+    runtime, limit and cardinality; `position` counts the characters of the source before the trouble, None
+    where it has no one place.
     """
 
-    def __init__(self, message: str, expression: str, kind: Kind) -> None:
-        super().__init__(message, expression, kind)
+    def __init__(self, message: str, expression: str, kind: Kind, position: int | None = None) -> None:
+        super().__init__(message, expression, kind, position)
+        self.position = position
         self.message = message
         self.expression = expression
         self.kind: Kind = kind

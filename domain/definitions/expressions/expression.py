@@ -23,7 +23,7 @@ from .errors import ExpressionError, Fault, FuelExhausted, Spent, TooBig
 from .meter import EXPRESSION_FUEL, MAX_FRAMES, MAX_RESULT_BYTES, Env, Meter, Run
 from .nodes import Node
 from .reading import members, needs_input
-from .scope import Scope, Unit, suggestion
+from .scope import Scope, Unit, position_of, suggestion
 from .syntax import Tree, parse
 from .text import describe
 
@@ -237,4 +237,5 @@ def check_names(expression: Expression, allowed: frozenset[str] | None) -> None:
     for name in sorted(expression.names - allowed):
         known = ", ".join(f"${known}" for known in sorted(allowed)) or "none"
         hint = suggestion(name, allowed, "$") or f" In scope: {known}."
-        raise ExpressionError(f"${name} is not defined here.{hint}", expression.source, "syntax")
+        place = position_of(f"${name}", expression.source)
+        raise ExpressionError(f"${name} is not defined here.{hint}", expression.source, "syntax", place)

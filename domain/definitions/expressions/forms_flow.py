@@ -101,7 +101,9 @@ def _try(tree: Tree, scope: Scope) -> Node:
         height,
         None,
         nodes.attempt(body.many, handler.many if handler else None, lambda error: error),
-        lambda: nodes.attempt(body.paths(), handler.paths() if handler else None, lambda error: (None, error)),
+        lambda: nodes.attempt(
+            body.paths(), handler.paths() if handler else None, lambda error: (None, error)
+        ),
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import binding, nodes, paths
-from .errors import ExpressionError
 from .meter import Env
 from .nodes import Node, Stream
 from .scope import Compiler, Function, Scope, function_parameters, new_key
@@ -23,9 +22,8 @@ def _var(tree: Tree, scope: Scope) -> Node:
 
         return Node(2, local)
     if name == "ENV":
-        raise ExpressionError(
-            "$ENV is not available: it reaches outside the expression.", scope.unit.source, "forbidden"
-        )
+        told = "$ENV is not available: it reaches outside the expression."
+        raise scope.unit.error(told, "$ENV", "forbidden")
     scope.unit.names.add(name)
 
     def outer(_value: Any, env: Env) -> Any:

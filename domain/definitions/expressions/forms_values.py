@@ -132,7 +132,7 @@ def _str(tree: Tree, scope: Scope) -> Node:
 
 def _known_format(name: str, scope: Scope) -> None:
     if name not in FORMATS:
-        raise scope.unit.error(f"@{name} is not a format.{suggestion(name, FORMATS, '@')}")
+        raise scope.unit.error(f"@{name} is not a format.{suggestion(name, FORMATS, '@')}", f"@{name}")
 
 
 def _format(tree: Tree, scope: Scope) -> Node:

@@ -1,14 +1,16 @@
 """What names mean where, resolved while compiling."""
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import count
 
-from .errors import ExpressionError
+from .errors import ExpressionError, Kind
 from .nodes import Node
 from .syntax import Tree
 
 _keys = count(1)
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def new_key() -> int:
@@ -27,9 +29,9 @@ class Unit:
         self.compiler = compiler
         self.names: set[str] = set()
 
-    def error(self, message: str) -> ExpressionError:
-        """Return a syntax error of this program."""
-        return ExpressionError(message, self.source, "syntax")
+    def error(self, message: str, word: str = "", kind: Kind = "syntax") -> ExpressionError:
+        """Return an error of this program, at the place where a word of it stands."""
+        return ExpressionError(message, self.source, kind, position_of(word, self.source))
 
 
 class Function:
@@ -114,6 +116,16 @@ class Scope:
             names.update(name for name, _ in scope.functions)
             scope = scope.outer
         return names
+
+
+def position_of(word: str, source: str) -> int | None:
+    """Return where a name first stands in a source: not inside a text, if it also stands outside of one."""
+    name = re.compile(rf"(?<![\w$@.]){re.escape(word)}(?!\w)")
+    if not word:
+        return None
+    outside = _TEXT.sub(lambda text: " " * len(text[0]), source)
+    found = name.search(outside) or name.search(source)
+    return None if found is None else found.start()
 
 
 def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:

@@ -183,7 +183,8 @@ def parse(source: str) -> Tree:
         if loading:
             message = f"`{loading}` is not available: modules cannot be loaded."
             raise ExpressionError(message, source, "forbidden") from None
-        raise ExpressionError(f"It is not valid jq: {_sentence(problem)}.", source, "syntax") from None
+        told, position = _sentence(problem, tokens, source)
+        raise ExpressionError(f"It is not valid jq: {told}.", source, "syntax", position) from None
     except RecursionError:
         raise ExpressionError(_TOO_DEEP, source, "syntax") from None
     except (ValueError, IndexError):
@@ -211,6 +212,27 @@ def tree_depth(tree: Tree) -> int:
     return deepest
 
 
-def _sentence(problem: JqParseError) -> str:
+_KINDS = re.compile(r"\b(?:OP|KW|IDENT|EOF|FIELD|VAR|STR|NUM|FORMAT) (?='|the end)")
+_POSITION = re.compile(r",? ?(?:at|starting at|near) position ([0-9]+)")
+
+
+def _sentence(problem: JqParseError, tokens: list[Any], source: str) -> tuple[str, int | None]:
+    """Return what purejq says as part of a sentence, and the position it speaks of."""
     text = str(problem).replace("None", "the end")
-    return text[0].lower() + text[1:200] if text else "it cannot be read"
+    found = _POSITION.search(text)
+    if found is not None:
+        text = _POSITION.sub("", text)
+    text = _KINDS.sub("", text)
+    told = text[0].lower() + text[1:200] if text else "it cannot be read"
+    if found is None:
+        return told, None
+    position = int(found[1])
+    if "the end" in told:
+        return told.replace("unexpected token the end", "it ends where more is needed"), position
+    return told, _beginning(position, tokens, source) if tokens else position
+
+
+def _beginning(end: int, tokens: list[Any], source: str) -> int:
+    """Return where the token begins that purejq names by where it ends."""
+    before = max((token[2] for token in tokens if token[2] < end), default=0)
+    return before + len(source[before:end]) - len(source[before:end].lstrip())
