@@ -69,7 +69,8 @@ class CallSecrets:
         for name in wanted:
             if name not in sealed:
                 message = f"secret '{name}' is not set; PUT /v1/secrets/{name}"
-                raise Fault("configuration", 400, "Secret not set", message)
+                # What the language demands for a secret that is not there as well as for one that is denied.
+                raise Fault("authorization", 403, "Secret not set", message)
             id, content = sealed[name]
             try:
                 opened = await self.keys.open(organization, content, place("secret_versions", "value", id))

@@ -212,6 +212,7 @@ async def test_a_secret_that_is_not_set_is_named_with_its_mend(engine: Engine, e
     row = await engine.run([{"ask": call(echo, body="${ $secrets.missing }")}])
     assert row["status"] == "failed"
     assert row["error"]["detail"] == "secret 'missing' is not set; PUT /v1/secrets/missing"
+    assert (row["error"]["type"].rpartition("/")[2], row["error"]["status"]) == ("authorization", 403)
     assert echo.seen == []
 
 
