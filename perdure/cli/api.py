@@ -33,8 +33,11 @@ class Client:
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._checked("POST", path, json=body, headers=headers)
 
-    def put(self, path: str, body: Any) -> Any:
-        return self._checked("PUT", path, json=body)
+    def put(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        return self._checked("PUT", path, json=body, headers=headers)
+
+    def patch(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        return self._checked("PATCH", path, json=body, headers=headers)
 
     def delete(self, path: str) -> None:
         self._checked("DELETE", path)

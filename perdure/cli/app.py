@@ -2,7 +2,19 @@
 
 import typer
 
-from perdure.cli import bench, doctor, env, executions, hooks, migrate, processes, rotate, secrets, stack
+from perdure.cli import (
+    bench,
+    doctor,
+    env,
+    executions,
+    hooks,
+    migrate,
+    processes,
+    rotate,
+    secrets,
+    stack,
+    workflows,
+)
 
 app = typer.Typer(
     help="Perdure: durable workflows for many tenants.",
@@ -25,3 +37,4 @@ app.command("relay")(processes.relay)
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(executions.app, name="executions")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(workflows.app, name="workflows")

@@ -88,7 +88,7 @@ def watch(
             if as_json:
                 line(out, json.dumps({"event": name, "data": data}))
             else:
-                _tell(out, name, data)
+                tell(out, name, data)
             if name == "end":
                 status = data["status"]
     raise typer.Exit(0 if status in GOOD else 1)
@@ -204,12 +204,13 @@ def _pages(perdure: Client, path: str) -> Iterator[Any]:
             return
 
 
-def _tell(console: Console, name: str, data: Any) -> None:
+def tell(console: Console, name: str, data: Any) -> None:
+    """One event of an execution, in a line."""
     match name:
         case "snapshot":
             for step in data["steps"]:
-                _tell(console, "step", step)
-            _tell(console, "execution", data["execution"])
+                tell(console, "step", step)
+            tell(console, "execution", data["execution"])
         case "step":
             at = moment(data["completed_at"] or data["started_at"])
             line(console, f"{at}  {data['status']:<10} {data['name']}")
