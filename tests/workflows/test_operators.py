@@ -14,7 +14,7 @@ from db.engine import create_engine
 from db.session import Access, Role
 from db.supervision import Mending, Supervision
 from domain.executions import ExecutionStatus
-from domain.mirror import Mismatch
+from domain.mirror import Mismatch, same_end
 from tests.factories.invariants import SAME, settled, violations
 from tests.workflows.engine import Engine
 from tests.workflows.operators import Operator
@@ -65,7 +65,8 @@ async def agree(engine: Engine, id: str) -> None:
     await settled(engine.parts.database, 10)
     row, described = await engine.row(id), await engine.described(id)
     assert described.status is not None
-    assert (SAME[described.status], described.run_id) == (row["status"], row["temporal_run_id"])
+    assert same_end(ExecutionStatus(row["status"]), SAME[described.status]), (row["status"], described.status)
+    assert described.run_id == row["temporal_run_id"]
     assert await violations(engine.parts.database, engine.client) == []
 
 
