@@ -1,6 +1,6 @@
 """The whole state of an execution as one serialisable value: a tree of frames, the context and some counters."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from domain.definitions.expressions import Json
@@ -74,19 +74,12 @@ class State:
         return inside
 
     def copy(self) -> Self:
-        return replace(
-            self,
-            frames=dict(self.frames),
-            todo=list(self.todo),
-            pending=dict(self.pending),
-            visits=dict(self.visits),
-            steps=dict(self.steps),
-            contexts=dict(self.contexts),
-            stopping=list(self.stopping),
-            compensations=list(self.compensations),
-            arrivals=list(self.arrivals),
-            event_keys=list(self.event_keys),
-        )
+        """Frames, values and what else is never changed in place are shared."""
+        copied = object.__new__(type(self))
+        for name in _FIELDS:
+            value = getattr(self, name)
+            setattr(copied, name, value.copy() if name in _CHANGED else value)
+        return copied
 
     def open_block(self, parent: int | None, pointer: str, value: Json) -> Frame:
         """A new block, about to enter its first step with `value`."""
@@ -143,3 +136,6 @@ class State:
 
 _STRUCTURED = frozenset({"frames", "todo", "contexts", "stopping", "compensations"})
 _PLAIN = tuple(f.name for f in fields(State) if f.name not in _STRUCTURED)
+_FIELDS = tuple(f.name for f in fields(State))
+#: What commits change in place.
+_CHANGED = _STRUCTURED | {"pending", "visits", "steps", "arrivals", "event_keys"}

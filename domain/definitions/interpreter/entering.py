@@ -14,10 +14,7 @@ from .activation import Activation, Commit
 
 def prepare(activation: Activation, block_frame: Frame) -> Commit:
     """The order of the specification: `if` on the raw input, `input.schema`, `input.from`, then the work."""
-    steps = activation.program.blocks[block_frame.pointer].steps
-    if block_frame.at >= len(steps):
-        return lambda: leaving.leave_block(activation, block_frame, block_frame.value)
-    step = steps[block_frame.at]
+    step = activation.program.blocks[block_frame.pointer].steps[block_frame.at]
     _refuse_beyond_budget(activation.state, step)
     frame = newborn(activation.state, block_frame, step)
     raw = block_frame.value

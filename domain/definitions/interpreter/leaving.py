@@ -43,8 +43,12 @@ def prepare(activation: Activation, frame: Frame, todo: Todo) -> Commit:
 
 
 def go_to(activation: Activation, block_frame: Frame, index: int, value: Json) -> None:
-    activation.state.move(block_frame, index, value)
-    activation.due(Todo("enter", block_frame.id))
+    """Enter the step at `index` of the block next; behind the last one the block has ended."""
+    if index < len(activation.program.blocks[block_frame.pointer].steps):
+        activation.state.move(block_frame, index, value)
+        activation.due(Todo("enter", block_frame.id))
+    else:
+        leave_block(activation, block_frame, value)
 
 
 def leave_block(
