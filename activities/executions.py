@@ -1,5 +1,6 @@
 """The activities of an execution: run segments, perform actions, register waits, commit the outcome."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -87,7 +88,8 @@ class ExecutionActivities:
         self._services = services
         self._keys = keys
         self._refuse_run = refuse
-        self._dispatch = dispatch
+        self._carry = dispatch
+        self._carrying: set[asyncio.Task[None]] = set()
         self._closed = closed
         self._rests = rests
         self._clock = clock
@@ -108,7 +110,20 @@ class ExecutionActivities:
             *(self._performing(name) for name in dict.fromkeys(actions)),
         ]
 
+    def _dispatch(self, entry: OutboxEntry) -> None:
+        """Carry a committed word to the engine while the activity goes on; what is lost here, the relay carries."""
+        carrying = asyncio.create_task(self._carry(entry))
+        self._carrying.add(carrying)
+        carrying.add_done_callback(self._carried)
+
+    def _carried(self, carrying: asyncio.Task[None]) -> None:
+        self._carrying.discard(carrying)
+        if not carrying.cancelled() and (error := carrying.exception()) is not None:
+            log.warning("The relay will carry what could not be dispatched: %s", type(error).__name__)
+
     def close(self) -> None:
+        for carrying in self._carrying:
+            carrying.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @activity.defn
@@ -161,16 +176,16 @@ class ExecutionActivities:
             committed(_advanced(report.snapshot, run.state), "segment")
         run.records.clear()
         while run.told:
-            await self._dispatch(run.told.pop(0))
+            self._dispatch(run.told.pop(0))
         if closing is not None:
             run.ended = closing.ended
-            await self._announce(report, closing)
+            self._announce(report, closing)
 
-    async def _announce(self, report: Reporting, closing: Closing) -> None:
+    def _announce(self, report: Reporting, closing: Closing) -> None:
         """Tell who waits in this process, and the execution that waits for this one."""
         self._closed(str(report.id), closing.row)
         if closing.answer is not None:
-            await self._dispatch(closing.answer)
+            self._dispatch(closing.answer)
 
     async def _close(self, run: SegmentRun, report: Reporting, finish: Finish) -> Closing:
         """Commit the outcome with the segment's last steps: one transaction and one event less for every execution."""
@@ -201,7 +216,7 @@ class ExecutionActivities:
                 await self._show(connection, report, waiting.records, shown)
         committed(report.snapshot, "wait")
         for entry in registering.told:
-            await self._dispatch(entry)
+            self._dispatch(entry)
         return await registering.registered(self._keys)
 
     @activity.defn
@@ -222,7 +237,7 @@ class ExecutionActivities:
                 report.id.execution_id, occurrence, str(report.reporter.run_id)
             )
         if recalled.entry is not None:
-            await self._dispatch(recalled.entry)
+            self._dispatch(recalled.entry)
         return recalled.will_answer
 
     @activity.defn
@@ -298,7 +313,7 @@ class ExecutionActivities:
             mirror = Mirror(connection, report.reporter)
             closing = await mirror.finish(report.snapshot, ending.records, ending.output, ending.error)
         committed(report.snapshot, "end")
-        await self._announce(report, closing)
+        self._announce(report, closing)
         return closing.ended
 
     def _performing(self, name: str) -> Callable[[Performance], Awaitable[Performed]]:

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import RowMapping, text
 from temporalio.worker import WorkflowRunner
 
+from db.outbox import OutboxEntry
 from db.session import Access, Role
+from domain.executions import OutboxKind
 from tests.workflows.engine import Engine, working
 from tests.workflows.operators import WITHOUT_SIGNALS, Operator
 
@@ -43,7 +45,8 @@ ASK = {"ask": {"call": "approve", "with": {"title": "Go on?"}}}
 
 
 async def _decide(engine: Engine, id: str) -> None:
-    task = (await engine.waiting(id))["waiting_on"]["task_id"]
+    row = await engine.until(id, lambda row: "task_id" in (row["waiting_on"] or {}))
+    task = row["waiting_on"]["task_id"]
     await engine.post(f"/v1/tasks/{task}/decision", {"outcome": "approved"})
 
 
@@ -61,7 +64,8 @@ async def test_a_child_runs_and_its_output_is_the_steps(idle_engine: Engine, run
     [sub, _] = await engine.steps(started["id"])
     assert (sub["kind"], sub["action"], sub["output"]) == ("run", "workflow.run", {"n": 10})
     assert sub["input"] == {"namespace": "tests", "name": "child", "version": "latest", "input": {"n": 5}}
-    assert len(await _outbox(engine, started["id"], "signal")) == 1
+    told = await _outbox(engine, started["id"], "signal")
+    assert len(told) == 1, [(each["id"], each["payload"]["arguments"]) for each in told]
 
 
 async def test_a_waiting_parent_says_for_whom(engine: Engine) -> None:
@@ -170,16 +174,20 @@ async def test_paused_archived_and_unclear_workflows_are_not_run(engine: Engine)
 async def test_a_circle_ends_with_a_clear_fault(engine: Engine, awaits: bool) -> None:
     again = await _publish(engine, [{"again": _run(awaits=awaits)}])
     id = (await engine.start(again))["id"]
-    await engine.ended(id, seconds=60)
     deepest = id
-    while children := await _children(engine, deepest):
-        deepest = children[0]["id"]
+    for depth in range(1, 11):
+        await engine.until(
+            deepest, lambda row: row["waiting_on"] is not None or row["completed_at"] is not None
+        )
+        [child] = await _children(engine, deepest)
+        deepest = child["id"]
+        assert child["depth"] == depth
     row = await engine.ended(deepest)
-    assert row["depth"] == 10
+    assert await _children(engine, deepest) == []
     assert row["error"]["status"] == 508
     assert "tests/child → tests/child" in row["error"]["detail"]
     assert "circle" in row["error"]["detail"]
-    assert (await engine.row(id))["status"] == ("failed" if awaits else "completed")
+    assert (await engine.ended(id))["status"] == ("failed" if awaits else "completed")
 
 
 async def test_cancelling_the_parent_cancels_the_child_and_waits_for_it(engine: Engine) -> None:
@@ -241,13 +249,13 @@ async def test_a_queued_child_that_is_cancelled_answers(idle_engine: Engine) -> 
     await _publish(engine, [ASK])
     do = [{"sub": _run()}]
     started = await engine.start(await engine.publish(do))
-    dispatched = engine.parts.activities._dispatch
+    carry = engine.parts.activities._carry
 
-    async def lost(entry: Any) -> None:
-        if entry.kind != "start":
-            await dispatched(entry)
+    async def lost(entry: OutboxEntry) -> None:
+        if entry.kind != OutboxKind.START:
+            await carry(entry)
 
-    engine.parts.activities._dispatch = lost
+    engine.parts.activities._carry = lost
     async with working(engine.parts, engine.client):
         child = (await engine.waiting(started["id"]))["waiting_on"]["execution_id"]
         await _expire(engine, child)
