@@ -16,6 +16,7 @@ from tests.factories.driver import (
     EXAMPLE_INPUT,
     NEW_YEAR,
     Execution,
+    Slow,
     example,
     execute,
     program,
@@ -90,6 +91,20 @@ def test_a_failed_step_and_its_handler_are_walked_again() -> None:
         {"fetch": Fault("communication", 503, "Unavailable", "the peer is away")},
     )
     assert recalled(run, pointer_of(run.program, "tell")).scope["problem"]["status"] == 503
+
+
+def test_a_timeout_strikes_again() -> None:
+    run = execute(
+        """
+- patient:
+    try:
+      - ask: {call: approve, with: {title: x}, timeout: {after: PT1S}}
+    catch: {do: [{escalate: {set: {late: true}}}]}
+""",
+        {"n": 1},
+        {"ask": Slow(5_000, {})},
+    )
+    assert recalled(run, pointer_of(run.program, "escalate")).scope["error"]["status"] == 408
 
 
 def test_what_was_never_reached_is_told() -> None:
