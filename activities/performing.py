@@ -33,6 +33,8 @@ from domain.segments import Performed
 #: Attempts at reaching a peer before its silence becomes the step's failure.
 TRANSPORT_ATTEMPTS = 4
 RETRY_SECONDS = 0.5
+#: For finding out what a call would do, before its own time begins.
+LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Attempt:
             effect = registry.effect(command.action, command.version, arguments.values)
         except Fault as fault:
             raise _masked(fault, arguments.mask) from None
+        if effect is Effect.IRREVERSIBLE:
+            effect = await self._found(effect, arguments)
         begun = await self._begin(effect)
         match begun.status:
             case EffectStatus.SUCCEEDED:
@@ -73,6 +77,17 @@ class Attempt:
             case _ if effect is Effect.IRREVERSIBLE and begun.attempts > 1:
                 raise await self._settle(_unknown(command.action), EffectStatus.UNKNOWN)
         return await self._carry_out(effect, arguments, begun.attempts)
+
+    async def _found(self, effect: Effect, arguments: Arguments) -> Effect:
+        """What the call does as far as can be read outside: what only reads there may be repeated."""
+        command = self.command
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self.registry.effect_found(
+                    command.action, command.version, self.context, arguments.values
+                )
+        except (Fault, TimeoutError):  # the call itself will meet it, and tell it
+            return effect
 
     async def _begin(self, effect: Effect) -> Begun:
         async with self.database.transaction(self.access) as connection:

@@ -35,6 +35,8 @@ class Action(Generic[A]):
     perform: Callable[[ActionContext, A], Awaitable[Any]]
     #: Narrows the declared effect by the arguments, as reading is safer than writing.
     effect_of: Callable[[A], Effect] | None = None
+    #: Narrows it further by what can be read outside before anything is done there. Raises Fault.
+    effect_found: Callable[[ActionContext, A], Awaitable[Effect]] | None = None
 
 
 def action(
@@ -46,6 +48,7 @@ def action(
     lane: Lane,
     timeout: timedelta,
     effect_of: Callable[[A], Effect] | None = None,
+    effect_found: Callable[[ActionContext, A], Awaitable[Effect]] | None = None,
 ) -> Callable[[Callable[[ActionContext, A], Awaitable[Any]]], Action[A]]:
     """Make an action of `async def f(context, arguments: Model) -> Result`, described by its docstring."""
 
@@ -64,6 +67,6 @@ def action(
             input=arguments.model_json_schema(mode="validation"),
             output=output.json_schema(mode="serialization"),
         )
-        return Action(spec, arguments, output, perform, effect_of)
+        return Action(spec, arguments, output, perform, effect_of, effect_found)
 
     return declare

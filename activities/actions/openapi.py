@@ -21,14 +21,20 @@ from activities.gateways.http_messages import HttpRequest
 from domain.actions import Effect, Lane
 from domain.definitions.faults import Fault
 from domain.definitions.values import canonical
-from domain.openapi import MULTIPART
+from domain.http import effect_of
+from domain.openapi import MULTIPART, Operation
 from domain.openapi_values import Arranged, arrange
 from domain.uris import expand
 
 
 def _effect(arguments: OpenApiCall) -> Effect:
-    """Whether the operation reads or writes stands in a document that is not here yet."""
+    """Before its document is read, any operation may be one that writes."""
     return Effect.KEYED if arguments.idempotent else Effect.IRREVERSIBLE
+
+
+async def _effect_found(context: ActionContext, arguments: OpenApiCall) -> Effect:
+    _, operation = await _operation(context, arguments)
+    return effect_of(operation.method, idempotent=arguments.idempotent)
 
 
 @action(
@@ -39,15 +45,12 @@ def _effect(arguments: OpenApiCall) -> Effect:
     lane=Lane.ACTIVITY,
     timeout=timedelta(seconds=50),
     effect_of=_effect,
+    effect_found=_effect_found,
 )
 async def request(context: ActionContext, arguments: OpenApiCall) -> Any:
     """Fetch an OpenAPI document (3.0, 3.1 or Swagger 2.0), call one of its operations and return the content, the
     whole response, or the raw body as base64. What a document says of an operation is remembered for five minutes."""
-    exchange = Exchange(context, repeatable=_effect(arguments) is not Effect.IRREVERSIBLE)
-    written, authentication = address_of(arguments.document.endpoint)
-    address = expand(written, arguments.variables)
-    reader = credentials(authentication, arguments.variables)
-    operation = await operation_of(exchange, address, reader, arguments.operation_id)
+    address, operation = await _operation(context, arguments)
     policy = credentials(arguments.authentication, arguments.variables)
     if (
         policy is not None
@@ -61,8 +64,19 @@ async def request(context: ActionContext, arguments: OpenApiCall) -> Any:
             "the OpenAPI document came over https, but leads credentials to a server without it",
         )
     sent = _request(operation.method, arrange(operation, arguments.parameters), context.effect_key)
+    effect = effect_of(operation.method, idempotent=arguments.idempotent)
+    exchange = Exchange(context, repeatable=effect is not Effect.IRREVERSIBLE)
     answered = await exchange.send(sent, policy, redirects=arguments.redirect)
     return output_of(answered, arguments.output, redirects=arguments.redirect)
+
+
+async def _operation(context: ActionContext, arguments: OpenApiCall) -> tuple[str, Operation]:
+    """The document's address and the operation. Until this is known, it is safe to assume that it writes."""
+    written, authentication = address_of(arguments.document.endpoint)
+    address = expand(written, arguments.variables)
+    reader = credentials(authentication, arguments.variables)
+    exchange = Exchange(context, repeatable=_effect(arguments) is not Effect.IRREVERSIBLE)
+    return address, await operation_of(exchange, address, reader, arguments.operation_id)
 
 
 def _request(method: str, arranged: Arranged, effect_key: str) -> HttpRequest:

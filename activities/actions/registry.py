@@ -42,6 +42,14 @@ class Registry:
         checked = self._validated(entry, arguments)
         return entry.spec.effect if entry.effect_of is None else entry.effect_of(checked)
 
+    async def effect_found(self, name: str, version: str, context: ActionContext, arguments: Json) -> Effect:
+        """The same, from what is to be read outside. Raises Fault as `run` would."""
+        entry = self._find(name, version)
+        checked = self._validated(entry, arguments)
+        if entry.effect_found is None:
+            return self.effect(name, version, arguments)
+        return await entry.effect_found(context, checked)
+
     async def run(self, name: str, version: str, context: ActionContext, arguments: Json) -> Json:
         """Carry the action out and return its output as plain JSON of at most 128 KB."""
         entry = self._find(name, version)

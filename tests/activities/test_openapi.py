@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -127,9 +128,14 @@ def call(site: Site, make_context: Any) -> Call:
     operations: Memory[Any] = Memory()
 
     async def call(
-        operation: str, *, given: dict[str, Any] | None = None, by: UUID | None = None, **parameters: Any
+        operation: str,
+        *,
+        given: dict[str, Any] | None = None,
+        by: UUID | None = None,
+        policy: AddressPolicy | None = None,
+        **parameters: Any,
     ) -> Any:
-        policy = AddressPolicy.allowing([("127.0.0.1", site.peer.port)])
+        policy = policy or AddressPolicy.allowing([("127.0.0.1", site.peer.port)])
         context = make_context(policy=policy, organization_id=by or organization, operations=operations)
         arguments = {
             "document": {"endpoint": f"{site.url}/doc"},
@@ -525,7 +531,35 @@ async def test_a_missing_document_says_so(call: Call, site: Site) -> None:
     assert (fault.detail or "").startswith("the OpenAPI document:")
 
 
-def test_whether_it_may_be_repeated_only_the_author_knows() -> None:
-    arguments = {"document": {"endpoint": "http://x/"}, "operationId": "go"}
-    assert built_in().effect("openapi.request", "1.0.0", arguments) is Effect.IRREVERSIBLE
-    assert built_in().effect("openapi.request", "1.0.0", arguments | {"idempotent": True}) is Effect.KEYED
+async def test_whether_it_may_be_repeated_is_read_in_the_document(site: Site, make_context: Any) -> None:
+    context = make_context(policy=AddressPolicy.allowing([("127.0.0.1", site.peer.port)]))
+    registry = built_in()
+    arguments = {"document": {"endpoint": f"{site.url}/doc"}, "operationId": "getPetById"}
+
+    async def found(**given: Any) -> tuple[Effect, Effect]:
+        what = ("openapi.request", "1.0.0")
+        after = await registry.effect_found(*what, context, arguments | given)
+        return registry.effect(*what, arguments | given), after
+
+    assert await found() == (Effect.IRREVERSIBLE, Effect.IDEMPOTENT)
+    assert await found(operationId="addPet") == (Effect.IRREVERSIBLE, Effect.IRREVERSIBLE)
+    assert await found(operationId="addPet", idempotent=True) == (Effect.KEYED, Effect.KEYED)
+    assert len(site.seen) == 2
+    with pytest.raises(Fault):
+        await found(operationId="none")
+
+
+async def test_reading_is_tried_again_and_writing_is_not(call: Call, site: Site, serve: Any) -> None:
+    document = swagger(site.peer.port)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    publish(site, document)
+    document["host"] = f"127.0.0.1:{port}"
+    policy = AddressPolicy.allowing([("127.0.0.1", port), ("127.0.0.1", site.peer.port)])
+    for operation, parameters, is_retried in (
+        ("getPetById", {"petId": 1}, True),
+        ("addPet", {"pet": {}}, False),
+    ):
+        fault = await refusal(call(operation, policy=policy, **parameters))
+        assert fault.title == "Host not reachable"
+        assert fault.transient is is_retried
