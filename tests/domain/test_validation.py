@@ -274,11 +274,15 @@ def test_calls_and_their_arguments(step: str, expected: set[tuple[str, str]]) ->
     assert {(re.sub(r"/form/.*", "/form", pointer), code) for pointer, code in one(step)} == expected
 
 
-def test_an_irreversible_action_without_a_key_is_a_warning() -> None:
-    [problem] = problems(steps("[{a: {call: pay, with: {amount: 3}}}]"))
-    assert (problem.code, problem.severity, problem.pointer) == ("irreversible", "warning", "/do/0/a")
-    assert problem.suggestion == "Give it `idempotency_key`."
-    assert problems(steps("[{a: {call: pay, with: {amount: 3, idempotency_key: x}}}]")) == []
+def test_an_irreversible_action_without_a_key_or_a_timeout_is_a_warning() -> None:
+    keyless, unbounded = problems(steps("[{a: {call: pay, with: {amount: 3}}}]"))
+    assert (keyless.code, keyless.severity) == ("irreversible", "warning")
+    assert keyless.suggestion == "Give it `idempotency_key`."
+    assert (unbounded.code, unbounded.severity) == ("unbounded", "warning")
+    keyed = "{call: pay, with: {amount: 3, idempotency_key: x}, timeout: {after: 1 minute}}"
+    assert problems(steps(f"[{{a: {keyed}}}]")) == []
+    undone = "{set: {x: 1}, metadata: {compensate: {call: pay, with: {amount: 3, idempotency_key: x}}}}"
+    assert problems(steps(f"[{{a: {undone}}}]")) == []
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,14 @@ def check_repeatable(report: Report, pointer: str, given: Mapping[str, Any], res
     )
 
 
+def check_bounded(report: Report, pointer: str, resolved: Resolved) -> None:
+    """For a step without `timeout`: tell when nobody would hear of an irreversible call that hangs."""
+    if resolved.spec.effect is Effect.IRREVERSIBLE:
+        message = f"`{resolved.spec.name}` is irreversible, and this step does not say how long it may take."
+        hint = "Give it `timeout: {after: …}` and catch the timeout, so that somebody looks into it."
+        report.add(pointer, "unbounded", message, hint, severity="warning")
+
+
 def _tell_unknown(report: Report, pointer: str, names: list[str], spec: ActionSpec, *, top: bool) -> None:
     known = sorted(_properties(spec)) if top else []
     for name in names:

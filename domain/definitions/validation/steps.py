@@ -180,7 +180,7 @@ class Steps:
             return
         if isinstance(call["call"], str):
             self._components.called.add(call["call"])
-        step = Step(pointer, "call", call, names, {}, self._components)
+        step = Step(pointer, "call", call, names, {}, self._components, undoes=True)
         check_call(report, self._expressions, self._calls, step)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from domain.definitions.model import SECRETS
 from domain.definitions.schemas import SchemaRefused, compile_schema
-from domain.definitions.validation.arguments import check_arguments, check_repeatable
+from domain.definitions.validation.arguments import check_arguments, check_bounded, check_repeatable
 from domain.definitions.validation.authentications import check_call_authentications
 from domain.definitions.validation.calls import Calls, takes_secrets
 from domain.definitions.validation.certainty import is_open
@@ -33,6 +33,8 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
         check_arguments(report, at, given, resolved)
         check_call_authentications(report, expressions, step.components, at, given, resolved.spec, step.names)
         check_repeatable(report, step.pointer, given, resolved)
+        if "timeout" not in step.body and not step.undoes:
+            check_bounded(report, step.pointer, resolved)
     return step.names
 
 

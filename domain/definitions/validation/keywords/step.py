@@ -21,6 +21,8 @@ class Step:
     names: Names
     siblings: Mapping[str, int]
     components: Components
+    #: It is no step of its own but the call that undoes one.
+    undoes: bool = False
 
     def at(self, *parts: str | int) -> str:
         return join(self.pointer, *parts)
