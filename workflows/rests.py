@@ -88,21 +88,24 @@ class Rests:
             if earlier is not None:
                 self._bring(wait, earlier)
 
+    @property
+    def may_read_on(self) -> bool:
+        """Whether a listen has consumed what it was brought, and more was recorded before it began."""
+        return any(map(self._wants_more, self.unread))
+
     async def read_on(self) -> None:
         """Fetch more of what was recorded before a step listened, once it has consumed what it was brought."""
-        state = self._standing.state
-        for listen in self.unread:
-            if not self._is_awaited(listen.occurrence):
-                self.unread.remove(listen)
-            elif not self._arrivals.has_news and not has_backlog(state, listen.occurrence):
-                self.unread.remove(listen)
-                config = contract.record_config(listen.occurrence, listen.name)
-                self._bring(
-                    listen, await workflow.execute_local_activity(contract.earlier_events, listen, **config)
-                )
-            else:
-                continue
+        self.unread = [listen for listen in self.unread if self._is_awaited(listen.occurrence)]
+        listen = next(filter(self._wants_more, self.unread), None)
+        if listen is None:
             return
+        self.unread.remove(listen)
+        config = contract.record_config(listen.occurrence, listen.name)
+        self._bring(listen, await workflow.execute_local_activity(contract.earlier_events, listen, **config))
+
+    def _wants_more(self, listen: PendingWait) -> bool:
+        is_idle = not self._arrivals.has_news and not has_backlog(self._standing.state, listen.occurrence)
+        return is_idle and self._is_awaited(listen.occurrence)
 
     def end_listens(self) -> None:
         """A listen ends by itself: the interpreter does not wait for it any more."""

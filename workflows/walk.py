@@ -256,6 +256,7 @@ class Walk:
             lambda: (
                 self.flights.has_landed
                 or self.arrivals.has_news
+                or self._rests.may_read_on
                 or self.is_paused
                 or (self.is_cancelled and not self._knows_of_cancel)
                 or (self.is_draining and self.flights.only_waits)
