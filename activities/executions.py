@@ -1,6 +1,7 @@
 """The activities of an execution: run segments, perform actions, register waits, commit the outcome."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ from domain.segments import (
     Waiting,
 )
 from workflows.contracts.executions import EXECUTION_CLOSED
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from domain.errors import Problem
 #: Judges a function that was fetched, as the only step of a definition.
 Judge = Callable[[Mapping[str, Any], "Elsewhere"], list[Problem]]
 _TOLD: Final = 3
+_READING_STEPS: Final = frozenset({"unknown_step", "unnamed_step", "ambiguous_step"})
 
 
 class Elsewhere:
@@ -176,7 +177,8 @@ def _sentences(definition: Mapping[str, Any], problems: list[Problem]) -> list[s
     for problem in problems:
         if problem.code == "unknown_secret":
             sentences.append("it reads secrets, which only the definition itself and its own functions may")
-        elif problem.severity == "error":
+        elif problem.severity == "error" and problem.code not in _READING_STEPS:
+            # Pointers begin with the list and the name under which it is judged alone.
             place = "/" + problem.pointer.split("/", 4)[4] if problem.pointer.count("/") > 3 else "/"
             sentences.append(f"at {place}: {problem.message.rstrip('.')}")
     return sentences
