@@ -166,7 +166,8 @@ def _push(
     }
     saved = row
     if dry_run:
-        return done
+        candidate = {name: local.whole[name] for name in ("definition", "triggers", "actions", "variables")}
+        return done | {"problems": perdure.post("/v1/workflows/validate", candidate)["problems"]}
     if row is None:
         saved = perdure.post("/v1/workflows", local.whole)
     elif not is_same:

@@ -222,6 +222,22 @@ def test_nothing_is_generated_when_that_is_not_wanted() -> None:
     assert run("- go: {call: send}", generates=False).status == "unanswered"
 
 
+def test_functions_and_extensions() -> None:
+    found = run(
+        "- go: {call: greet, with: {name: Ada}}",
+        mocks={"go": [{"output": {"ok": 1}}]},
+        parts={
+            "use": {
+                "functions": {"greet": {"call": "look", "with": {"to": "${ .name }"}}},
+                "extensions": [{"log": {"extend": "call", "before": [{"noted": {"set": {"n": "${ . }"}}}]}}],
+            }
+        },
+    )
+    assert found.status == "completed", (found.error, found.question)
+    assert found.output == {"ok": 1}
+    assert "noted" in found.path
+
+
 def test_secrets_stay_where_they_are() -> None:
     found = run("- go: {call: look, with: {to: '${ $secrets.token }'}}", mocks={"go": "echo"})
     assert found.output == {"to": "${ $secrets.token }"}

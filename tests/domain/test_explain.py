@@ -17,6 +17,7 @@ document: {summary: Ships what was ordered}
 input: {schema: {document: {required: [items, name], properties: {items: {type: array}, name: {}, note: {}}}}}
 timeout: {after: P7D}
 use:
+  extensions: [{log: {extend: call, when: .loud, before: [{a: {set: {}}}], after: [{b: {set: {}}}]}}]
   retries: {calm: {delay: PT3S, backoff: {linear: {}}, limit: {attempt: {count: 1}}}}
   errors: {gone: {type: https://example.org/gone, status: 410, title: Gone}}
 do:
@@ -65,7 +66,7 @@ def test_every_kind_of_step() -> None:
         "7. Then “child” starts the workflow m and does not wait for it.",
         "8. Then “no” stops with the error “Gone” (410).",
         "9. “last” puts together done.",
-        "Its result has done and when.",
+        "“log” does its part before and after every `call` step, if loud is true. Its result has done and when.",
     ]
 
 

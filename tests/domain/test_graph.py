@@ -99,7 +99,7 @@ def test_what_no_step_leads_to_is_marked() -> None:
     }
     assert unreachable == {"fraud", "orphan"}
     orphan = of.nodes["/do/8/orphan"].node
-    assert "nothing leads here" in orphan.notes
+    assert "cannot be reached" in orphan.notes
 
 
 def overlapping(of: Laid) -> list[tuple[str, str]]:

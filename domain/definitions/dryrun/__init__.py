@@ -12,7 +12,7 @@ from domain.actions import ActionSpec, Catalogue
 from domain.definitions.commands import Finish, Resume, Tick, Yield
 from domain.definitions.expressions import FuelExhausted, Meter
 from domain.definitions.interpreter import advance, begin
-from domain.definitions.program import Program
+from domain.definitions.program import Function, Program
 from domain.definitions.schemas import Schema, SchemaRefused, compile_schema
 from domain.errors import Invalid
 
@@ -203,9 +203,21 @@ class _Running:
 
     def _take(self, command: Any) -> None:
         try:
-            self.world.take(command)
+            self.world.take(command, self._callers(command))
         except FuelExhausted:
             self.reason = _too_costly()
+
+    def _callers(self, command: Any) -> list[str]:
+        """Pointers and names of the steps that call the function whose own step this is."""
+        found: list[str] = []
+        frame = self.state.frames.get(self.state.pending.get(getattr(command, "occurrence", ""), 0))
+        while frame is not None and frame.parent is not None:
+            block = self.state.frames[frame.parent]
+            frame = None if block.parent is None else self.state.frames[block.parent]
+            if frame is None or not isinstance(self.program.steps[frame.pointer].work, Function):
+                break
+            found += [frame.pointer, self.program.steps[frame.pointer].name]
+        return found
 
     def _check_arguments(self, command: Any) -> None:
         """The action itself decides when it runs; what its schema refuses deserves a word before."""

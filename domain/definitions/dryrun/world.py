@@ -1,6 +1,6 @@
 """The world of a dry run: an agenda of what is answered when, and a clock that jumps from one to the next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
@@ -85,7 +85,8 @@ class World:
         self.now = max(self.now, at)
         return replace(event, now=self.now)
 
-    def take(self, command: Any) -> None:
+    def take(self, command: Any, callers: Sequence[str] = ()) -> None:
+        """`callers` are the pointers and names of steps whose mocks answer for this one too."""
         match command:
             case Sleep(occurrence=occurrence, until=until):
                 self.sources[occurrence] = "clock"
@@ -98,7 +99,7 @@ class World:
                 heapify(self._agenda)
                 self._at(0, Stopped(0, occurrence))
             case CallAction():
-                self._call(command)
+                self._call(command, callers)
             case AwaitEvents():
                 self.sources[command.occurrence] = "event"
                 self.listening[command.occurrence] = command
@@ -107,8 +108,8 @@ class World:
         self._number += 1
         heappush(self._agenda, (self.now + after, self._number, event))
 
-    def _call(self, command: CallAction) -> None:
-        answer = self._mocked(command)
+    def _call(self, command: CallAction, callers: Sequence[str]) -> None:
+        answer = self._mocked(command, callers)
         if answer is None:
             answer = self._answered(command)
         if answer is None or answer.is_missing:
@@ -124,10 +125,10 @@ class World:
             # What is emitted reaches whoever listens, this execution too.
             self._at((answer.after or CALL) + CALL, Arrived(0, output))
 
-    def _mocked(self, command: CallAction) -> Answer | None:
+    def _mocked(self, command: CallAction, callers: Sequence[str]) -> Answer | None:
         suffix = COMPENSATION if command.occurrence.endswith(COMPENSATION) else ""
         pointer = command.occurrence.rpartition("#")[0]
-        for name in (pointer + suffix, command.name + suffix):
+        for name in (pointer + suffix, command.name + suffix, *callers):
             if answers := self.mocks.answers.get(name):
                 self.used.add(name)
                 turn = self._turns[name] = self._turns.get(name, 0) + 1

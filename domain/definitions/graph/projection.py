@@ -39,7 +39,7 @@ class _Projection:
             step.kind,
             visible(step.name, 100) or "(no name)",
             details.detail(step, self.use),
-            details.notes(step, self.use) + (() if is_reachable else ("nothing leads here",)),
+            details.notes(step, self.use) + (() if is_reachable else ("cannot be reached",)),
             is_reachable,
             tuple(self.sections(step)),
             None if undo is None else Node(UNDO + step.pointer, "undo", "to undo it", undo),
