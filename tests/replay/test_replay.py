@@ -67,7 +67,7 @@ def test_every_engine_version_has_histories() -> None:
     ("kind", "place", "changed"),
     [
         ("calls", "domain.definitions.frames.occurrence_name", lambda pointer, visit: f"{pointer}/{visit}"),
-        ("retry", "domain.definitions.interpreter.tries._delay", lambda *_: None),
+        ("retry", "domain.definitions.interpreter.retries.delay", lambda *_: None),
         ("timeout-caught", "domain.definitions.interpreter.timeouts.strike", lambda _: None),
     ],
 )
