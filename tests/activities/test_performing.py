@@ -38,8 +38,15 @@ class Outside:
     keys: list[str] = field(default_factory=list)
     error: Exception | None = None
     hold: asyncio.Event | None = None
+    #: What can be read outside about the call; None when that cannot be reached.
+    found: Effect | None = Effect.IRREVERSIBLE
 
     def registry(self, effect: Effect) -> Registry:
+        async def look(context: ActionContext, arguments: Message) -> Effect:
+            if self.found is None:
+                raise Fault("communication", 503, "Not there", transient=True)
+            return self.found
+
         @action(
             "test.send",
             version="1.0.0",
@@ -47,6 +54,7 @@ class Outside:
             effect=effect,
             lane=Lane.ACTIVITY,
             timeout=timedelta(seconds=5),
+            effect_found=look,
         )
         async def send(context: ActionContext, arguments: Message) -> dict[str, Any]:
             self.keys.append(context.effect_key)
@@ -122,6 +130,23 @@ async def test_a_repeat_of_what_succeeded_answers_from_the_ledger(attempt: Attem
     assert first.output == again.output == {"sent": "hello"}
     assert len(outside.keys) == 1
     assert await _ledger(attempt) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_repeated"), [(Effect.IDEMPOTENT, True), (Effect.IRREVERSIBLE, False), (None, False)]
+)
+async def test_what_is_found_to_only_read_is_repeated_after_a_lost_worker(
+    found: Effect | None, is_repeated: bool, attempt: Attempt, outside: Outside
+) -> None:
+    attempt = replace(attempt, registry=outside.registry(Effect.IRREVERSIBLE))
+    outside.found = found
+    await _lose_the_worker(attempt, outside)
+    if is_repeated:
+        assert (await attempt.perform()).output == {"sent": "hello"}
+    else:
+        with pytest.raises(ApplicationError, match="Outcome unknown"):
+            await attempt.perform()
+    assert len(outside.keys) == (2 if is_repeated else 1)
 
 
 async def test_a_keyed_effect_is_repeated_under_its_key_after_a_lost_worker(
