@@ -94,6 +94,15 @@ async def filled(admin: AsyncEngine, keys: DataKeys, organization_id: UUID, coun
                 trigger_id=trigger,
                 body=await keys.seal(organization_id, content, body_place(delivery)),
             )
+            event = uuid4()
+            where = place("events", "content", event)
+            await rows.row(
+                connection,
+                "events",
+                organization_id,
+                id=event,
+                content=await keys.seal(organization_id, content, where),
+            )
 
 
 async def test_a_new_data_key_seals_every_column_again(
@@ -151,6 +160,7 @@ async def test_an_unreadable_value_is_told_and_does_not_hold_up_the_others(
         "clients.tax_id": 2,
         "trigger_secrets.sealed": 3,
         "deliveries.body": 3,
+        "events.content": 3,
     }
     assert sorted(each.split("/")[0] for each in done.unreadable) == [
         "clients.tax_id",
@@ -264,7 +274,7 @@ async def _everything(admin: AsyncEngine) -> list[str]:
     async with admin.connect() as connection:
         return [
             row
-            for table in ("encryption_keys", "secret_versions", "clients", "trigger_secrets", "deliveries")
+            for table in ("encryption_keys", *(column.table.name for column in SEALED_COLUMNS))
             for row in await connection.scalars(
                 text(f"SELECT to_jsonb(t)::text FROM {table} AS t ORDER BY 1")
             )

@@ -16,7 +16,7 @@ class Listener(Execution):
 
     sent = 0
 
-    def begin(self) -> "Listener":
+    def opened(self) -> "Listener":
         self.take(Resume(self.now))
         return self
 
@@ -37,12 +37,16 @@ class Listener(Execution):
 
 def listener(steps: str | list[Any], data: Any = None, /, **more: Any) -> Listener:
     own = {name: more.pop(name) for name in ("fuel", "budget") if name in more}
-    return Listener(program(steps, **more), data, **own).begin()
+    return Listener(program(steps, **more), data, **own).opened()
+
+
+def _loaded(text: str) -> Any:
+    return documents.load(text).value
 
 
 def listening(to: str, more: str = "", input: Any = None, /, **beside: Any) -> Listener:
     """One step `hear` that listens `to` this; `more` belongs into the step."""
-    step = {"listen": {"to": documents.load(to).value}, **(documents.load(more).value if more else {})}
+    step: dict[str, Any] = {"listen": {"to": _loaded(to)}, **(_loaded(more) if more else {})}
     step["listen"] |= beside.pop("listen", {})
     return listener([{"hear": step}], input, **beside)
 
@@ -165,8 +169,8 @@ def test_the_first_event_decides_what_the_others_must_say() -> None:
 def test_each_activation_decides_anew() -> None:
     run = listener(
         [
-            {"first": {"listen": {"to": documents.load(ORDERS).value}}},
-            {"second": {"listen": {"to": documents.load(ORDERS).value}}},
+            {"first": {"listen": {"to": _loaded(ORDERS)}}},
+            {"second": {"listen": {"to": _loaded(ORDERS)}}},
         ]
     )
     for order in ("A", "B"):

@@ -148,7 +148,10 @@ async def test_the_event_that_fits_is_found_among_hundreds_of_early_ones(engine:
 
 async def test_each_early_event_has_its_turn_although_there_are_many(engine: Engine) -> None:
     to = {"any": [{"with": {"type": PAID}}], "until": "length == 230"}
-    foreach = {"item": "e", "do": [{"look": {"call": "data.template", "with": {"text": "${ $e }", "values": {}}}}]}
+    foreach = {
+        "item": "e",
+        "do": [{"look": {"call": "data.template", "with": {"text": "${ $e }", "values": {}}}}],
+    }
     step = listen(to, foreach={**foreach, "output": {"as": "$e"}})
     id = (await engine.start(await engine.publish([ASK, {"hear": step}])))["id"]
     await engine.waiting(id)
@@ -196,7 +199,10 @@ async def test_a_step_that_has_heard_enough_is_brought_nothing_more(engine: Engi
 async def test_whatever_ends_a_step_ends_its_listening(engine: Engine, how: str) -> None:
     hear = listen({"any": []})
     if how == "timed out":
-        do = [{"t": {"try": [{"hear": {**hear, "timeout": {"after": "PT0.3S"}}}], "catch": {}}}, ASK]
+        do: list[dict[str, Any]] = [
+            {"t": {"try": [{"hear": {**hear, "timeout": {"after": "PT0.3S"}}}], "catch": {}}},
+            ASK,
+        ]
     else:
         do = [{"hear": {**hear, "foreach": {"do": [{"x": {"set": "${ error }"}}]}}}]
     id = await listening(engine, do)
@@ -272,7 +278,7 @@ async def test_a_step_repeated_after_a_lost_worker_emits_once(engine: Engine) ->
             context = ActionContext(
                 engine.organization_id, UUID(id), "/x", None, key, datetime.now(UTC), tx, services
             )
-            arguments = {"type": PAID, "source": "/s", "data": 1}
+            arguments: dict[str, Any] = {"type": PAID, "source": "/s", "data": 1}
             outputs.append(await parts.registry.run("event.emit", "1.0.0", context, arguments))
             with pytest.raises(Fault, match="lower-case"):
                 await parts.registry.run("event.emit", "1.0.0", context, {**arguments, "roomId": 1})

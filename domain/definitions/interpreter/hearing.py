@@ -39,7 +39,7 @@ class Hearing:
         """Only what differs from a step that has just begun."""
         values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
-            name: value for name, value in values.items() if value or name == "item" and value is not None
+            name: value for name, value in values.items() if value or (name == "item" and value is not None)
         }
 
     @classmethod
