@@ -22,8 +22,10 @@ def differing(before: Any, after: Any, pointer: str = "") -> tuple[FieldChange, 
 
 def same(before: Any, after: Any) -> bool:
     """As JSON has it: true is not 1."""
+    if before is after:
+        return True
     if isinstance(before, bool) or isinstance(after, bool):
-        return before is after
+        return False
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return before.keys() == after.keys() and all(same(before[name], after[name]) for name in before)
     if isinstance(before, list) and isinstance(after, list):
