@@ -156,7 +156,6 @@ class Events:
         Holds back whoever records until the transaction ends.
         """
         await self._lock(listener.organization_id, alone=True)
-        await self._connection.execute(_FORGET_COURSES, _listener(listener))
         await self._connection.execute(_REGISTER, _listener(listener))
 
     async def earlier(self, listener: Listener, *, limit: int, size: int) -> tuple[list[RecordedEvent], bool]:
@@ -179,6 +178,19 @@ class Events:
             await self._connection.execute(_FORGET_COVERED, _listener(listener))
         return page, more
 
+    async def reopen(
+        self, organization_id: UUID, execution_id: UUID, occurrences: Sequence[str], course: str
+    ) -> None:
+        """Listen again with steps that a reset brought back, and tell what was recorded since they had ended."""
+        await self._lock(organization_id, alone=True)
+        values = {
+            "organization_id": organization_id,
+            "execution_id": execution_id,
+            "occurrences": list(occurrences),
+            "course": course,
+        }
+        await self._connection.execute(_REOPEN, values)
+
     async def _lock(self, organization_id: UUID, *, alone: bool) -> None:
         """Until the transaction ends. A statement of its own: the next one sees what others committed meanwhile."""
         await self._connection.execute(_ALONE if alone else _TOGETHER, {"organization_id": organization_id})
@@ -195,8 +207,8 @@ def _listener(listener: Listener) -> dict[str, Any]:
 
 
 _KEY = "hashtextextended('events ' || CAST(:organization_id AS uuid), 0)"
-_TOGETHER = text(f"SELECT pg_advisory_xact_lock_shared({_KEY})")  # noqa: S608 - constants only, here and below
-_ALONE = text(f"SELECT pg_advisory_xact_lock({_KEY})")  # noqa: S608
+_TOGETHER = text(f"SELECT pg_advisory_xact_lock_shared({_KEY})")
+_ALONE = text(f"SELECT pg_advisory_xact_lock({_KEY})")
 
 # One statement: whoever closes a subscription meanwhile has either seen this event's number, or is seen here.
 _RECORD = text(
@@ -222,11 +234,6 @@ _RECORD = text(
     """
 )
 
-#: What a course that was given up by a reset was handed says nothing about this one.
-_FORGET_COURSES = text(
-    "DELETE FROM event_subscriptions WHERE execution_id = :execution_id AND course <> :course"
-)
-
 _LAST = "(SELECT coalesce(max(number), 0) FROM events WHERE organization_id = :organization_id)"
 
 #: Up to here a subscription says that everything was handed.
@@ -234,7 +241,8 @@ _WHOLLY_THROUGH = """
     CASE WHEN s.early_through < s.since THEN s.early_through ELSE coalesce(s.through, s.since) END
 """
 
-#: A repeated registration keeps what the first one found: since then events came by signals.
+#: A repeated registration keeps what the first one found: since then events came by signals. What a course that a
+#: reset gave up was handed says nothing about another one.
 _REGISTER = text(
     f"""
     INSERT INTO event_subscriptions
@@ -242,11 +250,40 @@ _REGISTER = text(
     SELECT :organization_id, :execution_id, :occurrence, :course, CAST(:types AS text[]), {_LAST}, handed, handed
     FROM (SELECT coalesce(max({_WHOLLY_THROUGH}), 0) AS handed FROM event_subscriptions s
           WHERE s.organization_id = :organization_id AND s.execution_id = :execution_id
-            AND s.occurrence <> :occurrence
+            AND s.occurrence <> :occurrence AND s.course = :course
             AND (s.types IS NULL OR s.types @> CAST(:types AS text[]))) AS before
     ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
-    SET closed_at = NULL, through = NULL, early_through = event_subscriptions.early_after
+    SET closed_at = NULL, through = NULL, course = excluded.course, types = excluded.types,
+        (since, early_after, early_through) = (
+            SELECT CASE WHEN again THEN event_subscriptions.since ELSE excluded.since END,
+                CASE WHEN again THEN event_subscriptions.early_after ELSE excluded.early_after END,
+                CASE WHEN again THEN event_subscriptions.early_after ELSE excluded.early_after END
+            FROM (SELECT event_subscriptions.course = excluded.course AS again) AS repeated)
     """  # noqa: S608
+)
+
+#: Signals of the course that was given up are repeated by Temporal itself.
+_REOPEN = text(
+    """
+    WITH ended AS (
+        SELECT id, through FROM event_subscriptions
+        WHERE organization_id = :organization_id AND execution_id = :execution_id
+          AND occurrence = ANY (CAST(:occurrences AS text[])) AND closed_at IS NOT NULL
+        FOR UPDATE
+    ),
+    reopened AS (
+        UPDATE event_subscriptions s SET closed_at = NULL, through = NULL, course = :course
+        FROM ended WHERE s.id = ended.id
+        RETURNING s.types, ended.through
+    )
+    INSERT INTO outbox (organization_id, execution_id, kind, workflow_id, payload, leased_until)
+    SELECT DISTINCT x.organization_id, x.id, 'signal', x.temporal_workflow_id,
+           jsonb_build_object('signal', 'event', 'event', jsonb_build_object('id', e.id, 'number', e.number)), now()
+    FROM reopened
+    JOIN events e ON e.organization_id = :organization_id AND e.number > reopened.through
+      AND (reopened.types IS NULL OR e.type = ANY (reopened.types))
+    JOIN workflow_executions x ON x.organization_id = :organization_id AND x.id = :execution_id
+    """
 )
 
 _UNHANDED = """
@@ -256,7 +293,7 @@ _UNHANDED = """
     AND NOT EXISTS (
         SELECT 1 FROM event_subscriptions s
         WHERE s.organization_id = :organization_id AND s.execution_id = :execution_id
-          AND s.occurrence <> :occurrence
+          AND s.occurrence <> :occurrence AND s.course = own.course
           AND (s.types IS NULL OR e.type = ANY (s.types))
           AND (e.number <= s.early_through
                OR e.number > s.since AND (s.closed_at IS NULL OR e.number <= s.through)))
@@ -286,6 +323,7 @@ _FORGET_COVERED = text(
     """
     DELETE FROM event_subscriptions
     WHERE organization_id = :organization_id AND execution_id = :execution_id AND occurrence <> :occurrence
-      AND closed_at IS NOT NULL AND (CAST(:types AS text[]) IS NULL OR types <@ CAST(:types AS text[]))
+      AND course = :course AND closed_at IS NOT NULL
+      AND (CAST(:types AS text[]) IS NULL OR types <@ CAST(:types AS text[]))
     """
 )

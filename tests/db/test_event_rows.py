@@ -213,7 +213,7 @@ async def test_an_execution_is_told_once_however_many_of_its_steps_listen(world:
     [id] = await world.recorded(1)
     assert await world.signalled() == [id]
     async with world.database.transaction(world.worker) as tx:
-        payload = await tx.scalar(select(OutboxRow.payload))
+        payload: Any = await tx.scalar(select(OutboxRow.payload))
     # It names the event, and holds nothing of it: that is stored once, and sealed.
     assert payload == {"signal": "event", "event": {"id": str(id), "number": payload["event"]["number"]}}
 
@@ -316,6 +316,27 @@ async def test_another_course_of_the_execution_is_told_everything_anew(world: Wo
     later = await world.recorded(1)
     anew = world.listener(course="reset-run")
     assert await world.register(anew) == ([*early, *later], False)
+
+
+async def test_a_step_that_a_reset_brought_back_listens_again_and_has_missed_nothing(world: World) -> None:
+    listener = world.listener(["paid"])
+    await world.register(listener)
+    signalled = await world.recorded(1)
+    await world.ended()
+    missed = await world.recorded(2)
+    await world.recorded(1, "opened")
+    assert await world.signalled() == signalled
+    async with world.database.transaction(world.worker) as tx:
+        await Events(tx).reopen(
+            world.organization_id, world.execution["id"], [listener.occurrence], "reset-run"
+        )
+    later = await world.recorded(1)
+    assert await world.signalled() == [*signalled, *missed, *later]
+    # The course that the reset began goes on from there.
+    await world.ended()
+    between = await world.recorded(1)
+    following = world.listener(["paid"], "/do/0/hear#2", course="reset-run")
+    assert await world.register(following) == (between, False)
 
 
 # The end
