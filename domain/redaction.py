@@ -10,7 +10,7 @@ MAX_DEPTH: Final = 100
 MAX_PARTS: Final = 300_000
 
 _CREDENTIAL: Final = re.compile(
-    r"authorization|cookie|token|secret|passw|passphrase|pwd|credential|signature|"
+    r"authorization|cookie|token|secret|passw|passphrase|pwd|credential|signature|assertion|"
     # `key` as a word or at the end of one, but not in keyword; plurals as well.
     r"keys?(?![a-z])",
     re.IGNORECASE,

@@ -111,6 +111,12 @@ def test_what_is_wrong_with_an_authentication(authentication: str, expected: set
     assert told(authentication, use=use) == expected
 
 
+def test_the_credentials_of_a_call_are_no_data() -> None:
+    text = "do:\n- ask: {call: http, with: {method: get, endpoint: 'https://x.example'}, output: {as: $authorization}}\n"
+    [problem] = validate(load(text).value, catalogue=CATALOGUE)
+    assert (problem.pointer, problem.code) == ("/do/0/ask/output/as", "refused")
+
+
 def test_every_problem_says_how_to_mend_it() -> None:
     [unknown] = problems("{use: logn}", use="{authentications: {login: {bearer: {token: abc}}}}")
     assert unknown.suggestion == "Did you mean `login`?"

@@ -30,6 +30,7 @@ from tests.pace import slowness
         "db_passwd",
         "credentials",
         "x-hub-signature",
+        "client_assertion",
     ],
 )
 def test_names_that_look_like_credentials(name: str) -> None:

@@ -54,3 +54,14 @@ def test_malformed_braces_are_named(template: str) -> None:
 def test_the_names_a_template_asks_for() -> None:
     assert names("https://a.example/{pet}/{pet.id}/x") == {"pet", "pet.id"}
     assert names("https://a.example/") == frozenset()
+
+
+@pytest.mark.parametrize("value", ["..", "."])
+def test_a_variable_cannot_step_back_in_the_path(value: str) -> None:
+    for template in ("https://a.example/x/{it}/y", "https://a.example/{it}", "https://a.example/{it}?q=1"):
+        with pytest.raises(Fault, match="which path is called"):
+            expand(template, {"it": value})
+    assert expand("https://a.example/../{x}?d={it}#{it}", {"it": value, "x": "b"}).endswith(
+        f"/../b?d={value}#{value}"
+    )
+    assert expand("https://a.example/v{it}z", {"it": value}) == f"https://a.example/v{value}z"

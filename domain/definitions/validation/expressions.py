@@ -137,6 +137,12 @@ class Expressions:
             if name == "secrets":
                 self._report.add(pointer, "secret_not_here", NOT_HERE, HERE)
                 continue
+            if name == "authorization":
+                message = "`$authorization` is refused: a call's credentials would become data, which is stored and shown."
+                self._report.add(
+                    pointer, "refused", message, "Write `authentication` at the call that needs it."
+                )
+                continue
             if name == "output":
                 message = "`$output` exists only in `output` and `export`."
                 self._report.add(pointer, "unknown_variable", message, "The data of a step is `.` here.")
