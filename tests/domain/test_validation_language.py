@@ -235,6 +235,15 @@ def test_components_read_what_everybody_who_refers_to_them_can_read(use: str, ex
     assert used(use, CALLING) == expected
 
 
+def test_a_policy_that_two_refer_to_reads_what_both_can_read() -> None:
+    each = "{try: [{b: {set: {x: 1}}}], catch: {as: %s, retry: again}}"
+    reads = "{retries: {again: {when: $oops.status == 503}}}"
+    assert used(reads, f"[{{a: {each % 'oops'}}}, {{c: {each % 'oops'}}}]") == {}
+    assert used(reads, f"[{{a: {each % 'oops'}}}, {{c: {each % 'error'}}}]") == {
+        "/use/retries/again/when": "unknown_variable"
+    }
+
+
 @pytest.mark.parametrize(
     ("use", "expected"),
     [
