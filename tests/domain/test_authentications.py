@@ -112,7 +112,8 @@ def test_what_is_wrong_with_an_authentication(authentication: str, expected: set
 
 
 def test_the_credentials_of_a_call_are_no_data() -> None:
-    text = "do:\n- ask: {call: http, with: {method: get, endpoint: 'https://x.example'}, output: {as: $authorization}}\n"
+    call = "call: http, with: {method: get, endpoint: 'https://x.example'}"
+    text = f"do:\n- ask: {{{call}, output: {{as: $authorization}}}}\n"
     [problem] = validate(load(text).value, catalogue=CATALOGUE)
     assert (problem.pointer, problem.code) == ("/do/0/ask/output/as", "refused")
 

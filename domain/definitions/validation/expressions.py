@@ -138,7 +138,9 @@ class Expressions:
                 self._report.add(pointer, "secret_not_here", NOT_HERE, HERE)
                 continue
             if name == "authorization":
-                message = "`$authorization` is refused: a call's credentials would become data, which is stored and shown."
+                message = (
+                    "`$authorization` is refused: credentials would become data, which is stored and shown."
+                )
                 self._report.add(
                     pointer, "refused", message, "Write `authentication` at the call that needs it."
                 )
