@@ -363,3 +363,20 @@ async def test_run_follows_to_the_end(house: House, perdure: Perdure, tmp_path: 
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip().endswith('"Hello"')
     assert "completed" in done.stderr
+
+
+def test_the_page_about_files_shows_what_works(tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "workflow-files.md").read_text("utf-8")
+    blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
+    for block in blocks:
+        name, _, text = block.removeprefix("# file: ").partition("\n")
+        (tmp_path / name).write_text(text, "utf-8")
+    checked = offline("validate", str(tmp_path / "order.yaml"))
+    assert checked.exit_code == 0, checked.stderr
+    done = offline("test", str(tmp_path / "order.yaml"))
+    assert done.exit_code == 0, done.stdout + done.stderr
+
+
+def test_the_example_passes_its_cases() -> None:
+    done = offline("test", str(EXAMPLES / "client-onboarding.yaml"))
+    assert done.exit_code == 0, done.stdout + done.stderr
