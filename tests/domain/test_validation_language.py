@@ -479,3 +479,44 @@ def test_a_hundred_steps_that_were_never_seen_are_validated_within_20_ms() -> No
         timings.append(time.process_time() - began)
     print(f"100 steps: {min(timings) * 1000:.1f} ms")
     assert min(timings) < 0.02 * slowness()
+
+
+MANY = [{f"s{n}": {"set": {"x": 1}}} for n in range(10_000)]
+ONE = [{"a": {"set": {"x": 1}}}]
+
+
+@pytest.mark.parametrize(
+    ("definition", "code"),
+    [
+        ({"do": [{"f": {"fork": {"branches": MANY}}}]}, "too_many_steps"),
+        ({"do": [{"t": {"try": MANY, "catch": {}}}]}, "too_many_steps"),
+        ({"do": ONE, "use": {"extensions": [{"e": {"extend": "all", "before": MANY}}]}}, "too_many_steps"),
+        (
+            {"do": ONE, "use": {"functions": {f"f{n}": {"call": f"f{(n + 1) % 90}"} for n in range(90)}}},
+            "recursive_function",
+        ),
+        ({"do": [{f"s{n}": {"set": {"x": 1}, "timeout": f"t{n}"}} for n in range(500)]}, "unknown_timeout"),
+        ({"do": ONE, "use": {"secrets": [f"s{n}" for n in range(20_000)]}}, "too_many"),
+        ({"do": ONE, "schedule": {"cron": "1," * 50_000}}, "bad_cron"),
+        ({"do": [{"r": {"raise": {"error": {"type": "//" * 60_000 + " ", "status": 1}}}}]}, "bad_reference"),
+        (
+            {"do": [{"r": {"raise": {"error": {"type": "a", "status": 400, "instance": "/~" * 60_000}}}}]},
+            "bad_pointer",
+        ),
+    ],
+    ids=range(9),
+)
+def test_hostile_documents_are_answered_at_once(definition: Any, code: str) -> None:
+    began = time.process_time()
+    found = validate(definition, catalogue=CATALOGUE)
+    assert time.process_time() - began < 2 * slowness()
+    assert code in {problem.code for problem in found}
+    assert len(found) <= 201
+
+
+def test_advice_alone_never_hinders() -> None:
+    timeouts = {f"t{n}": {"after": "PT1S"} for n in range(100)}
+    use = {"timeouts": timeouts, "secrets": [f"s{n}" for n in range(300)]}
+    found = validate({"do": ONE, "use": use}, catalogue=CATALOGUE)
+    assert {problem.severity for problem in found} == {"warning"}
+    assert len(found) == 50

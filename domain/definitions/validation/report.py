@@ -8,6 +8,8 @@ from domain.definitions.pointers import join
 from domain.errors import Problem
 
 MAX_PROBLEMS = 200
+#: More are left out, so that advice neither hides errors nor hinders publishing.
+MAX_WARNINGS = 50
 # Comparing words is the dearest thing validation does for a wrong document; the cost of a pair grows like
 # the product of its lengths, and this is about half a second in all.
 _COMPARING = 4_000_000
@@ -28,6 +30,7 @@ class Report:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.full = False
+        self._warnings = 0
         self._comparing = _COMPARING
 
     def add(
@@ -41,6 +44,10 @@ class Report:
     ) -> None:
         if self.full:
             return
+        if severity == "warning":
+            self._warnings += 1
+            if self._warnings > MAX_WARNINGS:
+                return
         if len(self.problems) == MAX_PROBLEMS:
             self.full = True
             message = f"There are more than {MAX_PROBLEMS} problems; mend these first."

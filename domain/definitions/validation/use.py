@@ -15,7 +15,7 @@ from domain.definitions.validation.report import Report, kind, shown
 from domain.definitions.validation.retries import check_policy
 from domain.definitions.validation.steps import Steps
 from domain.definitions.validation.timeouts import check_limit
-from domain.secrets import is_name
+from domain.secrets import MAX_SECRETS, is_name
 
 _PARTS: Final = frozenset(
     {"authentications", "catalogs", "errors", "extensions", "functions", "retries", "secrets", "timeouts"}
@@ -81,6 +81,9 @@ def _check_secrets(report: Report, value: Any) -> None:
     at = "/use/secrets"
     if not isinstance(value, list):
         report.add(at, "wrong_type", f"`use.secrets` must be a list of names, not {kind(value)}.")
+        return
+    if len(value) > MAX_SECRETS:
+        report.add(at, "too_many", f"There are at most {MAX_SECRETS} secrets.")
         return
     seen: set[str] = set()
     for index, name in enumerate(value):
