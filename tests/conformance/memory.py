@@ -194,7 +194,12 @@ class Memory:
         match command.action:  # these need a database; what they answer does not depend on it
             case "event.emit":
                 given = cast(dict[str, Any], command.arguments)
-                return {"specversion": "1.0", "id": command.occurrence, "time": "2026-01-01T00:00:00Z", **given}
+                return {
+                    "specversion": "1.0",
+                    "id": command.occurrence,
+                    "time": "2026-01-01T00:00:00Z",
+                    **given,
+                }
             case "workflow.start":
                 return {"id": command.occurrence, "status": "queued"}
         call = reading_call(self.program, command)
