@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert
 
+from api.tokens import ApiKey
 from db.tables import metadata
 from domain.definitions.program import load_program
 from tests.api.house import House, house, problems
@@ -217,3 +218,21 @@ async def test_sent_values_go_before_recorded_ones(house: House) -> None:
         "scope": {"invoice": {"total": 9}},
     }
     assert (await house.member.post(PATH, body)).json()["result"] == [1, 9]
+
+
+async def test_an_executions_values_need_the_permission_to_read_executions(house: House) -> None:
+    key = ApiKey.new()
+    row = {
+        "organization_id": house.owner.organization_id,
+        "user_id": house.owner.id,
+        "name": "editor",
+        "key_id": key.key_id,
+        "secret_sha256": key.secret_sha256,
+        "scopes": ["workflows:read"],
+    }
+    async with house.admin.begin() as connection:
+        await connection.execute(insert(metadata.tables["api_keys"]), row)
+    body = {"expression": ".owner", "execution": {"id": await recorded(house)}}
+    signed = {"Authorization": f"Bearer {key}"}
+    assert (await house.owner.http.post(PATH, json=body, headers=signed)).status_code == 403
+    assert (await house.owner.http.post(PATH, json={"expression": "1"}, headers=signed)).status_code == 200
