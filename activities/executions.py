@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -80,7 +80,7 @@ class ExecutionActivities:
         *,
         keys: KeyRing,
         refuse: Callable[[str, str], Awaitable[None]],
-        dispatch: Callable[[OutboxEntry], Awaitable[None]],
+        dispatch: Callable[[OutboxEntry], Coroutine[Any, Any, None]],
         closed: Callable[[str, RowMapping | None], None],
         rests: Callable[[str], None],
         clock: Callable[[], datetime],

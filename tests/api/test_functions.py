@@ -30,6 +30,7 @@ class Site:
     pages: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
     port: int = 0
 
     @property
@@ -37,21 +38,30 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            request = await reader.readuntil(b"\r\n\r\n")
-            path = request.split(b" ")[1].decode()
-            self.asked.append(path)
-            self.requests.append(request)
-            page = self.pages.get(path, (404, {}, "nothing here"))
-            if page == "silence":
-                await asyncio.sleep(30)
-            status, headers, body = page if isinstance(page, tuple) else (200, {}, page)
-            content = body if isinstance(body, bytes) else body.encode()
-            lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(content)}"]
-            lines += [f"{name}: {value}" for name, value in headers.items()]
-            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
-            await writer.drain()
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._answer(await reader.readuntil(b"\r\n\r\n"), writer)
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, request: bytes, writer: asyncio.StreamWriter) -> None:
+        path = request.split(b" ")[1].decode()
+        self.asked.append(path)
+        self.requests.append(request)
+        page = self.pages.get(path, (404, {}, "nothing here"))
+        if page == "silence":
+            await asyncio.Event().wait()
+        status, headers, body = page if isinstance(page, tuple) else (200, {}, page)
+        content = body if isinstance(body, bytes) else body.encode()
+        lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(content)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
+        await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
 
 @pytest.fixture
@@ -67,6 +77,9 @@ async def site(house: House) -> AsyncIterator[Site]:
     house.app.state.collaborators = replace(parts, functions=source)
     yield site
     server.close()
+    for task in site.tasks:
+        task.cancel()
+    await asyncio.gather(*site.tasks, return_exceptions=True)
 
 
 def _definition(call: str, root: str | None = None, **given: Any) -> dict[str, Any]:
