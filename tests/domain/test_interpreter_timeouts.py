@@ -54,6 +54,7 @@ def test_what_is_late_is_stopped_and_fails_when_it_has_ended() -> None:
     assert run.take(Tick(NEW_YEAR + 1000)) == [Stop("/do/0/a#1")]
     assert run.finish is None
     assert run.take(Tick(NEW_YEAR + 1500)) == [], "it was told once"
+    assert run.state.next_deadline == NEW_YEAR + YEAR, "and is owed no further tick"
     run.take(Stopped(NEW_YEAR + 2000, "/do/0/a#1"))
     assert run.error == {
         "type": TIMEOUT,

@@ -283,6 +283,8 @@ def test_a_pause_is_never_longer_than_an_execution_may_be() -> None:
     run = Execution(program([step]), None, {"a": DOWN})
     due = run.take(Resume(NEW_YEAR))
     for _ in range(141):
+        if isinstance(due[0], Sleep):
+            assert due[0].until - run.now <= 366 * 24 * 3600 * 1000
         due = run.take(run.answer(due[0]))
     [last] = due
     assert isinstance(last, Finish)
@@ -345,6 +347,33 @@ def test_an_attempt_that_takes_too_long_is_stopped_and_counts_as_failed() -> Non
         Stop("/do/0/t/try/0/a#1"),
         Stop("/do/0/t/try/0/a#2"),
     ]
+
+
+@pytest.mark.parametrize("delay", ["PT0S", "PT1S"])
+def test_an_attempt_does_not_see_the_error_of_the_one_before(delay: str) -> None:
+    """Inside a handler the body of another `try` reads the error that is being handled there."""
+    run = execute(
+        [
+            {
+                "outer": {
+                    "try": [{"a": {"call": "look"}}],
+                    "catch": {
+                        "do": [
+                            {
+                                "inner": {
+                                    "try": [{"b": {"call": "quick", "with": {"seen": "${ $error.status }"}}}],
+                                    "catch": {"retry": {"delay": delay, "limit": {"attempt": {"count": 1}}}},
+                                }
+                            }
+                        ]
+                    },
+                }
+            }
+        ],
+        None,
+        {"a": DOWN, "b": [Fault("runtime", 500, "Other"), 1]},
+    )
+    assert [each.input for each in run.records.values() if each.name == "b"] == [{"seen": 503}] * 2
 
 
 def test_a_policy_can_be_shared_by_its_name_and_computed() -> None:
