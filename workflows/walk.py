@@ -215,7 +215,7 @@ class Walk:
     # What has happened
 
     def hear(self) -> None:
-        """Tell the interpreter everything that has happened, unless it has to compute first, and may."""
+        """Tell the interpreter everything that has happened; where it has to compute first, the rest waits."""
         if self.is_cancelled and not self._knows_of_cancel:
             self._knows_of_cancel = True
             self.standing.is_held = False

@@ -152,3 +152,16 @@ async def test_branches_that_never_pause_at_once_still_continue_as_new(
     visits = [step["visit"] for step in steps if step["name"] == "mail"]
     assert sorted(visits) == sorted([*range(1, 8), *range(1, 8)])
     await agree(engine, str(row["id"]))
+
+
+async def test_a_built_in_that_has_not_begun_never_does(engine: Engine) -> None:
+    """All of it happens in one segment: the first branch fails, and the second is stopped before its turn."""
+    broken = {"call": "data.template", "with": {"text": "{{ text"}}
+    make = {"call": "client.create", "with": {"name": "Never"}}
+    row = await engine.run([{"both": fork(broken, make)}])
+    assert row["status"] == "failed"
+    steps = {step["name"]: step["status"] for step in await engine.steps(str(row["id"]))}
+    assert steps == {"both": "failed", "branch 1": "failed", "branch 2": "cancelled"}
+    assert (await engine.get("/v1/clients"))["items"] == []
+    assert (await engine.events(str(row["id"]))).count("marker_recorded") == 1
+    await agree(engine, str(row["id"]))
