@@ -409,3 +409,19 @@ def test_an_unknown_catalog_is_told_with_the_nearest() -> None:
 def test_names_of_functions_show_no_more_than_their_last_word() -> None:
     assert name_of("https://x.org/a/secret/My%20Check.yaml?token=abc") == "My-20Check"
     assert raw("not an address") == "not an address"
+
+
+def test_a_function_cannot_undo_a_step() -> None:
+    step = {"call": "look", "metadata": {"compensate": {"call": "double", "with": {"n": 1}}}}
+    found = problems([{"go": step}], use=_use(double=DOUBLE))
+    assert list(found) == ["not_an_action /do/0/go/metadata/compensate/call"]
+
+
+def test_an_extension_may_call_a_function_and_does_not_stand_around_its_steps() -> None:
+    use = {
+        "functions": {"note": {"do": [{"inner": {"set": {"noted": True}}}]}},
+        "extensions": [{"log": {"extend": "all", "before": [{"say": {"call": "note"}}]}}],
+    }
+    run = execute("- go: {set: {a: 1}}", {}, use=use)
+    assert run.output == {"a": 1}
+    assert [record.name for record in run.records.values()].count("inner") == 1

@@ -319,3 +319,53 @@ async def test_the_answer_reaches_a_later_run_of_the_parent(engine: Engine) -> N
     assert described.raw_description.workflow_execution_info.first_run_id != described.run_id
     await _decide(engine, child)
     assert (await engine.ended(id))["output"] == {"n": 7}
+
+
+@pytest.mark.parametrize("how", ["timeout", "compete"])
+async def test_a_child_nobody_waits_for_any_more_has_ended_before_its_parent_goes_on(
+    engine: Engine, how: str
+) -> None:
+    await _publish(engine, [ASK])
+    sub = {"sub": _run()}
+    if how == "timeout":
+        step = {
+            "try": [{"sub": {**_run(), "timeout": {"after": "PT1S"}}}],
+            "catch": {"errors": {"with": {"status": 408}}},
+        }
+    else:
+        step = {"fork": {"compete": True, "branches": [sub, {"quick": {"wait": "PT1S"}}]}}
+    row = await engine.run([{"step": step}, {"after": {"set": {"done": True}}}])
+    assert (row["status"], row["output"]) == ("completed", {"done": True}), dict(row)
+    [child] = await _children(engine, str(row["id"]))
+    assert child["status"] == "cancelled"
+    assert child["completed_at"] <= row["completed_at"].isoformat().replace("+00:00", "Z")
+
+
+async def test_children_run_side_by_side(engine: Engine) -> None:
+    await _publish(engine, [ASK, {"a": {"set": {"n": "${ $workflow.input.n }"}}}])
+    branches = [{f"b{n}": _run(input={"n": n})} for n in range(3)]
+    id = (await engine.start(await engine.publish([{"all": {"fork": {"branches": branches}}}])))["id"]
+    while len(children := await _children(engine, id)) < 3:
+        await asyncio.sleep(0.05)
+    for child in reversed(children):
+        await _decide(engine, child["id"])
+    assert (await engine.ended(id))["output"] == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+async def test_a_functions_call_of_an_action_is_carried_out(engine: Engine) -> None:
+    """Functions through the real worker: their steps are found by every activity."""
+    use = {
+        "functions": {
+            "ask": {"do": [{"inner": {"call": "data.template", "with": {"text": "${ .t }", "values": {}}}}]}
+        }
+    }
+    catalogue = {spec.name for spec in engine.parts.registry.specs()}
+    assert "data.template" in catalogue, sorted(catalogue)
+    row = await engine.run([{"go": {"call": "ask", "with": {"t": "Hello"}}}], use=use)
+    assert row["status"] == "completed", dict(row)
+    steps = await engine.steps(str(row["id"]))
+    assert [step["pointer"] for step in steps] == [
+        "/do/0/go",
+        "/use/functions/ask",
+        "/use/functions/ask/do/0/inner",
+    ]

@@ -18,7 +18,11 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
     given = step.body.get("with", {})
     name = report.text(step.at("call"), step.body["call"], "`call`")
     if name is not None and name not in calls.configured and calls.functions.has(name):
-        calls.functions.check_call(report, step.at("call"), name)
+        if step.undoes:
+            message = "Only an action can undo a step, not a function: what undoes is a single call."
+            report.add(step.at("call"), "not_an_action", message, "Call the action itself.")
+        else:
+            calls.functions.check_call(report, step.at("call"), name)
         if _is_object(report, step, given):
             expressions.template(step.at("with"), given, step.names, mixed=True)
             _check_given(report, step, name, given, calls.functions.inline.get(name))
