@@ -345,8 +345,9 @@ async def test_children_run_side_by_side(engine: Engine) -> None:
     await _publish(engine, [ASK, {"a": {"set": {"n": "${ $workflow.input.n }"}}}])
     branches = [{f"b{n}": _run(input={"n": n})} for n in range(3)]
     id = (await engine.start(await engine.publish([{"all": {"fork": {"branches": branches}}}])))["id"]
-    while len(children := await _children(engine, id)) < 3:
-        await asyncio.sleep(0.05)
+    await engine.until(id, lambda row: (row["waiting_on"] or {}).get("kind") == "execution")
+    children = await _children(engine, id)
+    assert len(children) == 3
     for child in reversed(children):
         await _decide(engine, child["id"])
     assert (await engine.ended(id))["output"] == [{"n": 0}, {"n": 1}, {"n": 2}]
