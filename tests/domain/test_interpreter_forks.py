@@ -283,6 +283,8 @@ def test_end_in_a_branch_ends_the_workflow_once_the_others_have_ended() -> None:
     a, b = list(run.state.pending)
     assert run.take(Completed(NEW_YEAR, a, "end")) == [Stop(b)]
     assert not run.state.is_over
+    assert run.state.next_deadline is None, "what has ended by itself is not late"
+    assert run.take(Cancelled(NEW_YEAR)) == [], "nor can it be cancelled"
     assert run.take(Stopped(NEW_YEAR, b)) == [Finish(ExecutionStatus.COMPLETED, "end")]
     assert statuses(run) == {"f": "completed", "a": "completed", "b": "cancelled"}
 

@@ -185,6 +185,24 @@ def test_the_handler_begins_with_the_input_of_the_try_and_its_output_is_the_one_
     assert run.output == [output, output]
 
 
+def test_a_handled_error_is_forgotten_when_its_try_is_left() -> None:
+    run = execute(
+        """
+- outer:
+    try: [{a: {call: look}}]
+    catch:
+      do:
+        - inner:
+            try: [{b: {raise: {error: {type: "x:y", status: 1}}}}]
+            catch: {do: [{h: {set: {handled: "${ $error.status }"}}}]}
+            output: {as: ". + {left: $error.status}"}
+""",
+        None,
+        {"a": DOWN},
+    )
+    assert run.output == {"handled": 1, "left": 503}
+
+
 def test_the_error_is_seen_in_the_handler_alone() -> None:
     step = {
         "try": [{"a": {"set": "${ $error }"}}],

@@ -104,7 +104,7 @@ class _Loader:
             definition=definition,
             timeout=self.components.timeout(definition),
             compensation=self._compensation(definition),
-            extensions=() if self.extending else self.extensions.around(kind),
+            extensions=self.extensions.around(kind),
             extends=self.extending,
         )
         self.steps[pointer] = step
