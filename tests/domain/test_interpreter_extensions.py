@@ -137,6 +137,20 @@ def test_an_exit_deeper_inside_ends_only_its_own_list() -> None:
     assert run.path == ["a", "block", "leave"]
 
 
+def test_an_extension_stands_around_the_call_of_a_function_not_around_its_steps() -> None:
+    """It may call that function itself."""
+    extension = {
+        "e": {"extend": "all", "before": [{"tell": {"call": "note", "with": {"text": "${ $task.name }"}}}]}
+    }
+    use = {
+        "functions": {"note": {"call": "quick", "with": {"text": "${ .text }"}}},
+        "extensions": [extension],
+    }
+    run = execute("[{a: {call: note, with: {text: own}}}]", None, {"note": [0] * 9}, use=use)
+    assert [each["text"] for each in asked(run)] == ["a", "own"]
+    assert run.path == ["a", "tell", "note", "note"]
+
+
 def test_a_skipped_step_is_not_extended() -> None:
     run = around([LOGGING], "[{a: {if: 'false', set: {n: 1}}}]")
     assert asked(run) == []
