@@ -71,7 +71,10 @@ def address_of(call: str, catalogs: Mapping[str, str]) -> str | None:
     root = catalogs.get(match["catalog"])
     if root is None:
         return None
-    scheme, host, path, _, _ = urlsplit(root)
+    try:
+        scheme, host, path, _, _ = urlsplit(root)
+    except ValueError:
+        return None
     if host.lower() == "github.com" and re.fullmatch(r"/[^/]+/[^/]+/?", path):
         path = f"{path.rstrip('/')}/tree/HEAD"
     inside = f"{path.rstrip('/')}/functions/{match['name']}/{match['version']}/function.yaml"
@@ -152,7 +155,12 @@ def nested(function: Fetched) -> list[str]:
 
 
 def is_usable(address: str) -> bool:
-    return len(address) <= MAX_ADDRESS and address.lower().startswith(("https://", "http://"))
+    if len(address) > MAX_ADDRESS or not address.lower().startswith(("https://", "http://")):
+        return False
+    try:
+        return bool(urlsplit(address).hostname)
+    except ValueError:
+        return False
 
 
 def calls_of(body: Any) -> Iterator[str]:

@@ -363,6 +363,17 @@ def test_a_text_that_is_none_and_an_address_that_is_none() -> None:
     assert addresses({"do": [{"a": {"call": long}}, {"b": {"call": "ftp://x.org/f"}}]}) == []
 
 
+@pytest.mark.parametrize(
+    "address", ["https://[", "https://[x]/f", "http://a\u2100b/f", "https://", "https:///f"]
+)
+def test_an_address_without_a_readable_host_is_told_and_never_fetched(address: str) -> None:
+    do = [{"a": {"call": address}}, {"b": {"call": "f:1.0.0@c"}}]
+    use = {"catalogs": {"c": {"endpoint": address}}}
+    found = problems(do, use=use)
+    assert {"bad_address /do/0/a/call", "bad_address /use/catalogs/c/endpoint"} <= found.keys()
+    assert addresses({"do": do, "use": use}) == []
+
+
 def test_functions_call_each_other_only_so_deep() -> None:
     chain = {f"https://x.org/{n}": _text(f"call: 'https://x.org/{n + 1}'") for n in range(8)}
     checked = check(
