@@ -53,7 +53,11 @@ class Flights:
         flight = self._flights.get(name)
         if flight is not None:
             flight.is_stopping = True
-            flight.task.cancel()
+            if flight.wait is not None and flight.wait.kind == "execution":
+                # One that was launched just now must begin first, or nobody would ask the other execution to end.
+                asyncio.get_running_loop().call_soon(flight.task.cancel)
+            else:
+                flight.task.cancel()
         elif not self._has_landed(name):
             self.land(Stopped(now(), name))
 

@@ -341,6 +341,22 @@ async def test_a_child_nobody_waits_for_any_more_has_ended_before_its_parent_goe
     assert child["completed_at"] <= row["completed_at"].isoformat().replace("+00:00", "Z")
 
 
+@pytest.mark.parametrize("how", ["fault", "early event"])
+async def test_a_child_not_wanted_as_soon_as_it_was_started_is_cancelled_and_awaited(
+    engine: Engine, how: str
+) -> None:
+    """The same registration that starts it says that another branch has failed, or won."""
+    await _publish(engine, [ASK])
+    emit = {"emit": {"event": {"with": {"type": "go", "source": "https://a.example", "data": 1}}}}
+    other = _run("nobody") if how == "fault" else {"listen": {"to": {"one": {"with": {"type": "go"}}}}}
+    fork = {"fork": {"compete": how != "fault", "branches": [{"sub": _run()}, {"other": other}]}}
+    row = await engine.run([{"say": emit}, {"both": {"try": [{"all": fork}], "catch": {}}}])
+    assert row["status"] == "completed", dict(row)
+    [child] = await _children(engine, str(row["id"]))
+    assert child["status"] == "cancelled"
+    assert child["completed_at"] <= row["completed_at"].isoformat().replace("+00:00", "Z")
+
+
 async def test_children_run_side_by_side(engine: Engine) -> None:
     await _publish(engine, [ASK, {"a": {"set": {"n": "${ $workflow.input.n }"}}}])
     branches = [{f"b{n}": _run(input={"n": n})} for n in range(3)]
