@@ -196,6 +196,13 @@ def test_an_execution_lives_a_year_unless_its_definition_says_otherwise() -> Non
     assert run.state.next_deadline == NEW_YEAR + 24 * 3600 * 1000
 
 
+def test_who_lives_too_long_without_a_timeout_is_told_the_limit() -> None:
+    finish = execute("[{a: {wait: P200D}}, {b: {wait: P200D}}]").finish
+    assert finish is not None
+    assert finish.status is ExecutionStatus.TIMED_OUT
+    assert "365 days" in (finish.error or {})["detail"]
+
+
 def test_an_execution_that_is_late_has_timed_out_and_no_try_catches_it() -> None:
     run = begun(
         "[{t: {try: [{a: {call: look}}], catch: {do: [{h: {set: {x: 1}}}]}}}]", timeout={"after": "PT2S"}

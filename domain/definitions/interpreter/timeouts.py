@@ -38,7 +38,10 @@ def strike(activation: Activation) -> None:
     """Time has passed: stop what has used up its own, the outermost first."""
     state = activation.state
     if state.deadline is not None and state.deadline <= state.now:
-        fault = _timed_out("The workflow did not end within its `timeout`").at("/timeout")
+        told = "The workflow did not end within its `timeout`"
+        if activation.program.timeout is None:
+            told = "The workflow did not end within 365 days; say in its `timeout` how long it may take"
+        fault = _timed_out(told).at("/timeout")
         ending.conclude(activation, ExecutionStatus.TIMED_OUT, fault.as_json())
         return
     late = [
