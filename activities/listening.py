@@ -25,14 +25,23 @@ class Page:
         self._events = events
         self._more = more
 
+    @property
+    def size(self) -> int:
+        return sum(len(each.content) for each in self._events)
+
     async def opened(self, keys: KeyRing) -> EarlierEvents:
         events = [await opened(keys, self._organization_id, each.id, each.content) for each in self._events]
         return EarlierEvents(events, self._more)
 
 
-async def subscribe(connection: AsyncConnection, listener: Listener) -> Page:
-    """Subscribe the step, in the transaction that shows that it waits."""
+async def subscribe(connection: AsyncConnection, listener: Listener, spent: int = 0) -> Page:
+    """Subscribe the step, in the transaction that shows that it waits.
+
+    `spent` bytes were brought to others already: beyond a page, which Temporal can carry, it reads on later.
+    """
     await Events(connection).register(listener)
+    if spent > _PAGE_BYTES:
+        return Page(listener.organization_id, [], more=True)
     return await earlier(connection, listener)
 
 

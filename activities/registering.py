@@ -47,7 +47,8 @@ class Registering:
                     await self._ask(connection, wait.occurrence, registration.arguments)
                 case "event":
                     listener = listening.listener(self._id, self._snapshot, wait.occurrence, wait.types)
-                    self._pages[wait.occurrence] = await listening.subscribe(connection, listener)
+                    spent = sum(page.size for page in self._pages.values())
+                    self._pages[wait.occurrence] = await listening.subscribe(connection, listener, spent)
                 case "execution":
                     await self._run(connection, wait.occurrence, registration.arguments)
         except Fault as fault:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -42,7 +43,7 @@ class Errands:
     async def segment(self, commands: Sequence[CallAction], *, alone: bool) -> SegmentEnd:
         """Run these built-ins and what follows them, or just compute. Nothing may change the state meanwhile."""
         state = self._standing.travelling()
-        await self._breathe()
+        await self.breathe()
         await self._journal.make_bearable()
         self._standing.runs()
         first = commands[0] if commands else None
@@ -62,11 +63,15 @@ class Errands:
                 if first is None
                 else contract.segment_config(first.occurrence, first.name),
             )
-        self._task_bytes += measure([end.state, *end.commands], MAXIMUM_STATE * 2)
+        self.weigh([end.state, *end.commands])
         self._deaf_segments += end.took_long
         return end
 
-    async def _breathe(self) -> None:
+    def weigh(self, result: Any) -> None:
+        """A local activity has answered this."""
+        self._task_bytes += measure(result, MAXIMUM_STATE * 2)
+
+    async def breathe(self) -> None:
         """Begin a new workflow task before this one's results exceed what may be sent at once, or it hears too late."""
         if self._task_bytes > MAXIMUM_TASK or self._deaf_segments >= DEAF_SEGMENTS:
             await workflow.sleep(timedelta(milliseconds=1))

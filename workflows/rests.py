@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.arrivals import Arrivals
 from workflows.children import outcome_of, recall
 from workflows.contracts import executions as contract
+from workflows.errands import Errands
 from workflows.flights import Flights
 from workflows.journal import Journal
 from workflows.lineage import now
@@ -46,9 +47,11 @@ class Rests:
         flights: Flights,
         arrivals: Arrivals,
         decisions: dict[str, Any],
+        errands: Errands,
         *,
         mirror: bool,
     ) -> None:
+        self._errands = errands
         self._standing = standing
         self._journal = journal
         self._flights = flights
@@ -99,6 +102,7 @@ class Rests:
         listen = next(filter(self._wants_more, self.unread), None)
         if listen is None:
             return
+        await self._errands.breathe()
         self.unread.remove(listen)
         config = contract.record_config(listen.occurrence, listen.name)
         self._bring(listen, await workflow.execute_local_activity(contract.earlier_events, listen, **config))
@@ -117,6 +121,7 @@ class Rests:
         return occurrence in self._standing.state.pending
 
     def _bring(self, listen: PendingWait, earlier: EarlierEvents) -> None:
+        self._errands.weigh(earlier.events)
         self._arrivals.bring(earlier.events)
         if earlier.more:
             self.unread.append(listen)

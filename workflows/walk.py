@@ -79,7 +79,13 @@ class Walk:
         self._lineage = lineage
         self._errands = Errands(start, standing, journal, self.flights)
         self._rests = Rests(
-            standing, journal, self.flights, self.arrivals, self.decisions, mirror=start.mirror
+            standing,
+            journal,
+            self.flights,
+            self.arrivals,
+            self.decisions,
+            self._errands,
+            mirror=start.mirror,
         )
         self._alarm = Alarm(lambda: self.flights.land(Tick(now())))
         self._meter = Meter(ACTIVATION_FUEL)

@@ -162,6 +162,35 @@ async def test_each_early_event_has_its_turn_although_there_are_many(engine: Eng
     assert row["output"] == [f"e{n}" for n in range(230)], dict(row)
 
 
+async def test_large_early_events_of_many_listens_come_in_parts(engine: Engine) -> None:
+    """All at once they would be more than Temporal takes from a workflow task, which would repeat for ever."""
+    keep = {"keep": {"set": "${ {t: .t} }", "export": {"as": "."}}}
+    says = [
+        {
+            f"say {n}": {
+                "emit": {
+                    "event": {
+                        "with": {
+                            "type": f"t{n}",
+                            "source": "https://a.example",
+                            "data": "${ $context.t * 16 }",
+                        }
+                    }
+                },
+                "output": {"as": "{}"},
+            }
+        }
+        for n in range(45)
+    ]
+    listens = [
+        {f"hear {n}": {"listen": {"to": {"one": {"with": {"type": f"t{n}"}}}}, "output": {"as": "length"}}}
+        for n in range(45)
+    ]
+    do = [keep, *says, {"all": {"fork": {"branches": listens}}}]
+    row = await engine.run(do, {"t": "".join(map(chr, range(33, 123))) * 60})
+    assert (row["status"], row["output"]) == ("completed", [1] * 45), dict(row)
+
+
 async def test_a_step_that_hears_them_all_may_be_sent_more_signals_than_are_kept(engine: Engine) -> None:
     count = MAXIMUM_KEPT + 15
     to = {"any": [{"with": {"type": PAID}}], "until": f"length == {count}"}
