@@ -290,6 +290,16 @@ def test_everything_ends(steps: str, status: str) -> None:
     assert len(found.trace) <= 2001
 
 
+def test_a_state_too_large_to_travel_is_told_once() -> None:
+    steps = [{f"s{n}": {"set": {"x": "${ [range(15000)] }"}}} for n in range(15)]
+    ends = {"set": {"n": "${ [" + ", ".join(f"($steps.s{n}.x | length)" for n in range(15)) + "] | add }"}}
+    waits = [{"w": {"wait": "PT1S"}}, {"v": {"wait": "PT1S"}}]
+    found = run(json.dumps([*steps, *waits, {"z": ends}]))
+    assert found.output == {"n": 225_000}
+    assert [each for each in found.warnings if "1 MB" in each] == list(found.warnings)
+    assert len(found.warnings) == 1
+
+
 def test_a_trace_is_bounded() -> None:
     found = run(
         "- each:\n    for: {in: '[range(60)]'}\n    do: [{big: {call: look, output: {as: .}}}]",

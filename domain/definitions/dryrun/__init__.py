@@ -11,9 +11,11 @@ from typing import Any, Final
 from domain.actions import ActionSpec, Catalogue
 from domain.definitions.commands import Finish, Resume, Tick, Yield
 from domain.definitions.expressions import FuelExhausted, Meter
+from domain.definitions.faults import state_too_large
 from domain.definitions.interpreter import advance, begin
 from domain.definitions.program import Function, Program
 from domain.definitions.schemas import Schema, SchemaRefused, compile_schema
+from domain.definitions.values import measure
 from domain.errors import Invalid
 
 from .mocks import read_mocks
@@ -26,6 +28,9 @@ MAXIMUM_STEPS: Final = 2_000
 MAXIMUM_HAPPENINGS: Final = 10_000
 #: About 2 s of computing.
 MAXIMUM_FUEL: Final = 1_600_000
+#: The state that may travel between steps, in bytes, and how much of it all is measured at most.
+MAXIMUM_STATE: Final = 1024 * 1024
+MAXIMUM_MEASURED: Final = 16 * MAXIMUM_STATE
 #: A dry run takes place on New Year's Day unless somebody says when.
 NEW_YEAR: Final = 1_767_225_600_000
 
@@ -105,6 +110,7 @@ class _Running:
         self.finish: Finish | None = None
         self.reason: str | None = None
         self.warnings: list[str] = []
+        self.measured = 0
         self.schemas: dict[tuple[str, str], Schema | None] = {}
         execution = {"id": "00000000-0000-4000-8000-00000000d117", "trigger": trial.trigger}
         self.state = begin(
@@ -192,6 +198,7 @@ class _Running:
             return
         self.state = step.state
         self.trace.tell(step.records)
+        self._weigh()
         for command in step.commands:
             if isinstance(command, Finish):
                 self.finish = command
@@ -200,6 +207,16 @@ class _Running:
             else:
                 self._check_arguments(command)
                 self._take(command)
+
+    def _weigh(self) -> None:
+        """An execution fails when it has to take more along than may travel; only a worker knows where it has to."""
+        if self.measured > MAXIMUM_MEASURED:
+            return
+        size = measure(self.state.as_json(), MAXIMUM_STATE)
+        self.measured += size
+        if size > MAXIMUM_STATE:
+            self.measured = MAXIMUM_MEASURED + 1  # told once
+            self.warnings.append(f"An execution may fail here. {state_too_large().detail}.")
 
     def _take(self, command: Any) -> None:
         try:
