@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import Invalid
-from tests.conformance.memory import Memory
+from tests.conformance.memory import NEW_YEAR, Memory
 from tests.conformance.scenario import SCENARIOS, Scenario, hold
 
 RUN = [scenario for scenario in SCENARIOS if scenario.refused is None]
@@ -27,6 +27,21 @@ def test_refused(scenario: Scenario) -> None:
     with pytest.raises(Invalid) as refusal:
         Memory.of(scenario)
     assert scenario.refused in {problem.code for problem in refusal.value.problems}
+
+
+def test_a_year_is_waited_for() -> None:
+    """The clock jumps: through a wait of a year, and through twelve months of a loop in a branch beside it."""
+    year = {"rest": {"wait": "P365D"}}
+    months = {
+        "months": {"for": {"in": "[range(12)]"}, "do": [{"rest": {"wait": "P30D"}}, {"n": {"set": "$index"}}]}
+    }
+    do = [
+        {"both": {"fork": {"branches": [{"year": {"do": [year]}}, months]}}},
+        {"done": {"set": {"ok": True}}},
+    ]
+    run = Memory.of(Scenario(theme="time", title="a year", do=do))
+    assert run.run().output == {"ok": True}
+    assert run.now - NEW_YEAR >= 365 * 24 * 3600 * 1000
 
 
 def test_there_is_a_scenario_for_every_pitfall() -> None:

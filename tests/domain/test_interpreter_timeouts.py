@@ -16,7 +16,7 @@ from domain.executions import ExecutionStatus
 from tests.factories.driver import NEW_YEAR, Execution, Slow, execute, program
 
 TIMEOUT = "https://serverlessworkflow.io/spec/1.0.0/errors/timeout"
-YEAR = 365 * 24 * 3600 * 1000
+YEAR = 366 * 24 * 3600 * 1000
 
 
 def begun(steps: Any, data: Any = None, **parts: Any) -> Execution:
@@ -200,7 +200,7 @@ def test_who_lives_too_long_without_a_timeout_is_told_the_limit() -> None:
     finish = execute("[{a: {wait: P200D}}, {b: {wait: P200D}}]").finish
     assert finish is not None
     assert finish.status is ExecutionStatus.TIMED_OUT
-    assert "365 days" in (finish.error or {})["detail"]
+    assert "366 days" in (finish.error or {})["detail"]
 
 
 def test_an_execution_that_is_late_has_timed_out_and_no_try_catches_it() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from domain.definitions.durations import MAXIMUM_WAIT
 from domain.definitions.faults import Fault
 from domain.definitions.program import Step
 from domain.definitions.state import Frame, Todo
@@ -12,8 +13,9 @@ from domain.executions import ExecutionStatus
 from . import ending, spans, stopping
 from .activation import Activation
 
-#: How long an execution lives whose definition does not say it, in milliseconds.
-DEFAULT_LIFE: Final = timedelta(days=365) // timedelta(milliseconds=1)
+#: How long an execution lives whose definition does not say it, in milliseconds: a leap year, so that a wait of a
+#: year leaves time for what follows it.
+DEFAULT_LIFE: Final = MAXIMUM_WAIT // timedelta(milliseconds=1)
 
 
 def of_step(activation: Activation, step: Step, frame: Frame) -> Frame:
@@ -40,7 +42,7 @@ def strike(activation: Activation) -> None:
     if state.deadline is not None and state.deadline <= state.now:
         told = "The workflow did not end within its `timeout`"
         if activation.program.timeout is None:
-            told = "The workflow did not end within 365 days; say in its `timeout` how long it may take"
+            told = f"The workflow did not end within {MAXIMUM_WAIT.days} days; say in its `timeout` what it may take"
         fault = _timed_out(told).at("/timeout")
         ending.conclude(activation, ExecutionStatus.TIMED_OUT, fault.as_json())
         return
