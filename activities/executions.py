@@ -150,8 +150,11 @@ class ExecutionActivities:
             alone=segment.alone and report.snapshot is not None,
             records={record.occurrence: record for record in segment.records},
         )
-        # Computing may take seconds: the row says meanwhile that the execution runs.
+        # Computing may take seconds: the row says meanwhile that the execution runs. However late it is already,
+        # every segment gets on a little.
         await self._commit(run, report)
+        if run.must_compute:
+            await run.compute()
         while run.has_time:
             if run.must_compute:
                 await run.compute()

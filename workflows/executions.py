@@ -136,6 +136,7 @@ class ExecutionWorkflow:
             if not says_closed(error):
                 raise
         await walk.flights.ground()
+        self.journal.forget()
         # Whoever refused has asked Temporal to cancel us; what stands in the row is how this ends.
         await workflow.wait_condition(lambda: walk.is_cancelled)
         return Finish(ExecutionStatus.CANCELLED)

@@ -32,6 +32,10 @@ class Journal:
         if self._enabled:
             keep(self._records, records)
 
+    def forget(self) -> None:
+        """Nobody shall read them: what stands in the mirror was told by somebody else."""
+        self._records.clear()
+
     async def make_light(self) -> None:
         """Write what is too much to travel with a normal activity."""
         while len(self._records) > FEW_RECORDS or self._size() > FEW_BYTES:

@@ -47,7 +47,7 @@ async def _tell_pause(walk: "Walk") -> None:
     if not walk.start.mirror:
         return
     await walk.journal.make_bearable()
-    following = [_next_step(command) for command in walk.held]
+    following = [_next_step(command) for command in walk.due]
     with walk.journal.riding(but={step.occurrence for step in following}) as records:
         await workflow.execute_local_activity(
             contract.begin_pause,

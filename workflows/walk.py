@@ -140,8 +140,8 @@ class Walk:
 
     @property
     def is_paused(self) -> bool:
-        """Nothing shall begin. Not even a pause keeps a cancelled execution from ending."""
-        return self._control.wants_pause and not self.is_cancelled and self.finish is None
+        """Nothing shall begin, nor the execution end. Not even a pause keeps a cancelled one from ending."""
+        return self._control.wants_pause and not self.is_cancelled and self.ended is None
 
     @property
     def is_draining(self) -> bool:
@@ -149,11 +149,14 @@ class Walk:
 
         Only a run that was itself asked to end may close as cancelled, so that one does not give way any more.
         """
-        return (
-            workflow.info().is_continue_as_new_suggested() and not self.is_cancelled and self.finish is None
-        )
+        return workflow.info().is_continue_as_new_suggested() and not self.is_cancelled and self.ended is None
 
     # What is due
+
+    @property
+    def due(self) -> list[Command]:
+        """All that is due and not begun, the end of the execution included."""
+        return self.held if self.finish is None else [*self.held, self.finish]
 
     async def _carry_out(self) -> None:
         """Begin what is held; a segment is awaited."""
@@ -291,7 +294,7 @@ class Walk:
             state=self.standing.travelling(),
             waits=self.flights.waits,
             decisions=dict(self.decisions),
-            commands=[command_as_json(command) for command in self.held],
+            commands=[command_as_json(command) for command in self.due],
             shown=self.standing.shown,
             wish=self._control.wish,
             events=self.arrivals.carried(),
