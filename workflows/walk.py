@@ -27,10 +27,11 @@ with workflow.unsafe.imports_passed_through():
         command_from_json,
     )
     from domain.definitions.expressions import ACTIVATION_FUEL, Meter
-    from domain.definitions.faults import Fault
+    from domain.definitions.faults import Fault, state_too_large
     from domain.definitions.interpreter import advance, begin
     from domain.definitions.program import PROGRAMS
     from domain.definitions.state import State
+    from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
     from domain.segments import Carried, Ended, ExecutionStart
 
@@ -44,6 +45,9 @@ from workflows.lineage import Lineage, now
 from workflows.pausing import hold_still
 from workflows.rests import Asking, Rests
 from workflows.standing import Standing
+
+#: What a run hands to the next one, beside the definition: Temporal refuses arguments of 2 MB, again and again.
+MAXIMUM_CARRIED = 1_500_000
 
 
 class Walk:
@@ -286,18 +290,26 @@ class Walk:
     # Giving way to a new run
 
     async def carried(self) -> Carried | None:
-        """What the next run begins with; None when something has happened that this run must hear first."""
+        """What the next run begins with; None when something has happened that this run must hear first.
+
+        Raises Fault when it is too large to travel.
+        """
         await self.journal.write()  # nothing may ride into another run
         if not self.flights.only_waits or not self.is_draining:
             return None
+        state, decisions, events = self.standing.travelling(), dict(self.decisions), self.arrivals.carried()
+        commands = [command_as_json(command) for command in self.due]
+        travelling: Any = [state, decisions, commands, events]
+        if measure(travelling, MAXIMUM_CARRIED) > MAXIMUM_CARRIED:
+            raise state_too_large()
         return Carried(
-            state=self.standing.travelling(),
+            state=state,
             waits=self.flights.waits,
-            decisions=dict(self.decisions),
-            commands=[command_as_json(command) for command in self.due],
+            decisions=decisions,
+            commands=commands,
             shown=self.standing.shown,
             wish=self._control.wish,
-            events=self.arrivals.carried(),
+            events=events,
             unread=self._rests.unread,
             reset_run_id=self._lineage.reset_run_id,
         )
