@@ -17,7 +17,7 @@ from workflows.lineage import now
 
 @dataclass(slots=True)
 class Flight:
-    task: asyncio.Task[Event]
+    task: asyncio.Task[None]
     #: Set where nothing but waiting is done: the mirror shows it, and it outlives a continue-as-new.
     wait: PendingWait | None
     #: When it will have landed at the latest, in epoch ms; None when nobody can say.
@@ -40,9 +40,9 @@ class Flights:
         wait: PendingWait | None = None,
         lands_by: int | None = None,
     ) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._fly(name, work))
         flight = self._flights[name] = Flight(task, wait, lands_by)
-        task.add_done_callback(lambda _: self._over(name, flight))
+        task.add_done_callback(lambda _: self._never_flew(name, flight, work))
 
     def land(self, event: Event) -> None:
         """Something that was no flight has happened."""
@@ -110,13 +110,28 @@ class Flights:
             for event in self._landed
         )
 
-    def _over(self, name: str, flight: Flight) -> None:
+    async def _fly(self, name: str, work: Coroutine[Any, Any, Event]) -> None:
+        """An answer lands in the very moment in which it is there: it must not be missing when a new run begins."""
+        flight = self._flights[name]
+        landed: Event | Exception | None = None
+        try:
+            landed = await work
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001  `next` raises it, where it ends the execution
+            landed = error
+        self._over(name, flight, landed)
+
+    def _never_flew(self, name: str, flight: Flight, work: Coroutine[Any, Any, Event]) -> None:
+        """Cancelled before it began, a flight never comes to the end of `_fly`; for all others this does nothing."""
+        work.close()
+        self._over(name, flight, None)
+
+    def _over(self, name: str, flight: Flight, landed: Event | Exception | None) -> None:
         if self._flights.get(name) is not flight:
             return
         del self._flights[name]
-        if not flight.task.cancelled() and isinstance(error := flight.task.exception(), Exception):
-            self._landed.append(error)
-        elif flight.is_stopping:
-            self.land(Stopped(now(), name))
-        elif not flight.task.cancelled() and error is None:
-            self.land(flight.task.result())
+        if flight.is_stopping and not isinstance(landed, Exception):
+            landed = Stopped(now(), name)
+        if landed is not None:
+            self._landed.append(landed)
