@@ -7,6 +7,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from tests.workflows.engine import Engine, settings_for
+from tests.workflows.operators import Operator
 from workers.settings import Settings
 
 
@@ -55,3 +56,21 @@ async def test_a_long_loop_of_actions_continues_as_new_between_them(engine: Engi
     assert [step["visit"] for step in steps if step["name"] == "send"] == list(range(1, 17))
     assert {step["status"] for step in steps} == {"completed"}
     assert len(kept.ids) == len(set(kept.ids)) == 16
+
+
+async def test_a_decision_in_the_moment_of_a_new_run_is_not_lost(engine: Engine) -> None:
+    """Each of these is decided after another number of events; for one it is the decision that asks for a new run."""
+    workflow_id = await engine.publish([{"ask": {"call": "approve", "with": {"title": "Go on?"}}}])
+
+    async def decided_after(signals: int) -> str:
+        id = str((await engine.start(workflow_id))["id"])
+        row = await engine.waiting(id)
+        at = Operator(engine.client, row["temporal_workflow_id"])
+        for number in range(signals):
+            await at.idle()
+            await at.handle.signal("event", {"id": str(number), "type": "noise", "source": "tests"})
+        await at.idle()
+        await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
+        return str((await engine.ended(id))["status"])
+
+    assert set(await asyncio.gather(*map(decided_after, range(4, 12)))) == {"completed"}
