@@ -305,7 +305,6 @@ VALUE = [
     '[range(100)|{a:.}]|[.[]|.a as $x|$x]|[.,.,.]|[..]',
     '$__prog_args',
     '$nope',
-    '[paths(repeat(empty))]',
 ]
 SYNTAX = [
     '9' * 6000,
