@@ -76,7 +76,7 @@ def _command(activation: Activation, compensation: Compensation) -> CallAction:
         effect=pinned.effect,
         timeout_ms=pinned.timeout // timedelta(milliseconds=1),
         arguments=compensation.arguments,
-        withheld=None if withheld is None else Withholding(**withheld),  # type: ignore[arg-type]  # as it was told,
+        withheld=None if withheld is None else Withholding(**withheld),  # type: ignore[arg-type]  # its own JSON
     )
 
 
