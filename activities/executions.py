@@ -100,7 +100,7 @@ class ExecutionActivities:
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """What a worker registers: our own activities, and one per action, under the action's name."""
-        actions = [spec.name for spec in self._registry.specs() if spec.lane is Lane.ACTIVITY]
+        actions = [spec.name for spec in self._registry.every_spec() if spec.lane is Lane.ACTIVITY]
         return [
             self.run_segment,
             self.begin_wait,

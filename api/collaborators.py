@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import Depends, Request
 
 from api.turns import Turns
 from db.outbox import OutboxEntry
+from db.processes import Processes
 from db.session import Database
 from domain.actions import Catalogue
 from domain.blobs import BlobStore, NoBlobs
@@ -61,6 +62,8 @@ class Security:
     public_url: str
     #: bcrypt's cost; only tests lower it.
     password_cost: int = 12
+    #: Who may register: whoever proves an e-mail address, anybody, or only who was invited.
+    sign_up: Literal["verified", "open", "closed"] = "verified"
 
     def __post_init__(self) -> None:
         if len(self.token_secret) < 32 or len(self.pepper) < 32:
@@ -79,6 +82,7 @@ class Collaborators:
     dispatcher: Dispatcher
     security: Security
     clock: Callable[[], datetime]
+    processes: Processes
     blobs: BlobStore = field(default_factory=NoBlobs)
     payloads: SealedPayloads | None = None
     #: Where functions come from that definitions name by their address.

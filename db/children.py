@@ -241,6 +241,7 @@ _VERSION = text(
     JOIN workflows w ON w.organization_id = v.organization_id AND w.id = v.workflow_id
     WHERE v.document_namespace = :namespace AND v.document_name = :name
       AND w.published_version_id IS NOT NULL AND w.status <> 'archived'
+      AND w.process IS NULL
       AND CASE WHEN CAST(:version AS text) = 'latest' THEN v.id = w.published_version_id
                ELSE v.document_version = :version END
     ORDER BY v.workflow_id, v.number DESC
@@ -253,6 +254,7 @@ _VERSIONS = text(
     FROM workflow_versions v
     JOIN workflows w ON w.organization_id = v.organization_id AND w.id = v.workflow_id
     WHERE v.document_namespace = :namespace AND v.document_name = :name AND w.status <> 'archived'
+      AND w.process IS NULL
     GROUP BY v.document_version ORDER BY max(v.number) DESC LIMIT 5
     """
 )

@@ -57,6 +57,14 @@ class Workflow(Tenant, Base):
             "organization_id",
             postgresql_where=text("status = 'active'"),
         ),
+        Index(
+            "uq_workflows_process",
+            "organization_id",
+            "process",
+            unique=True,
+            postgresql_where=text("process IS NOT NULL"),
+        ),
+        CheckConstraint("created_by IS NOT NULL OR process IS NOT NULL", name="created_by_known"),
         one_of("status", DefinitionStatus),
         one_of("visibility", Visibility),
         CheckConstraint("revision > 0", name="revision"),
@@ -81,7 +89,9 @@ class Workflow(Tenant, Base):
     revision: Mapped[int] = mapped_column(server_default="1")
     visibility: Mapped[str] = mapped_column(server_default=Visibility.PRIVATE)
     assigned_users: Mapped[Words]
-    created_by: Mapped[UserRef]
+    #: Which of the product's own processes this is (`domain/processes`); nobody edits or lists it.
+    process: Mapped[str | None]
+    created_by: Mapped[UserRef | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -108,7 +118,8 @@ class WorkflowVersion(Tenant, Base):
     document_namespace: Mapped[str | None] = mapped_column(Computed("document #>> '{document,namespace}'"))
     document_name: Mapped[str | None] = mapped_column(Computed("document #>> '{document,name}'"))
     document_version: Mapped[str | None] = mapped_column(Computed("document #>> '{document,version}'"))
-    published_by: Mapped[UserRef]
+    #: Nobody where the version came with a release of the product.
+    published_by: Mapped[UserRef | None]
     created_at: Mapped[CreatedAt]
 
 
@@ -131,7 +142,7 @@ class Trigger(Tenant, Base):
     updated_at: Mapped[UpdatedAt]
 
 
-_WORKFLOW = tuple(Workflow.__table__.c)
+_WORKFLOW = tuple(column for column in Workflow.__table__.c if column.name != "process")
 #: What a list shows: everything but the documents.
 _SUMMARY = tuple(
     column
@@ -150,8 +161,12 @@ _VERSION = tuple(
     column for column in WorkflowVersion.__table__.c if column.name not in {"document", "compiled"}
 )
 
+_OURS = Workflow.process.is_(None)
+
 #: On the hot path of every start, so it is made once.
-_STANDING = select(Workflow.status, Workflow.published_version_id).where(Workflow.id == bindparam("id"))
+_STANDING = select(Workflow.status, Workflow.published_version_id).where(
+    Workflow.id == bindparam("id"), _OURS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +177,7 @@ class WorkflowFilters:
 
 
 class Workflows:
-    """The stored workflows of the organization the transaction belongs to."""
+    """The stored workflows of the organization the transaction belongs to; not the product's own processes."""
 
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
@@ -173,7 +188,7 @@ class Workflows:
 
     async def get(self, id: UUID) -> RowMapping:
         """All columns; raises NotFound."""
-        return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id)))
+        return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id, _OURS)))
 
     async def standing(self, id: UUID) -> tuple[str, UUID | None]:
         """Status and current version, all that starting an execution has to read; raises NotFound."""
@@ -182,13 +197,17 @@ class Workflows:
 
     async def lock(self, id: UUID) -> RowMapping:
         """As `get`, holding the row until the transaction ends."""
-        return one(await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id).with_for_update()))
+        return one(
+            await self._tx.execute(select(*_WORKFLOW).where(Workflow.id == id, _OURS).with_for_update())
+        )
 
     async def page(
         self, filters: WorkflowFilters, *, before: Before | None, limit: int
     ) -> Sequence[RowMapping]:
         """Newest first, after the row `before`, without documents; `q` is looked for in both texts."""
-        statement = newest_first(select(*_SUMMARY), Workflow.created_at, Workflow.id, before).limit(limit)
+        statement = newest_first(
+            select(*_SUMMARY).where(_OURS), Workflow.created_at, Workflow.id, before
+        ).limit(limit)
         if filters.status is not None:
             statement = statement.where(Workflow.status == filters.status)
         if filters.category is not None:
@@ -203,7 +222,7 @@ class Workflows:
             self._tx,
             Workflow,
             id,
-            unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger)),
+            _OURS & unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger)),
             {**values, "revision": Workflow.revision + 1},
         )
 

@@ -24,9 +24,10 @@ def start_of(
     started_by: UUID | None,
     trigger_key: str | None = None,
     parent: Parent | None = None,
+    kind: str = KIND,
 ) -> tuple[NewExecution, OutboxEntry]:
     """For `Executions.queue`. `trigger` has `type` and `name` and becomes `$workflow.trigger`."""
-    address = str(WorkflowId(organization_id, KIND, execution_id))
+    address = str(WorkflowId(organization_id, kind, execution_id))
     new = NewExecution(
         id=execution_id,
         workflow_id=workflow_id,
@@ -35,7 +36,7 @@ def start_of(
         trigger_event=f"{trigger['type']}:{trigger['name']}",
         trigger_data={"input": input},
         trigger_key=trigger_key,
-        kind=KIND,
+        kind=kind,
         started_by=started_by,
         parent=parent,
     )

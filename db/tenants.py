@@ -40,6 +40,10 @@ SHIPPED_ROLES: dict[RoleName, UUID] = {
 }
 
 
+#: The platform's own organization: what belongs to no customer runs there. Nobody is a member of it.
+PLATFORM = UUID("00000000-0000-7000-8000-0000000000aa")
+
+
 class Organization(Base):
     __tablename__ = "organizations"
     __table_args__ = (

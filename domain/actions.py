@@ -41,6 +41,8 @@ class ActionSpec:
     timeout: timedelta
     input: Mapping[str, Any]
     output: Mapping[str, Any]
+    #: Only the product's own processes call it; no definition of a tenant can.
+    is_internal: bool = False
 
     @property
     def release(self) -> tuple[int, ...]:

@@ -9,8 +9,13 @@ from typing import Any
 class Permission(StrEnum):
     ORGANIZATION_READ = "organization:read"
     ORGANIZATION_WRITE = "organization:write"
+    ORGANIZATION_DELETE = "organization:delete"
+    ORGANIZATION_EXPORT = "organization:export"
+    STATISTICS_READ = "statistics:read"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
     API_KEYS_READ = "api_keys:read"
     API_KEYS_WRITE = "api_keys:write"
     WORKFLOWS_READ = "workflows:read"
@@ -30,6 +35,8 @@ class Permission(StrEnum):
     TASKS_DECIDE = "tasks:decide"
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
+    CLIENTS_IMPORT = "clients:import"
+    CLIENTS_EXPORT = "clients:export"
     AUDIT_READ = "audit:read"
 
 
@@ -51,6 +58,7 @@ _MEMBER = frozenset(
     {
         _P.ORGANIZATION_READ,
         _P.MEMBERS_READ,
+        _P.ROLES_READ,
         _P.API_KEYS_READ,
         _P.API_KEYS_WRITE,
         _P.WORKFLOWS_READ,
@@ -68,8 +76,8 @@ _MEMBER = frozenset(
 #: What each shipped role may do before a membership's own override is applied.
 ROLES: Mapping[RoleName, frozenset[Permission]] = {
     RoleName.OWNER: ALL,
-    # All but replacing the owner; that rule belongs to changing memberships, not to this table.
-    RoleName.ADMIN: ALL,
+    # Neither ending the organization nor, by a rule of changing memberships, replacing its owner.
+    RoleName.ADMIN: ALL - {_P.ORGANIZATION_DELETE},
     RoleName.MANAGER: _MEMBER
     | {
         _P.WORKFLOWS_WRITE,
@@ -80,6 +88,9 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
         _P.DELIVERIES_REPLAY,
         _P.SECRETS_READ,
         _P.SECRETS_WRITE,
+        _P.STATISTICS_READ,
+        _P.CLIENTS_IMPORT,
+        _P.CLIENTS_EXPORT,
         _P.AUDIT_READ,
     },
     RoleName.MEMBER: _MEMBER,
@@ -91,7 +102,9 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
     RoleName.AUDITOR: frozenset(
         {
             _P.ORGANIZATION_READ,
+            _P.STATISTICS_READ,
             _P.MEMBERS_READ,
+            _P.ROLES_READ,
             _P.WORKFLOWS_READ,
             _P.EXECUTIONS_READ,
             _P.TRIGGERS_READ,

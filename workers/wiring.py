@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from activities.actions.context import Services
+from activities.actions.context import Links, Services
 from activities.actions.registry import Registry, built_in
 from activities.executions import ExecutionActivities
 from activities.gateways.functions import WebFunctions
@@ -13,6 +13,7 @@ from activities.gateways.s3 import Bucket, S3Blobs
 from activities.gateways.smtp import NoMailer, SmtpMailer
 from api.collaborators import Collaborators, Security
 from db.keys import DataKeys
+from db.processes import Processes
 from db.session import Database
 from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
@@ -106,8 +107,11 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             database=database,
             keys=keys,
             catalogue=registry.specs(),
+            processes=Processes(registry.every_spec()),
             dispatcher=dispatcher,
-            security=Security(settings.token_secret, settings.password_pepper, settings.public_url),
+            security=Security(
+                settings.token_secret, settings.password_pepper, settings.public_url, sign_up=settings.sign_up
+            ),
             clock=utc_now,
             blobs=blobs,
             payloads=RemoteSealing(keys),
@@ -150,4 +154,5 @@ def _services(settings: Settings, keys: KeyRing) -> Services:
         else SmtpMailer(settings.smtp_url, sender=settings.mail_from),
         http_policy=policy,
         keys=keys,
+        links=Links(settings.public_url, settings.token_secret),
     )

@@ -28,6 +28,14 @@ class Mailer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """What mails need to lead back: where the product is found, and the secret that one-use tokens are made of."""
+
+    public_url: str
+    token_secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The gateways of this worker; `http_policy` answers which addresses an organization may reach."""
 
@@ -35,6 +43,8 @@ class Services:
     mail: Mailer
     http_policy: Callable[[UUID], AddressPolicy]
     keys: KeyRing = field(default_factory=NoKeys)
+    #: None where nothing is mailed that leads back here.
+    links: Links | None = None
     #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.
     tokens: Tokens = field(default_factory=Tokens)
     operations: Memory[Operation] = field(default_factory=Memory)

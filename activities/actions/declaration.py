@@ -47,6 +47,7 @@ def action(
     effect: Effect,
     lane: Lane,
     timeout: timedelta,
+    is_internal: bool = False,
     effect_of: Callable[[A], Effect] | None = None,
     effect_found: Callable[[ActionContext, A], Awaitable[Effect]] | None = None,
 ) -> Callable[[Callable[[ActionContext, A], Awaitable[Any]]], Action[A]]:
@@ -66,6 +67,7 @@ def action(
             timeout=timeout,
             input=arguments.model_json_schema(mode="validation"),
             output=output.json_schema(mode="serialization"),
+            is_internal=is_internal,
         )
         return Action(spec, arguments, output, perform, effect_of, effect_found)
 

@@ -29,6 +29,11 @@ class Registry:
             self._actions[key] = entry
 
     def specs(self) -> Catalogue:
+        """What definitions of tenants may call."""
+        return Catalogue(entry.spec for entry in self._actions.values() if not entry.spec.is_internal)
+
+    def every_spec(self) -> Catalogue:
+        """What the product's own processes may call."""
         return Catalogue(entry.spec for entry in self._actions.values())
 
     def check(self, name: str, version: str, arguments: Json) -> Arguments:

@@ -32,6 +32,8 @@ PERDURE_S3_SECRET_KEY={secret_key}
 # The proxy with TLS before the API, as the API sees it; and where Temporal's UI is published, on the same site
 #PERDURE_TRUSTED_PROXIES=172.18.0.1
 #PERDURE_TEMPORAL_UI_URL=https://temporal.perdure.example.org
+# Who may register: verified (by e-mail), open (anybody, without proof) or closed (only by invitation).
+#PERDURE_SIGN_UP=verified
 #PERDURE_SMTP_URL=smtps://user:password@mail.example.org:465
 #PERDURE_MAIL_FROM=Perdure <no-reply@example.org>
 #PERDURE_LOG_LEVEL=info

@@ -10,17 +10,20 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from activities.actions.registry import built_in
 from api.app import create_app
 from api.collaborators import Collaborators, Security
 from db.keys import DataKeys
 from db.outbox import OutboxEntry
+from db.processes import Processes
 from db.session import Database
 from domain.actions import Catalogue
 from workers.secret_values import MasterKey
 
 PASSWORD = "tidal ferns at dusk"
+PROCESSES = Processes(built_in().every_spec())
 MASTER_KEYS = [MasterKey("test", b"m" * 32)]
-SECURITY = Security(b"t" * 32, b"p" * 32, "http://perdure.test", password_cost=4)
+SECURITY = Security(b"t" * 32, b"p" * 32, "http://perdure.test", password_cost=4, sign_up="open")
 
 
 def keys_of(database: Database) -> DataKeys:
@@ -133,7 +136,9 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 async def world(database_url: str, catalogue: Catalogue) -> AsyncIterator[World]:
     database, clock, dispatcher = Database(database_url, pool_size=5), Clock(), Recorder()
-    app = create_app(Collaborators(database, keys_of(database), catalogue, dispatcher, SECURITY, clock))
+    app = create_app(
+        Collaborators(database, keys_of(database), catalogue, dispatcher, SECURITY, clock, PROCESSES)
+    )
     async with _client(app) as http:
         yield World(app, http, database, clock, dispatcher)
     await database.close()

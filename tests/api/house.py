@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import event, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.actions.registry import built_in
 from api.app import create_app
 from api.collaborators import Closed, Collaborators, Security
 from api.tokens import ApiKey
 from db.engine import create_engine
 from db.keys import DataKeys
 from db.outbox import OutboxEntry
+from db.processes import Processes
 from db.session import Access, Database, Role
 from db.tables import metadata
 from domain.actions import ActionSpec, Catalogue, Effect, Lane
@@ -25,7 +27,7 @@ from domain.permissions import Permission, RoleName
 from tests.factories import rows
 from workers.secret_values import MasterKey
 
-SECURITY = Security(b"t" * 32, b"p" * 32, "http://127.0.0.1", password_cost=4)
+SECURITY = Security(b"t" * 32, b"p" * 32, "http://127.0.0.1", password_cost=4, sign_up="open")
 
 POOL = 8
 
@@ -42,6 +44,8 @@ CATALOGUE = Catalogue(
         action("approve", Effect.IDEMPOTENT, Lane.TASK),
     ]
 )
+#: The product's own, with the actions that only they call.
+PROCESSES = Processes(built_in().every_spec())
 #: A definition with nothing wrong: what most tests store and publish.
 GREETING = {"do": [{"greet": {"set": {"text": "hello"}}}]}
 
@@ -153,7 +157,7 @@ async def house(database_url: str, admin_url: str) -> AsyncIterator[House]:
     database, admin, dispatcher = Database(database_url, pool_size=POOL), create_engine(admin_url), Recorder()
     keys = DataKeys(database, [MasterKey("test", b"m" * 32)])
     app = create_app(
-        Collaborators(database, keys, CATALOGUE, dispatcher, SECURITY, lambda: datetime.now(UTC))
+        Collaborators(database, keys, CATALOGUE, dispatcher, SECURITY, lambda: datetime.now(UTC), PROCESSES)
     )
 
     async def person(connection: AsyncConnection, organization_id: UUID, user_id: UUID) -> Person:

@@ -10,7 +10,7 @@ from api.app import create_app
 from api.collaborators import Collaborators
 from db.keys import DataKeys
 from tests.api.hooks import hooked
-from tests.api.house import CATALOGUE, SECURITY, House, house
+from tests.api.house import CATALOGUE, PROCESSES, SECURITY, House, house
 from workers.secret_values import MasterKey
 
 __all__ = ["house"]
@@ -21,7 +21,9 @@ async def test_an_authentic_webhook_is_not_called_forged(house: House, given: Ma
     hook = await hooked(house)
     keys = DataKeys(house.database, [given])
     app = create_app(
-        Collaborators(house.database, keys, CATALOGUE, house.dispatcher, SECURITY, lambda: datetime.now(UTC))
+        Collaborators(
+            house.database, keys, CATALOGUE, house.dispatcher, SECURITY, lambda: datetime.now(UTC), PROCESSES
+        )
     )
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:

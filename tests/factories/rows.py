@@ -56,7 +56,15 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "workflows": {},
 }
 #: References that are filled in although they may be empty, so that isolation tests meet them.
-FILLED = {"client_id", "user_id", "execution_id", "assigned_manager", "created_by", "started_by"}
+FILLED = {
+    "client_id",
+    "user_id",
+    "execution_id",
+    "assigned_manager",
+    "created_by",
+    "published_by",
+    "started_by",
+}
 LONG_AHEAD = timedelta(days=365)
 
 _numbers = count(1)
