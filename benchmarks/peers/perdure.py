@@ -14,13 +14,13 @@ import asyncpg
 from benchmarks.peers.flood import flooded
 from benchmarks.peers.histories import events
 from benchmarks.peers.serving import Handlers, serve
-from benchmarks.peers.tenants import register
+from benchmarks.peers.tenants import OPEN, register
 from workers.devstack.stack import Stack
 
 
 @asynccontextmanager
 async def peer(folder: Path) -> AsyncIterator[Handlers]:
-    async with Stack(folder) as stack:
+    async with Stack(folder, settings=OPEN) as stack:
         acme = await register(stack.urls["api"], "acme")
         database = await asyncpg.connect(stack.admin_url)
 

@@ -11,7 +11,7 @@ import httpx2
 
 from benchmarks.peers.histories import events
 from benchmarks.peers.serving import Handlers, serve
-from benchmarks.peers.tenants import register
+from benchmarks.peers.tenants import OPEN, register
 from workers.devstack.part import Part
 from workers.devstack.processes import Command
 from workers.devstack.programs import Node, program
@@ -37,7 +37,7 @@ class UnmirroredStack(Stack):
 
 @asynccontextmanager
 async def peer(folder: Path) -> AsyncIterator[Handlers]:
-    async with UnmirroredStack(folder) as stack:
+    async with UnmirroredStack(folder, settings=OPEN) as stack:
         tenant = await register(stack.urls["api"], "acme", UNMIRRORED)
         database = await asyncpg.connect(stack.admin_url)
 

@@ -176,7 +176,7 @@ def _told(sightings: list[Sighting]) -> str:
 async def test_nothing_a_tenant_writes_is_where_it_does_not_belong(data_dir: Path, tmp_path: Path) -> None:
     words, secret = {kind: canary(kind) for kind in KINDS}, canary("secret")
     everything, secrets = Search([*words.values(), secret]), Search([secret])
-    async with Stack(data_dir, port=ports.any_free()) as stack:
+    async with Stack(data_dir, port=ports.any_free(), settings={"PERDURE_SIGN_UP": "open"}) as stack:
         async with httpx2.AsyncClient(base_url=stack.urls["api"], timeout=60, trust_env=False) as http:
             await _signed_up(stack, http)
             await _everything_that_can_happen(Tenant(http), stack.urls["echo"], words, secret)

@@ -83,7 +83,11 @@ class Rig:
     def __init__(self, folder: Path, chance: random.Random, timeline: Timeline) -> None:
         folder.mkdir(exist_ok=True)
         StackState(str(folder.resolve()), ports=_own_ports()).save()
-        self.stack = Stack(folder, parts=[name for name in PARTS if name != "node"])
+        self.stack = Stack(
+            folder,
+            parts=[name for name in PARTS if name != "node"],
+            settings={"PERDURE_SIGN_UP": "open"},
+        )
         self.chance = chance
         self.timeline = timeline
         self.proxies: dict[str, FaultProxy] = {}

@@ -107,7 +107,7 @@ def settings_for(database_url: str, temporal_address: str, **given: Any) -> Sett
         master_keys=f"test:{SECRET}",
         token_secret=SECRET,
         password_pepper=SECRET,
-        **given,
+        **{"sign_up": "open", **given},
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,12 +37,14 @@ class Stack:
         port: int | None = None,
         migrate: bool = True,
         durable: bool = True,
+        settings: Mapping[str, str] | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.wanted = tuple(name for name in PARTS if name in parts)
         self.migrate = migrate
         self._durable = durable
+        self._settings = dict(settings or {})
         self._requested_port = port
         self.report = report
         self._reserved = ports.Reservation()
@@ -165,8 +167,8 @@ class Stack:
         return part
 
     def environment(self) -> dict[str, str]:
-        """Return the variables a node of this stack needs (they hold secrets)."""
-        return surroundings.environment(self.state.ports, self.database_url, self.secrets)
+        """Return the variables a node of this stack needs (they hold secrets); `settings` go before its own."""
+        return surroundings.environment(self.state.ports, self.database_url, self.secrets) | self._settings
 
     @property
     def urls(self) -> dict[str, str]:
