@@ -31,6 +31,7 @@ from api import (
     publishing,
     reference,
     secrets,
+    settings,
     starting,
     tasks,
     trials,
@@ -54,6 +55,7 @@ from api.watching import Watching
 API = (
     identity.router,
     organizations.router,
+    settings.router,
     workflows.router,
     comparing.router,
     graphs.router,

@@ -31,7 +31,9 @@ from domain.tenants import (
     CompanySize,
     KeyStatus,
     MembershipStatus,
+    OrganizationSettings,
     VerificationLevel,
+    settings_of,
 )
 
 #: Ids of the roles every organization shares; the first migration writes these rows.
@@ -206,6 +208,12 @@ class Organizations:
 
     async def get(self, id: UUID) -> RowMapping:
         return one(await self._tx.execute(select(*self._SHOWN).where(Organization.id == id)))
+
+    async def settings(self, id: UUID) -> tuple[OrganizationSettings, datetime]:
+        """And when the organization was last changed. Raises NotFound."""
+        columns = (Organization.settings, Organization.updated_at)
+        row = one(await self._tx.execute(select(*columns).where(Organization.id == id)))
+        return settings_of(row["settings"]), row["updated_at"]
 
     async def update(self, id: UUID, seen: datetime, values: Mapping[str, Any]) -> RowMapping:
         """Changes columns while `updated_at` still is what the caller saw. Raises NotFound, Stale."""

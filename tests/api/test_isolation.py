@@ -45,6 +45,8 @@ SUBJECTS = {
     "identity_revoke_api_key": Subject("api_keys"),
     "organizations_get": Subject("organizations"),
     "organizations_update": Subject("organizations", {"name": "Other"}, SEEN),
+    "settings_get": Subject("organizations"),
+    "settings_replace": Subject("organizations", {}, SEEN),
     "clients_get": Subject("clients"),
     "clients_change": Subject("clients", {"name": "Other"}, SEEN),
     "clients_remove": Subject("clients", None, SEEN),
