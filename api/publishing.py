@@ -138,6 +138,7 @@ async def list_versions(caller: Reader, parts: Parts, paging: Paging, id: UUID) 
 @router.get(PATH + "/{id}/versions/{number}", operation_id="workflows_version", response_model=VersionView)
 async def get_version(caller: Reader, parts: Parts, id: UUID, number: Number) -> Any:
     async with parts.database.transaction(caller.access) as tx:
+        await Workflows(tx).standing(id)
         version = await Versions(tx).get(id, number)
     return {**version, "functions": frozen(version["compiled"])}
 

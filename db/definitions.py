@@ -39,6 +39,7 @@ from db.base import (
 )
 from db.rows import Before, change, containing, many, newest_first, one, unchanged
 from domain.definitions.lifecycle import DefinitionStatus, Visibility
+from domain.errors import Stale
 from domain.executions import TriggerType
 
 
@@ -218,13 +219,14 @@ class Workflows:
 
     async def change(self, id: UUID, values: Mapping[str, Any], *, revision: int | None = None) -> RowMapping:
         """Write `values`, if `revision` is still the current one; raises NotFound, Stale."""
-        return await change(
-            self._tx,
-            Workflow,
-            id,
-            _OURS & unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger)),
-            {**values, "revision": Workflow.revision + 1},
-        )
+        seen = unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger))
+        try:
+            return await change(
+                self._tx, Workflow, id, _OURS & seen, {**values, "revision": Workflow.revision + 1}
+            )
+        except Stale:
+            await self.get(id)  # a process is not there for anybody
+            raise
 
 
 class Versions:
