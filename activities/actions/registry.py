@@ -5,7 +5,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activities.actions import approvals, clients, email, events, executions, http, openapi, templates
+from activities.actions import (
+    approvals,
+    clients,
+    email,
+    events,
+    executions,
+    http,
+    mails,
+    openapi,
+    templates,
+)
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Action, Arguments, Result, action
 from activities.actions.measuring import measured
@@ -108,6 +118,7 @@ def built_in() -> Registry:
             executions.start_workflow,
             events.emit,
             http.request,
+            mails.send_template,
             openapi.request,
             templates.render,
         ]

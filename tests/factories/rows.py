@@ -28,26 +28,48 @@ Row = Mapping[str, Any]
 #: One entry per table, of values that its closed sets and checks allow; a new table needs one to be tested.
 SAMPLES: dict[str, dict[str, Any]] = {
     "activity_logs": {"actor_type": "user", "action": "update"},
+    "agent_messages": {"role": "user"},
+    "agent_sessions": {},
+    "ai_agents": {
+        "category": "assistant",
+        "frontend_entry": "/agents",
+        "subscription_min_plan": "free",
+    },
     "api_keys": {"scopes": ["clients:read"]},
+    "auth_tokens": {"purpose": "reset_password"},
+    "backup_codes": {},
     "clients": {},
     "contacts": {},
     "deliveries": {"source": "provider", "verdict": "accepted"},
+    "document_permissions": {"permission_type": "view", "client_id": None},
+    "documents": {},
     "effects": {"effect": "keyed", "action": "email.send"},
     "encryption_keys": {"status": "retired"},
     "event_subscriptions": {},
     "events": {},
     "execution_steps": {"status": "running"},
+    "folders": {},
     "idempotency_keys": {},
+    "login_attempts": {},
+    "invitations": {"role_id": SHIPPED_ROLES[RoleName.MEMBER]},
+    "organization_agents": {},
     "organizations": {"timezone": "UTC"},
     "outbox": {"kind": "start"},
+    "payment_gateway_configs": {"gateway": "stripe"},
+    "platform_subscriptions": {},
     "reconciliations": {"found": "ended"},
+    "registrations": {},
     "roles": {},
     "secret_versions": {},
     "secrets": {},
     "sessions": {},
+    "subscription_plans": {},
     "tasks": {"kind": "approve"},
     "trigger_secrets": {"kind": "signing"},
     "triggers": {"type": "manual"},
+    "trusted_devices": {},
+    "user_mfa": {},
+    "user_agent_access": {},
     "user_organizations": {},
     "users": {"is_active": True},
     "webhook_inbox": {},
@@ -108,7 +130,12 @@ async def _reference(
         )
         values[column.name] = known or (await user(connection))["id"]
     else:
-        values[column.name] = (await _sibling(connection, parent, values["organization_id"]))["id"]
+        named = next(it.column.name for it in constraint.elements if it.parent is column)
+        if "organization_id" in parent.c:
+            found = await _sibling(connection, parent, values["organization_id"])
+        else:
+            found = await row(connection, parent.name)
+        values[column.name] = found[named]
 
 
 async def _anybody(connection: AsyncConnection, organization_id: UUID) -> UUID | None:
