@@ -13,6 +13,7 @@ from db.deliveries import Delivery
 from db.events import Event
 from db.sealing import prefix
 from db.secrets import SecretVersion
+from db.transfers import TransferPart
 from db.triggers import TriggerSecret
 from domain.keys import Unreadable
 
@@ -68,6 +69,8 @@ SEALED_COLUMNS = (
     SealedColumn(TriggerSecret, "sealed"),
     SealedColumn(Delivery, "body"),
     SealedColumn(Event, "content"),
+    SealedColumn(TransferPart, "content"),
+    SealedColumn(TransferPart, "report"),
 )
 
 

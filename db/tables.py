@@ -21,6 +21,7 @@ from db import (
     subscriptions,
     tasks,
     tenants,
+    transfers,
     triggers,
 )
 from db.base import Base
@@ -32,6 +33,8 @@ metadata = Base.metadata
 SYSTEM_TABLES = frozenset(
     {
         "api_keys",
+        "clients",
+        "contacts",
         "auth_tokens",
         "deliveries",
         "documents",
@@ -46,6 +49,7 @@ SYSTEM_TABLES = frozenset(
         "registrations",
         "roles",
         "sessions",
+        "transfer_parts",
         "trigger_secrets",
         "trusted_devices",
         "triggers",
@@ -98,5 +102,6 @@ __all__ = [
     "subscriptions",
     "tasks",
     "tenants",
+    "transfers",
     "triggers",
 ]

@@ -46,6 +46,7 @@ DEFINERS = {
     "open_session": "app_system",
     "project_mfa_policy": "app_system",
     "register": "app_system",
+    "release_clients": "app_system",
     "register_invited": "app_system",
     "registration_of": "app_system",
     "renew_session": "app_system",
@@ -53,6 +54,9 @@ DEFINERS = {
     "reset_password": "app_system",
     "restore_organization": "app_system",
     "revoke_session_family": "app_system",
+    "search_clients": "app_system",
+    "search_contacts": "app_system",
+    "rotate_session": "app_system",
     "set_password": "app_system",
 }
 #: Not even the superuser's absent-mindedness may change these through the application.

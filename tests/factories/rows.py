@@ -65,6 +65,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "sessions": {},
     "subscription_plans": {},
     "tasks": {"kind": "approve"},
+    "transfer_parts": {},
+    "transfers": {"direction": "import", "kind": "clients"},
     "trigger_secrets": {"kind": "signing"},
     "triggers": {"type": "manual"},
     "trusted_devices": {},
@@ -241,5 +243,6 @@ async def tenant(connection: AsyncConnection, **given: Any) -> Row:
     for table in metadata.sorted_tables:
         if "organization_id" in table.c:
             await row(connection, table.name, made["id"])
-    await row(connection, "sessions", user_id=made["created_by"])
+    for table_of_people in ("sessions", "user_mfa", "backup_codes", "trusted_devices"):
+        await row(connection, table_of_people, user_id=made["created_by"])
     return made
