@@ -17,6 +17,15 @@ from domain.permissions import Permission
 
 __all__ = ["NOBODY", "Anyone", "Caller", "Person", "authenticate", "require", "require_person"]
 
+
+class MfaEnrolmentRequired(Forbidden):
+    """This organization demands a second factor: set one up at /v1/me/mfa/totp, then everything else opens."""
+
+    code = "mfa_enrolment_required"
+
+
+#: What remains to somebody whose organization demands a second factor they do not have: to set one up.
+_ENROLLING = ("/v1/me/mfa", "/v1/auth/")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _documented = HTTPBearer(
     auto_error=False,
@@ -45,8 +54,15 @@ async def authenticate(
 ) -> Caller:
     """The caller of this request. Raises Unauthenticated, or Forbidden for a foreign organization."""
     caller = await _identified(request, parts, x_organization_id)
+    if caller.mfa_due and not _enrolling(request):
+        raise MfaEnrolmentRequired
     bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
     return caller
+
+
+def _enrolling(request: Request) -> bool:
+    path = request.url.path
+    return path.startswith(_ENROLLING) or (path == "/v1/me" and request.method in _SAFE)
 
 
 async def _identified(request: Request, parts: Collaborators, x_organization_id: str | None) -> Caller:

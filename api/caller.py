@@ -1,6 +1,7 @@
 """Who is calling: what every route may rely on once a request is authenticated."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -23,6 +24,10 @@ class Caller:
     role: str | None = None
     session_id: UUID | None = None
     api_key_id: UUID | None = None
+    #: When this login last proved a password or code; None for keys and devices that were let in without.
+    confirmed_at: datetime | None = None
+    #: True when the organization demands a second factor and the person has none yet.
+    mfa_due: bool = False
     access: Access = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

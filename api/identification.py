@@ -7,10 +7,16 @@ from api.caller import NOBODY, Caller
 from api.collaborators import Collaborators
 from api.shared import SharedLookups
 from api.tokens import AccessTokens, ApiKey, cookie_sha256
-from db.identity import USED_GRAIN, ApiKeys
+from db.identity import USED_GRAIN, ApiKeys, Sessions
 from db.logins import Identities, KeyStanding, SessionStanding, Standing, Standings
 from domain.errors import Forbidden, Unauthenticated
 from domain.permissions import Permission, decide, known, of_role
+
+
+class SessionIdle(Unauthenticated):
+    """Nobody used this session for longer than the organization allows; sign in again."""
+
+    code = "session_idle"
 
 
 class Identification:
@@ -24,7 +30,7 @@ class Identification:
         self._standings = Standings(parts.database)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
         self._keys: SharedLookups[KeyStanding | None] = SharedLookups()
-        self._sessions: SharedLookups[Standing | None] = SharedLookups()
+        self._sessions: SharedLookups[SessionStanding | None] = SharedLookups()
 
     async def by_api_key(self, token: str, wanted: UUID | None) -> Caller:
         key = ApiKey.parse(token)
@@ -44,22 +50,32 @@ class Identification:
     async def by_access_token(self, token: str, wanted: UUID | None) -> Caller:
         claims = self._tokens.read(token, self._parts.clock())
 
-        async def look() -> Standing | None:
+        async def look() -> SessionStanding | None:
             return await self._standings.of_session(
                 claims.session_id, claims.user_id, wanted, self._parts.clock()
             )
 
-        standing = await self._sessions.get((claims, wanted), look)
-        return _session_caller(standing, claims.session_id, wanted)
+        found = await self._sessions.get((claims, wanted), look)
+        return await self._session_caller(found, wanted)
 
     async def by_cookie(self, cookie: str, wanted: UUID | None = None) -> Caller:
         async with self._parts.database.transaction(NOBODY) as tx:
-            found: SessionStanding | None = await Identities(tx).cookie(
-                cookie_sha256(cookie), wanted, self._parts.clock()
-            )
+            found = await Identities(tx).cookie(cookie_sha256(cookie), wanted, self._parts.clock())
+        return await self._session_caller(found, wanted)
+
+    async def _session_caller(self, found: SessionStanding | None, wanted: UUID | None) -> Caller:
         if found is None:
             raise Unauthenticated("Your session has ended; sign in again.")
-        return _session_caller(found.standing, found.session_id, wanted)
+        if wanted is not None and found.standing.organization_id != wanted:
+            raise Forbidden("You are not an active member of this organization.")
+        if found.idle:
+            raise SessionIdle
+        caller = _caller(found.standing, session=found)
+        now = self._parts.clock()
+        if found.last_seen_at < now - USED_GRAIN:
+            async with self._parts.database.transaction(caller.access) as tx:
+                await Sessions(tx, caller.user_id).seen(found.session_id, now)
+        return caller
 
     async def _note_use(self, caller: Caller, found: KeyStanding) -> None:
         """Keeps `last_used_at` true to the minute, so that most requests cost no write."""
@@ -69,19 +85,11 @@ class Identification:
                 await ApiKeys(tx, caller.user_id).used(found.id, now)
 
 
-def _session_caller(standing: Standing | None, session_id: UUID, wanted: UUID | None) -> Caller:
-    if standing is None:
-        raise Unauthenticated("Your session has ended; sign in again.")
-    if wanted is not None and standing.organization_id != wanted:
-        raise Forbidden("You are not an active member of this organization.")
-    return _caller(standing, session_id=session_id)
-
-
 def _caller(
     standing: Standing,
     *,
     scopes: list[str] | None = None,
-    session_id: UUID | None = None,
+    session: SessionStanding | None = None,
     api_key_id: UUID | None = None,
 ) -> Caller:
     permissions: frozenset[Permission] = frozenset()
@@ -94,6 +102,8 @@ def _caller(
         permissions=permissions,
         actor="user" if api_key_id is None else "api_key",
         role=standing.role,
-        session_id=session_id,
+        session_id=None if session is None else session.session_id,
         api_key_id=api_key_id,
+        confirmed_at=None if session is None else session.confirmed_at,
+        mfa_due=standing.mfa_due,
     )

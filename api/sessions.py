@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import token_hex
 from uuid import UUID, uuid4
 
@@ -12,11 +12,14 @@ from api.limits import LoginLimits
 from api.passwords import Passwords, check
 from api.tokens import (
     ACCESS_LIFETIME,
+    REFRESH_GRACE,
+    REFRESH_LIFETIME,
     SESSION_LIFETIME,
     AccessClaims,
     AccessTokens,
     cookie_sha256,
     new_secret,
+    next_refresh_token,
     sha256,
 )
 from db.logins import EmailTaken, Identities, Login, NewSession
@@ -105,35 +108,44 @@ class SignIn:
                 await Identities(tx).renew_password(found.user_id, found.password, renewed)
         return found
 
-    async def open_tokens(self, user_id: UUID, device: Device) -> dict[str, object]:
-        """A new session for a program: access and refresh token."""
+    async def open_tokens(
+        self, user_id: UUID, device: Device, *, confirmed: bool = True
+    ) -> dict[str, object]:
+        """A new session for a program: access and refresh token. `confirmed` unless a device was just trusted."""
         secret, session_id = new_secret(), uuid4()
-        await self._open(session_id, user_id, sha256(secret), device)
+        await self._open(session_id, user_id, sha256(secret), device, REFRESH_LIFETIME, confirmed)
         return self._issued(user_id, session_id, secret, self._parts.clock())
 
-    async def open_cookie(self, user_id: UUID, device: Device) -> str:
+    async def open_cookie(self, user_id: UUID, device: Device, *, confirmed: bool = True) -> str:
         """A new session for a browser: the value of its cookie."""
         secret = new_secret()
-        await self._open(uuid4(), user_id, cookie_sha256(secret), device)
+        await self._open(uuid4(), user_id, cookie_sha256(secret), device, SESSION_LIFETIME, confirmed)
         return secret
 
     async def refresh(self, refresh_token: str, device: Device) -> dict[str, object]:
-        """Trades a refresh token for a new pair; one used twice was stolen, so its family ends."""
-        now, secret, session_id = self._parts.clock(), new_secret(), uuid4()
-        refused = Unauthenticated("The refresh token is not valid any more; sign in again.")
+        """Trades a refresh token for a new pair; one used twice was stolen, so its family ends.
+
+        A client that never got the answer may ask again within seconds: it gets the same refresh token, as long
+        as nobody used that. So there is one newest token at any time, and a copied one is still found out.
+        """
+        now, session_id = self._parts.clock(), uuid4()
+        session = NewSession(
+            id=session_id,
+            refresh_sha256=sha256(self._next(refresh_token, session_id)),
+            expires_at=now + REFRESH_LIFETIME,
+            user_agent=device.user_agent,
+            ip_address=device.address,
+        )
         async with self._parts.database.transaction(NOBODY) as tx:
-            identities = Identities(tx)
-            old = await identities.find_session(sha256(refresh_token))
-            if old is None:
-                raise refused
-            session = self._session(
-                session_id, old["user_id"], sha256(secret), device, now, family_id=old["family_id"]
-            )
-            outcome = await identities.rotate_session(sha256(refresh_token), session, now)
+            renewal = await Identities(tx).renew_session(sha256(refresh_token), session, now, REFRESH_GRACE)
         # Outside the transaction: the revocation of a reused family must be committed.
-        if outcome != "rotated":
-            raise refused
-        return self._issued(old["user_id"], session_id, secret, now)
+        if renewal.session_id is None or renewal.user_id is None:
+            raise Unauthenticated("The refresh token is not valid any more; sign in again.")
+        token = self._next(refresh_token, renewal.session_id)
+        return self._issued(renewal.user_id, renewal.session_id, token, now)
+
+    def _next(self, refresh_token: str, session_id: UUID) -> str:
+        return next_refresh_token(self._parts.security.token_secret, refresh_token, session_id)
 
     async def end(self, kept_sha256: str) -> None:
         """Ends the session whose refresh token or cookie is kept under this hash, with its whole family."""
@@ -143,30 +155,30 @@ class SignIn:
             if found is not None:
                 await identities.revoke_family(found["family_id"], self._parts.clock())
 
-    async def _open(self, session_id: UUID, user_id: UUID, kept_sha256: str, device: Device) -> None:
-        session = self._session(session_id, user_id, kept_sha256, device, self._parts.clock())
-        async with self._parts.database.transaction(NOBODY) as tx:
-            await Identities(tx).open_session(session)
-
-    def _session(
+    async def _open(
         self,
-        id: UUID,
+        session_id: UUID,
         user_id: UUID,
-        kept: str,
+        kept_sha256: str,
         device: Device,
-        now: datetime,
-        *,
-        family_id: UUID | None = None,
-    ) -> NewSession:
-        return NewSession(
-            id=id,
+        lifetime: timedelta,
+        confirmed: bool,
+    ) -> None:
+        now = self._parts.clock()
+        session = NewSession(
+            id=session_id,
             user_id=user_id,
-            family_id=family_id or id,
-            refresh_sha256=kept,
-            expires_at=now + SESSION_LIFETIME,
+            family_id=session_id,
+            refresh_sha256=kept_sha256,
+            expires_at=now + lifetime,
+            ends_at=now + SESSION_LIFETIME,
+            confirmed_at=now if confirmed else None,
+            last_seen_at=now,
             user_agent=device.user_agent,
             ip_address=device.address,
         )
+        async with self._parts.database.transaction(NOBODY) as tx:
+            await Identities(tx).open_session(session)
 
     def _issued(
         self, user_id: UUID, session_id: UUID, refresh_token: str, now: datetime

@@ -14,7 +14,12 @@ import jwt
 from domain.errors import Unauthenticated
 
 ACCESS_LIFETIME = timedelta(minutes=10)
+#: A login ends after this, however busy it is.
 SESSION_LIFETIME = timedelta(days=30)
+#: A refresh token nobody used for this long is dead.
+REFRESH_LIFETIME = timedelta(days=14)
+#: Within this, a client whose answer was lost asks again with the old token and gets the same new one.
+REFRESH_GRACE = timedelta(seconds=10)
 ALGORITHM, AUDIENCE, TYPE = "HS256", "perdure-api", "at+jwt"
 KEY_PREFIX = "perdure_live_"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -71,6 +76,12 @@ class AccessTokens:
 def new_secret() -> str:
     """256 random bits as URL-safe text: refresh tokens and session cookies."""
     return secrets.token_urlsafe(32)
+
+
+def next_refresh_token(secret: bytes, token: str, session_id: UUID) -> str:
+    """What takes the place of `token`: only who holds it can ask for this, as often as they like the same."""
+    message = b"refresh:" + session_id.bytes + token.encode("utf-8", "surrogatepass")
+    return base64.urlsafe_b64encode(hmac.digest(secret, message, hashlib.sha256)).rstrip(b"=").decode()
 
 
 def sha256(text: str) -> str:

@@ -13,13 +13,18 @@ instead, all in schema `app`, each returning the least it can (EXECUTE for app_a
     app.set_password(user_id uuid, old text, new text) -> boolean
         Rehash at login; nothing happens unless `old` is the stored hash.
     app.open_session(new_session jsonb) -> void             id, user_id, family_id, refresh_sha256,
-        csrf_sha256, active_organization_id, user_agent, ip_address, expires_at
+        csrf_sha256, active_organization_id, user_agent, ip_address, expires_at, ends_at, confirmed_at,
+        last_seen_at
     app.find_session(refresh_sha256 text) -> TABLE(id uuid, user_id uuid, family_id uuid, csrf_sha256 text,
         active_organization_id uuid, expires_at timestamptz, rotated_at timestamptz, revoked_at timestamptz,
         user_is_active boolean)
-    app.rotate_session(refresh_sha256 text, new_session jsonb, moment timestamptz) -> text
+    app.renew_session(refresh_sha256 text, new_session jsonb, moment timestamptz, grace interval)
+        -> TABLE(outcome text, session_id uuid, user_id uuid)
         One atomic step: 'rotated' (the old row is marked, the new row of the same family and user inserted),
-        'unknown', 'expired', 'inactive', or 'reused' (the whole family is now revoked).
+        'repeated' (the same client asked again within `grace`; the id is the session already made), 'unknown',
+        'expired', 'inactive', or 'reused' (the whole family is now revoked).
+    app.mfa_required(member uuid) -> boolean
+        Whether an organization one is an active member of demands a second factor.
     app.revoke_session_family(family_id uuid, moment timestamptz) -> integer    how many rows were revoked
     app.identify_session(session uuid, wanted uuid, moment timestamptz),
     app.identify_api_key(wanted text, moment timestamptz)
@@ -38,7 +43,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, RowMapping, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, RowMapping, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -53,6 +58,7 @@ from db.base import (
     Yes,
     one_of,
     tenant_key,
+    within,
 )
 from db.rows import Before, newest_first, one
 from domain.tenants import KycStatus
@@ -135,13 +141,26 @@ class Session(Base):
     expires_at: Mapped[datetime]
     rotated_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    #: When a password or code was last proven in this login; a trusted device proves nothing.
+    confirmed_at: Mapped[datetime | None]
+    #: True to the minute; refreshing alone is no sign of life.
+    last_seen_at: Mapped[datetime | None]
+    #: When the whole login ends, however often it is refreshed.
+    ends_at: Mapped[datetime | None]
+    #: The session whose token took this one's place.
+    successor_id: Mapped[UUID | None]
 
 
 class ApiKey(Tenant, Base):
     """A key acts as its owner within one organization, limited to its scopes."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (tenant_key(), Index(None, "organization_id", "user_id"))
+    __table_args__ = (
+        tenant_key(),
+        Index(None, "organization_id", "user_id"),
+        Index("uq_api_keys_replaces", "organization_id", "replaces", unique=True),
+        within("replaces", "api_keys"),
+    )
 
     id: Mapped[Id]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -153,6 +172,8 @@ class ApiKey(Tenant, Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    #: The key whose work this one took over.
+    replaces: Mapped[UUID | None]
 
 
 class Users:
@@ -188,6 +209,33 @@ class Sessions:
         live = select(*columns).where(*self._live(now))
         statement = newest_first(live, Session.created_at, Session.id, before)
         return (await self._tx.execute(statement.limit(limit))).mappings().all()
+
+    async def seen(self, session_id: UUID, now: datetime) -> None:
+        """Notes a sign of life, at most once a minute, also on the newest token of the same login."""
+        await self._mark(session_id, Session.last_seen_at < now - USED_GRAIN, last_seen_at=now)
+
+    async def confirm(self, session_id: UUID, now: datetime) -> None:
+        """This login has just proven a password or a code."""
+        await self._mark(session_id, true(), confirmed_at=now)
+
+    async def _mark(self, session_id: UUID, condition: ColumnElement[bool], **values: datetime) -> None:
+        family = select(Session.family_id).where(Session.id == session_id).scalar_subquery()
+        newest = or_(Session.rotated_at.is_(None), Session.id == session_id)
+        statement = update(Session).where(Session.family_id == family, newest, condition)
+        await self._tx.execute(statement.values(**values))
+
+    async def end_others(self, session_id: UUID, now: datetime) -> None:
+        """Signs out everywhere but in the login of this session."""
+        family = select(Session.family_id).where(Session.id == session_id).scalar_subquery()
+        await self._end(now, Session.family_id != family)
+
+    async def end_all(self, now: datetime) -> None:
+        """Signs out everywhere."""
+        await self._end(now, true())
+
+    async def _end(self, now: datetime, condition: ColumnElement[bool]) -> None:
+        mine = (Session.user_id == self._user_id, Session.revoked_at.is_(None), condition)
+        await self._tx.execute(update(Session).where(*mine).values(revoked_at=now))
 
     async def family_of(self, session_id: UUID) -> UUID:
         mine = (Session.id == session_id, Session.user_id == self._user_id)

@@ -5,12 +5,12 @@ Everything here calls definer functions of schema `app` (listed in `db/identity.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, TextClause, bindparam, text
+from sqlalchemy import Interval, RowMapping, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +36,8 @@ class Standing:
     own_role: bool
     role_permissions: list[str]
     permissions_override: dict[str, Any]
+    #: True when the organization demands a second factor and this person has none.
+    mfa_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,13 @@ class KeyStanding:
 
 @dataclass(frozen=True, slots=True)
 class SessionStanding:
+    """`idle` when nobody used the session for longer than the organization allows."""
+
     session_id: UUID
     standing: Standing
+    confirmed_at: datetime | None
+    last_seen_at: datetime
+    idle: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +73,33 @@ class NewSession:
     """A refresh token or cookie about to be kept; only its hash arrives here."""
 
     id: UUID
-    user_id: UUID
-    family_id: UUID
     refresh_sha256: str
     expires_at: datetime
+    user_id: UUID | None = None
+    family_id: UUID | None = None
+    ends_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    last_seen_at: datetime | None = None
     user_agent: str | None = None
     ip_address: str | None = None
     active_organization_id: UUID | None = None
 
     def as_json(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
-        values["expires_at"] = self.expires_at.isoformat()
-        return {name: str(value) for name, value in values.items() if value is not None}
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """How a refresh ended; `session_id` is the session of the new pair, if there is one."""
+
+    outcome: Literal["rotated", "repeated", "unknown", "expired", "inactive", "reused"]
+    session_id: UUID | None
+    user_id: UUID | None
 
 
 class Standings:
@@ -97,13 +119,13 @@ class Standings:
 
     async def of_session(
         self, session_id: UUID, user_id: UUID, organization_id: UUID | None, now: datetime
-    ) -> Standing | None:
+    ) -> SessionStanding | None:
         """The standing of a live session's user in `organization_id`, or in their default organization."""
         row = await self._database.first(
             _SESSION,
             {"session_id": session_id, "user_id": user_id, "organization_id": organization_id, "now": now},
         )
-        return None if row is None else _standing(row)
+        return None if row is None else _session_standing(session_id, row)
 
 
 _API_KEY = text("SELECT * FROM app.ask_api_key(:key_id, :now)")
@@ -128,7 +150,7 @@ class Identities:
             organization_id=organization_id,
             now=now,
         )
-        return None if row is None else SessionStanding(row["session_id"], _standing(row))
+        return None if row is None else _session_standing(row["session_id"], row)
 
     async def login(self, email: str) -> Login | None:
         row = await self._first(
@@ -161,16 +183,26 @@ class Identities:
             sha256=refresh_sha256,
         )
 
-    async def rotate_session(self, refresh_sha256: str, session: NewSession, now: datetime) -> str:
-        """`rotated`, `unknown`, `expired`, `inactive`, or `reused`: then the whole family is revoked."""
-        statement = text("SELECT app.rotate_session(:sha256, :session, :now)").bindparams(
-            bindparam("session", type_=JSONB)
+    async def renew_session(
+        self, refresh_sha256: str, session: NewSession, now: datetime, grace: timedelta
+    ) -> Renewal:
+        """Trades the token for `session`; the same client asking again within `grace` gets the one made before.
+
+        `reused` means that the whole family is revoked: the caller must let the transaction commit.
+        """
+        statement = text("SELECT * FROM app.renew_session(:sha256, :session, :now, :grace)").bindparams(
+            bindparam("session", type_=JSONB), bindparam("grace", type_=Interval)
         )
-        values = {"sha256": refresh_sha256, "session": session.as_json(), "now": now}
-        return str((await self._tx.execute(statement, values)).scalar_one())
+        values = {"sha256": refresh_sha256, "session": session.as_json(), "now": now, "grace": grace}
+        row = (await self._tx.execute(statement, values)).mappings().one()
+        return Renewal(row["outcome"], row["session_id"], row["user_id"])
 
     async def revoke_family(self, family_id: UUID, now: datetime) -> None:
         await self._value("app.revoke_session_family(:family_id, :now)", family_id=family_id, now=now)
+
+    async def mfa_required(self, user_id: UUID) -> bool:
+        """Whether an organization they are an active member of demands a second factor."""
+        return bool(await self._value("app.mfa_required(:user_id)", user_id=user_id))
 
     async def organizations(self, user_id: UUID) -> Sequence[RowMapping]:
         """id, name, slug and role of every active membership in an active organization."""
@@ -201,4 +233,9 @@ def _standing(row: RowMapping) -> Standing:
         row["own_role"],
         row["role_permissions"],
         row["permissions_override"],
+        row["mfa_due"],
     )
+
+
+def _session_standing(session_id: UUID, row: RowMapping) -> SessionStanding:
+    return SessionStanding(session_id, _standing(row), row["confirmed_at"], row["last_seen_at"], row["idle"])
