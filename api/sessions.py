@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from api.auth import NOBODY
 from api.collaborators import Collaborators
-from api.limits import LoginLimits
+from api.limits import Limits
 from api.passwords import Passwords, check
 from api.tokens import (
     ACCESS_LIFETIME,
@@ -22,7 +22,7 @@ from api.tokens import (
     next_refresh_token,
     sha256,
 )
-from db.logins import EmailTaken, Identities, Login, NewSession
+from db.logins import Identities, Login, NewSession
 from domain.errors import Invalid, Unauthenticated
 
 
@@ -48,7 +48,7 @@ class SignIn:
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts
         self._passwords = Passwords(parts.security.pepper, parts.security.password_cost)
-        self._limits = LoginLimits()
+        self._limits = Limits(parts)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
 
     def close(self) -> None:
@@ -62,11 +62,10 @@ class SignIn:
         is left is done: the text names no account, both ways cost the same hash, and refusals are rationed
         (five, then one in ten minutes per network address), so that probing a list of addresses does not pay.
         """
-        now = self._parts.clock()
         problems = check(wanted.password, email=wanted.email, pointer="#/password")
         if problems:
             raise Invalid(problems=problems)
-        self._limits.before_registration(device.address, now)
+        passage = await self._limits.registration(device.address)
         email = wanted.email.lower()
         user_id, organization_id = uuid4(), uuid4()
         first, _, last = wanted.name.partition(" ")
@@ -83,25 +82,21 @@ class SignIn:
             "name": wanted.organization_name,
             "slug": slug(wanted.organization_name),
         }
-        try:
-            async with self._parts.database.transaction(NOBODY) as tx:
-                await Identities(tx).register(user, organization)
-        except EmailTaken:
-            self._limits.registration_refused(device.address, now)
-            raise
+        async with self._parts.database.transaction(NOBODY) as tx:
+            await Identities(tx).register(user, organization)
+        await passage.succeeded()
         return user_id, organization_id
 
     async def login(self, email: str, password: str, device: Device) -> Login:
         """The user of these credentials. Raises Unauthenticated, one text for all reasons, in equal time."""
-        now, email = self._parts.clock(), email.lower()
-        self._limits.before_login(email, device.address, now)
+        email = email.lower()
+        passage = await self._limits.login(email, device.address)
         async with self._parts.database.transaction(NOBODY) as tx:
             found = await Identities(tx).login(email)
         matches = await self._passwords.verify(password, found.password if found is not None else None)
         if found is None or not matches or not found.is_active:
-            self._limits.login_failed(email, device.address, now)
             raise Unauthenticated("The e-mail address or the password is wrong.")
-        self._limits.login_succeeded(email, device.address)
+        await passage.succeeded()
         if self._passwords.outdated(found.password):
             renewed = await self._passwords.hash(password)
             async with self._parts.database.transaction(NOBODY) as tx:
