@@ -15,9 +15,9 @@ APPLICATION = ["app_api", "app_worker", "app_system"]
 TENANT_TABLES = sorted(metadata.tables.keys() - SHARED_TABLES)
 #: Functions that run with more rights than their caller. A new one needs a reason to stand here.
 DEFINERS = {
-    "find_documents": "app_system",
     "accept_invitation": "app_system",
     "add_registration": "app_system",
+    "anonymise_user": "app_owner",
     "attempt": "app_system",
     "attempt_token": "app_system",
     "change_email": "app_system",
@@ -28,6 +28,8 @@ DEFINERS = {
     "consume_token": "app_system",
     "create_organization": "app_system",
     "email_change_of": "app_system",
+    "erase_rows": "app_owner",
+    "find_documents": "app_system",
     "find_hook": "app_system",
     "find_invitation": "app_system",
     "find_session": "app_system",
@@ -37,6 +39,7 @@ DEFINERS = {
     "identify_session": "app_system",
     "issue_token": "app_system",
     "login": "app_system",
+    "loosen_rows": "app_owner",
     "make_partitions": "app_owner",
     "may_enter": "app_system",
     "mfa_required": "app_system",
@@ -46,18 +49,20 @@ DEFINERS = {
     "open_session": "app_system",
     "project_mfa_policy": "app_system",
     "register": "app_system",
-    "release_clients": "app_system",
     "register_invited": "app_system",
     "registration_of": "app_system",
+    "release_clients": "app_system",
+    "remaining_rows": "app_owner",
     "renew_session": "app_system",
     "reset_of": "app_system",
     "reset_password": "app_system",
     "restore_organization": "app_system",
     "revoke_session_family": "app_system",
+    "rotate_session": "app_system",
     "search_clients": "app_system",
     "search_contacts": "app_system",
-    "rotate_session": "app_system",
     "set_password": "app_system",
+    "stop_organization": "app_owner",
 }
 #: Not even the superuser's absent-mindedness may change these through the application.
 NEVER = {
@@ -166,7 +171,7 @@ async def test_policies_read_the_settings_once_per_statement(catalogue: AsyncCon
     ).mappings()
     for policy in policies:
         for clause in filter(None, (policy["qual"], policy["with_check"])):
-            bare = re.sub(r"\( ?SELECT app\.(org|me)\(\) AS (org|me)\)", "", clause)
+            bare = re.sub(r"\( ?SELECT app\.(org|me|erased)\(\) AS (org|me|erased)\)", "", clause)
             assert "app." not in bare, f"{policy['policyname']} on {policy['tablename']}: {clause}"
             assert "current_setting" not in bare
 
@@ -174,7 +179,7 @@ async def test_policies_read_the_settings_once_per_statement(catalogue: AsyncCon
 async def test_only_the_listed_tables_are_open_to_the_system(catalogue: AsyncConnection) -> None:
     policies = await catalogue.execute(
         text(
-            "SELECT tablename, roles::text[] AS roles, qual, with_check "
+            "SELECT tablename, policyname, roles::text[] AS roles, qual, with_check "
             "FROM pg_policies WHERE schemaname = 'public' AND permissive = 'PERMISSIVE'"
         )
     )
@@ -183,6 +188,9 @@ async def test_only_the_listed_tables_are_open_to_the_system(catalogue: AsyncCon
         if policy["qual"] == "true" or policy["with_check"] == "true":
             assert policy["roles"] == ["app_system"], policy
             opened.add(policy["tablename"])
+        elif policy["policyname"] == "erasure":
+            assert policy["roles"] == ["app_owner"], policy
+            assert "app.erased()" in policy["qual"], policy
         else:
             assert set(policy["roles"]) <= {"app_api", "app_worker"}, policy
     assert opened == SYSTEM_TABLES
