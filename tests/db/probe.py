@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Access, Role, enter
+from db.tables import SHARED_TABLES, metadata
 from domain.errors import Forbidden
 from tests.db.world import Context, Row, World
 from tests.factories import rows
@@ -18,6 +19,17 @@ from tests.factories import rows
 #: SQLSTATEs of a refusal: insufficient privilege, and a row that a policy does not admit.
 DENIED = {"42501"}
 MALFORMED = {"22P02"}
+#: Tables of the platform: their key, and the table and column by which an organization has a row of them.
+OFFERED = {
+    "ai_agents": ("slug", "organization_agents", "agent_slug"),
+    "subscription_plans": ("id", "platform_subscriptions", "plan_id"),
+}
+#: Tables whose rows belong to a person.
+PERSONAL = {
+    name
+    for name in SHARED_TABLES
+    if "user_id" in metadata.tables[name].c and "organization_id" not in metadata.tables[name].c
+}
 
 
 class Undenied(Exception):
@@ -91,16 +103,26 @@ class Probe:
             return bool(row["id"] == organization_id)
         if self.table.name == "roles":
             return row["organization_id"] is None or bool(row["organization_id"] == organization_id)
-        if self.table.name == "sessions":
+        if self.table.name in OFFERED:
+            return row["is_published"] or self.has(row)
+        if self.table.name in PERSONAL:
             return bool(row["user_id"] == user_id)
         if self.table.name == "users":
             return row["id"] == user_id or any(
                 member["user_id"] == row["id"]
                 and member["organization_id"] == organization_id
-                and member["status"] == "active"
+                and member["status"] in ("active", "suspended")
                 for member in self.world.everything["user_organizations"]
             )
         return bool(row["organization_id"] == organization_id)
+
+    def has(self, offered: Row) -> bool:
+        """Whether the organization took what the platform offers, or once offered."""
+        key, taken, reference = OFFERED[self.table.name]
+        return any(
+            row[reference] == offered[key] and row["organization_id"] == self.context.organization_id
+            for row in self.world.everything[taken]
+        )
 
     def mine(self, row: Row) -> bool:
         """Whether the row is this context's own to change, not only to see."""
@@ -210,11 +232,18 @@ class Probe:
     def fresh(self, row: Row) -> dict[Any, Any]:
         """The row again under keys of its own."""
         values = dict(_plain(self.table, row))
-        for column in self.table.columns:
-            unique = any(column.name in names for names in _unique(self.table))
-            if unique and not column.foreign_keys and values.get(column.name) is not None:
-                values[column.name] = rows.made_up(column)
+        renewed: set[str] = set()
+        for key in sorted(_unique(self.table), key=len):
+            if key & renewed or not key <= values.keys():
+                continue
+            free = [name for name in sorted(key - rows.SAMPLES[self.table.name].keys()) if self.free(name)]
+            for name in free[:1]:
+                values[name] = rows.made_up(self.table.c[name])
+                renewed.add(name)
         return {self.table.c[name]: value for name, value in values.items()}
+
+    def free(self, name: str) -> bool:
+        return not self.table.c[name].foreign_keys
 
     async def refused(self, what: str, statement: Any) -> str | None:
         try:
