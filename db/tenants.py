@@ -51,6 +51,8 @@ class Organization(Base):
     __table_args__ = (
         one_of("company_size", CompanySize),
         one_of("verification_level", VerificationLevel),
+        CheckConstraint("deleted_at IS NULL OR NOT is_active", name="deleted"),
+        Index(None, "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -75,6 +77,8 @@ class Organization(Base):
     is_verified: Mapped[No]
     verification_level: Mapped[str] = mapped_column(server_default=VerificationLevel.BASIC)
     is_active: Mapped[Yes]
+    #: Since when nobody enters; its owner may take that back for a while, then it is erased.
+    deleted_at: Mapped[datetime | None]
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", use_alter=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -109,6 +113,7 @@ class Membership(Tenant, Base):
         tenant_key(),
         UniqueConstraint("user_id", "organization_id"),
         Index(None, "organization_id", "user_id"),
+        Index(None, "organization_id", "role_id"),
         one_of("status", MembershipStatus),
     )
 

@@ -15,6 +15,13 @@ class MembershipStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
+class InvitationStatus(StrEnum):
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
 class CompanySize(StrEnum):
     STARTUP = "startup"
     SME = "sme"
