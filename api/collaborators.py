@@ -90,6 +90,8 @@ class Collaborators:
     #: The one foreign origin whose pages may call the codec server.
     temporal_ui_url: str | None = None
     turns: Turns = field(default_factory=Turns)
+    #: Whether codes can reach telephones here.
+    has_sms: bool = False
 
 
 async def collaborators(request: Request) -> Collaborators:

@@ -1,16 +1,141 @@
-"""Brakes on guessing: buckets emptied by attempts and refilled by time; nobody is locked out for ever.
+"""Brakes on guessing and on mailing, shared by all processes and kept through restarts; nobody is locked out for ever.
 
-Counted in this process's memory: a restart forgives, and n processes allow n times as much.
+    passage = await Limits(parts).login(email, device.address)     # counted, or TooManyRequests
+    ...the password was right...
+    await passage.succeeded()
+
+Every attempt is counted before it is known how it ends, so that many at once get no further than one after the
+other; a success is given back. A stranger cannot keep the owner out: where somebody has signed in before, only
+their own failures hold them up, and a password chosen anew through the mail makes its place such a one.
 """
 
+import hashlib
+import hmac
+import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from math import ceil
+from typing import Final
 
+from api.collaborators import Collaborators
+from db.attempts import Attempts, Counted
 from domain.errors import TooManyRequests
 
 _REMEMBERED = 20_000
+#: How long a place counts as one where the owner has signed in.
+KNOWN_FOR: Final = timedelta(days=90)
+
+
+def _measure(
+    *, free: int, first: float, longest: float, forget: float, own: bool = False, all_: bool = True
+) -> Counted:
+    return Counted("", free, first, longest, forget, is_own=own, for_known=all_)
+
+
+#: `free` attempts, then a wait of `first` seconds that doubles up to `longest`; every `forget` seconds one is
+#: forgotten. The account's wait stays short: it slows guessing from many places, and the owner at a new one.
+PAIR: Final = _measure(free=8, first=30, longest=900, forget=900, own=True)
+ACCOUNT: Final = _measure(free=40, first=10, longest=60, forget=60, all_=False)
+ADDRESS: Final = _measure(free=60, first=10, longest=120, forget=20, all_=False)
+EVERYBODY: Final = _measure(free=3_000, first=1, longest=2, forget=0.05, all_=False)
+#: Codes of six digits: together with the five tries per code that is some 300 guesses a day at one account.
+CODES: Final = _measure(free=10, first=60, longest=900, forget=600, own=True)
+REGISTRATIONS: Final = _measure(free=30, first=60, longest=60, forget=60)
+CONFLICTS: Final = _measure(free=5, first=600, longest=3600, forget=600)
+MAILS_TO: Final = _measure(free=5, first=300, longest=3600, forget=3600)
+MAILS_FROM: Final = _measure(free=30, first=60, longest=600, forget=120)
+MAILS: Final = _measure(free=600, first=2, longest=10, forget=1)
+
+
+class Passage:
+    """An attempt that was let through."""
+
+    def __init__(self, attempts: Attempts, counted: list[Counted], known: str | None, now: datetime) -> None:
+        self._attempts = attempts
+        self._counted = counted
+        self._known = known
+        self._now = now
+
+    async def succeeded(self) -> None:
+        """Takes the attempt back, and remembers where it came from."""
+        await self._attempts.forgive(self._counted, self._known, self._now + KNOWN_FOR)
+
+
+class Limits:
+    """Without a state of its own; each call is one statement."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._attempts = Attempts(parts.database)
+        self._secret = parts.security.token_secret
+        self._clock = parts.clock
+
+    async def login(self, email: str, address: str) -> Passage:
+        """A guess at a password, by anybody. Raises TooManyRequests."""
+        who, place = email.lower(), _network(address)
+        counted = [
+            self._key(PAIR, "login", who, place),
+            self._key(ACCOUNT, "login", who),
+            self._key(ADDRESS, "login", place),
+            self._key(EVERYBODY, "login"),
+        ]
+        return await self._pass(counted, self._name("known", who, place))
+
+    async def code(self, user: object, purpose: str) -> Passage:
+        """A guess by somebody whose name is known already: at a second factor, or a password confirmed again."""
+        return await self._pass([self._key(CODES, "code", purpose, str(user))])
+
+    async def welcome(self, email: str, address: str) -> None:
+        """Somebody has shown through the mail that the account is theirs: their place is known from now on."""
+        who, place = email.lower(), _network(address)
+        known = self._name("known", who, place)
+        pair = self._key(PAIR, "login", who, place)
+        await self._attempts.forgive([pair], known, self._clock() + KNOWN_FOR)
+
+    async def registration(self, address: str) -> Passage:
+        """Where registering answers whether an address is known: `succeeded` unless it was. Raises TooManyRequests."""
+        place = _network(address)
+        conflicts = self._key(CONFLICTS, "conflict", place)
+        await self._pass([self._key(REGISTRATIONS, "register", place), conflicts])
+        return Passage(self._attempts, [conflicts], None, self._clock())
+
+    async def mail(self, purpose: str, target: str, address: str) -> None:
+        """A mail or message that anybody may cause: per target, per place, and altogether. Raises TooManyRequests."""
+        counted = [
+            self._key(MAILS_TO, "mail", purpose, target.lower()),
+            self._key(MAILS_FROM, "mail", purpose, _network(address)),
+            self._key(MAILS, "mail", purpose),
+        ]
+        await self._pass(counted)
+
+    async def _pass(self, counted: list[Counted], known: str | None = None) -> Passage:
+        now = self._clock()
+        waiting = await self._attempts.count(counted, known, now)
+        if waiting:
+            raise TooManyRequests(retry_after=waiting)
+        return Passage(self._attempts, counted, known, now)
+
+    def _key(self, measure: Counted, *parts: str) -> Counted:
+        return replace(measure, key=self._name(*parts))
+
+    def _name(self, *parts: str) -> str:
+        """The first word stays readable for operators; whom it concerns does not."""
+        said = "\n".join(parts).encode("utf-8", "surrogatepass")
+        digest = hmac.digest(self._secret, b"attempts:" + said, hashlib.sha256)
+        return f"{parts[0]}:{digest.hex()[:40]}"
+
+
+def _network(address: str) -> str:
+    """Whoever has one IPv6 address has 2^64 of them."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +147,10 @@ class Rate:
 
 
 class Limiter:
-    """Token buckets under any key; the longest unused are forgotten first when there are too many."""
+    """Token buckets of one process under any key; the longest unused are forgotten when there are too many.
+
+    For floods that a process keeps from its own door; what must be counted together is `Limits`' work.
+    """
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -47,42 +175,6 @@ class Limiter:
         self.check(key, now)
         self.take(key, now)
 
-    def forgive(self, key: str) -> None:
-        """Empties the record of a key, after a success proved it harmless."""
-        self._buckets.pop(key, None)
-
     def _left(self, key: str, moment: float) -> float:
         left, since = self._buckets.get(key, (float(self._rate.burst), moment))
         return min(float(self._rate.burst), left + max(0.0, moment - since) / self._rate.seconds)
-
-
-class LoginLimits:
-    """Failed logins per account and address, per account, and per address; registrations per address."""
-
-    def __init__(self) -> None:
-        self._pair = Limiter(Rate(8, 60))
-        # Wider than the pair, so that a stranger elsewhere cannot keep the owner out by failing on purpose.
-        self._account = Limiter(Rate(40, 20))
-        self._address = Limiter(Rate(60, 10))
-        self._registrations = Limiter(Rate(30, 60))
-        self._conflicts = Limiter(Rate(5, 600))
-
-    def before_login(self, email: str, address: str, now: datetime) -> None:
-        self._pair.check(f"{email}\n{address}", now)
-        self._account.check(email, now)
-        self._address.check(address, now)
-
-    def login_failed(self, email: str, address: str, now: datetime) -> None:
-        self._pair.take(f"{email}\n{address}", now)
-        self._account.take(email, now)
-        self._address.take(address, now)
-
-    def login_succeeded(self, email: str, address: str) -> None:
-        self._pair.forgive(f"{email}\n{address}")
-
-    def before_registration(self, address: str, now: datetime) -> None:
-        self._conflicts.check(address, now)
-        self._registrations.spend(address, now)
-
-    def registration_refused(self, address: str, now: datetime) -> None:
-        self._conflicts.take(address, now)

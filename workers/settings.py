@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://127.0.0.1:8400"
     sign_up: Literal["verified", "open", "closed"] = "verified"
     """Who may register: whoever proves an e-mail address, anybody, or only who was invited."""
+    sms: Literal["none", "log"] = "none"
+    """How codes reach telephones; `log` writes them into the log, for development only."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
     trusted_proxies: Annotated[str, AfterValidator(networks)] = ""
@@ -162,6 +164,7 @@ MENDS = {
     "PERDURE_S3_ENDPOINT": "https://host[:port] without a path; leave it out for AWS",
     "PERDURE_TEMPORAL_UI_URL": "the origin of Temporal's UI, such as http://127.0.0.1:8233, without a path",
     "PERDURE_PUBLIC_URL": "the address people open, such as https://perdure.example.org, without a path",
+    "PERDURE_SMS": "none, or log (codes stand in the log: for development only)",
     "PERDURE_SIGN_UP": "verified (by e-mail), open (anybody, without proof) or closed (only by invitation)",
     "PERDURE_HTTP_ALLOW": "a comma list of network:port or host:port, such as 127.0.0.1/32:8490",
     "PERDURE_TRUSTED_PROXIES": "a comma list of addresses or networks, such as 10.0.0.5,172.18.0.0/16",

@@ -10,6 +10,7 @@ from activities.executions import ExecutionActivities
 from activities.gateways.functions import WebFunctions
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.s3 import Bucket, S3Blobs
+from activities.gateways.sms import LogMessenger, NoMessenger
 from activities.gateways.smtp import NoMailer, SmtpMailer
 from api.collaborators import Collaborators, Security
 from db.keys import DataKeys
@@ -116,6 +117,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             blobs=blobs,
             payloads=RemoteSealing(keys),
             temporal_ui_url=settings.temporal_ui_url,
+            has_sms=settings.sms != "none",
             functions=WebFunctions(services.http_policy),
         ),
     )
@@ -155,4 +157,5 @@ def _services(settings: Settings, keys: KeyRing) -> Services:
         http_policy=policy,
         keys=keys,
         links=Links(settings.public_url, settings.token_secret),
+        sms=LogMessenger() if settings.sms == "log" else NoMessenger(),
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.memory import Memory
 from activities.gateways.oauth import Tokens
+from activities.gateways.sms import Messenger, NoMessenger
 from db.outbox import OutboxEntry
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
@@ -43,6 +44,7 @@ class Services:
     mail: Mailer
     http_policy: Callable[[UUID], AddressPolicy]
     keys: KeyRing = field(default_factory=NoKeys)
+    sms: Messenger = field(default_factory=NoMessenger)
     #: None where nothing is mailed that leads back here.
     links: Links | None = None
     #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.

@@ -14,6 +14,8 @@ from activities.actions import (
     http,
     mails,
     openapi,
+    recipients,
+    sms,
     templates,
 )
 from activities.actions.context import ActionContext
@@ -119,6 +121,9 @@ def built_in() -> Registry:
             events.emit,
             http.request,
             mails.send_template,
+            recipients.find_recipients,
+            sms.find_telephone,
+            sms.send_code,
             openapi.request,
             templates.render,
         ]

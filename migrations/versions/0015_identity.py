@@ -126,7 +126,7 @@ DEFINERS = {
         "app_worker",
         """
         SELECT u.email, t.target,
-          EXISTS (SELECT FROM public.users AS o WHERE lower(o.email) = lower(t.target))
+          EXISTS (SELECT FROM public.users AS o WHERE lower(o.email) = lower(t.target) AND o.id <> u.id)
         FROM public.auth_tokens AS t JOIN public.users AS u ON u.id = t.user_id
         WHERE t.id = token AND t.purpose = 'change_email' AND t.used_at IS NULL AND t.expires_at > moment
           AND AT_HOME
