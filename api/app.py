@@ -43,6 +43,7 @@ from api.collaborators import Collaborators
 from api.console import pages
 from api.crossorigin import CrossOrigin
 from api.identification import Identification
+from api.methods import Methods
 from api.metrics import Exposition
 from api.observing import Observation
 from api.operations import Probe, database_probe
@@ -127,6 +128,7 @@ def create_app(
         app.include_router(router)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's documented way
     errors.install(app)
+    app.add_middleware(Methods, routers=[*API, *BESIDES])
     app.add_middleware(Bodies)
     app.add_middleware(CrossOrigin, origin=collaborators.temporal_ui_url)
     app.add_middleware(Protection, is_https=collaborators.security.is_https)

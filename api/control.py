@@ -22,6 +22,9 @@ from domain.permissions import Permission
 router = APIRouter(tags=["executions"])
 Controller = Annotated[Caller, Depends(require(Permission.EXECUTIONS_CONTROL))]
 PATH = "/v1/executions/{id}"
+SETTLED: dict[int | str, dict[str, Any]] = {
+    200: {"model": ExecutionView, "description": "It is as wished already."}
+}
 
 #: An execution carries what it keeps from run to run, so a signal brings little: larger data is a document's id.
 SIGNAL_BYTES = 16 * 1024
@@ -40,14 +43,24 @@ class SignalView(BaseModel):
     time: datetime
 
 
-@router.post(PATH + "/pause", operation_id="executions_pause", status_code=202, response_model=ExecutionView)
+@router.post(
+    PATH + "/pause",
+    operation_id="executions_pause",
+    status_code=202,
+    response_model=ExecutionView,
+    responses=SETTLED,
+)
 async def pause_execution(caller: Controller, parts: Parts, once: Idempotent, id: UUID) -> Response:
     """Nothing new begins; activities under way end, timers go on. 200 when it stands still already, else 202."""
     return await _wish(caller, parts, once, lambda tx: Control(tx).pause(id), paused=True)
 
 
 @router.post(
-    PATH + "/resume", operation_id="executions_resume", status_code=202, response_model=ExecutionView
+    PATH + "/resume",
+    operation_id="executions_resume",
+    status_code=202,
+    response_model=ExecutionView,
+    responses=SETTLED,
 )
 async def resume_execution(caller: Controller, parts: Parts, once: Idempotent, id: UUID) -> Response:
     """It goes on exactly where it stands. 200 when nobody had paused it, else 202."""

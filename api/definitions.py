@@ -30,8 +30,10 @@ Definition: TypeAlias = Annotated[
     AfterValidator(_object_or_text),
     WithJsonSchema(
         {
-            "oneOf": [{"type": "object"}, {"type": "string", "maxLength": DEFINITION_BYTES}],
-            "description": "Open Workflow DSL 1.0.3: an object, or its YAML or JSON text.",
+            # No maxLength: validation tells a text that is too long like every other problem, with a 200.
+            "oneOf": [{"type": "object"}, {"type": "string"}],
+            "description": f"Open Workflow DSL 1.0.3: an object, or its YAML or JSON text, "
+            f"up to {DEFINITION_BYTES} bytes.",
         }
     ),
 ]

@@ -31,6 +31,8 @@ from domain.keys import MasterKeyMissing
 logger = logging.getLogger("perdure.api")
 
 MEDIA_TYPE = "application/problem+json"
+#: Where a request finds what knows every method of an address (`api/methods.py`).
+METHODS = "perdure.methods"
 
 
 class PayloadTooLarge(DomainError):
@@ -175,7 +177,10 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return answer(request, RouteNotFound())
     if error.status_code == 405:
-        return answer(request, MethodNotAllowed(), allow=headers.get("Allow") or headers.get("allow"))
+        said = headers.get("Allow") or headers.get("allow") or ""
+        known = request.scope.get(METHODS)
+        allow = known.allow(request.url.path, said) if known else said
+        return answer(request, MethodNotAllowed(), allow=allow)
     if error.status_code == 413:
         return answer(request, PayloadTooLarge())
     return answer(request, Invalid(str(error.detail)))

@@ -35,9 +35,19 @@ HEARTBEAT_SECONDS = 15.0
 #: As many steps are told at a time; the snapshot says how many came before.
 STEPS = 500
 _HEADERS = {"X-Accel-Buffering": "no"}
+#: One event of the stream: OpenAPI 3.1 has no word for the stream itself.
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["snapshot", "step", "execution", "end"]},
+        "id": {"type": "string", "description": "Goes into `Last-Event-ID` to go on from here."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 _DOCUMENTED: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
         "description": "`snapshot` {execution, steps, earlier_steps}, then `step` and `execution` as they change, "
         "at last `end` with the execution. A `snapshot` replaces all that was told before it: it comes again after a "
         "reset, which takes steps back.",

@@ -101,7 +101,11 @@ async def get_log(caller: Reader, parts: Parts, id: UUID) -> Any:
 
 
 @router.post(
-    PATH + "/{id}/cancel", operation_id="executions_cancel", status_code=202, response_model=ExecutionView
+    PATH + "/{id}/cancel",
+    operation_id="executions_cancel",
+    status_code=202,
+    response_model=ExecutionView,
+    responses={200: {"model": ExecutionView, "description": "It is closed; nothing was running."}},
 )
 async def cancel_execution(
     caller: Canceller, parts: Parts, once: Idempotent, id: UUID, body: CancelBody | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from domain.definitions.values import MAX_BYTES, ValueRefused, check_value
@@ -41,8 +41,15 @@ def _in_utc(moment: datetime) -> datetime:
         ) from None
 
 
+def _written_out(value: Any) -> Any:
+    """A number is no time: pydantic would take 0.5, and the text of it, for seconds since 1970."""
+    if isinstance(value, str) and "-" in value[1:] and ":" in value:
+        return value
+    raise PydanticCustomError("datetime_parsing", "This is not a time.")
+
+
 #: A point in time with its offset, read as UTC.
-Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 #: One line of text, as names and codes are.
 Line: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 #: Several sentences by a person.
