@@ -114,7 +114,7 @@ class Probe:
                 and member["status"] in ("active", "suspended")
                 for member in self.world.everything["user_organizations"]
             )
-        return bool(row["organization_id"] == organization_id)
+        return "organization_id" in row and bool(row["organization_id"] == organization_id)
 
     def has(self, offered: Row) -> bool:
         """Whether the organization took what the platform offers, or once offered."""

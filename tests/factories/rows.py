@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Column, ForeignKeyConstraint, Table, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Boolean, Date, DateTime, Integer, LargeBinary, Numeric, Text, Uuid
+from sqlalchemy.types import Boolean, Date, DateTime, Float, Integer, LargeBinary, Numeric, Text, Uuid
 
 from db.tables import metadata
 from db.tenants import SHIPPED_ROLES
@@ -175,7 +175,7 @@ def made_up(column: Column[Any]) -> Any:
             return False
         case LargeBinary():
             return number.to_bytes(16)
-        case Integer() | Numeric():
+        case Integer() | Numeric() | Float():
             return number
         case Text() if column.name == "email":
             return f"person{number}.{uuid4().hex[:8]}@example.test"
