@@ -52,6 +52,7 @@ from db.base import (
     CreatedAt,
     Id,
     No,
+    SealedText,
     Tenant,
     UpdatedAt,
     Words,
@@ -91,8 +92,8 @@ class User(Base):
     phone_verified_at: Mapped[datetime | None]
     avatar_url: Mapped[str | None]
     date_of_birth: Mapped[date | None]
-    #: Ciphertext only.
-    national_id: Mapped[str | None]
+    #: Sealed for `users.national_id/<id>` with the key of the platform's own organization, in base64.
+    national_id: Mapped[SealedText | None]
     national_id_type: Mapped[str | None]
     address: Mapped[str | None]
     city: Mapped[str | None]

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.keys import SYSTEM, DataKeys
 from db.sealed import SEALED_COLUMNS, SealedColumn, place
-from db.session import Access, Database, Role
-from db.tenants import EncryptionKey
+from db.session import Database
+from db.tenants import PLATFORM, EncryptionKey
+from domain.errors import Conflict
 from domain.keys import Unreadable
 from domain.tenants import KeyStatus
 
@@ -106,8 +107,11 @@ class Rotation:
     async def shred(self, organization_id: UUID) -> int:
         """Delete every data key of an organization: nothing that was sealed for it can ever be opened again.
 
-        Its executions must have been terminated before. Other processes forget the keys within a minute.
+        Its executions must have been terminated before. Other processes forget the keys within a minute. Raises
+        Conflict for the platform's own, which seals what belongs to people.
         """
+        if organization_id == PLATFORM:
+            raise Conflict("The platform's own keys seal what belongs to people: they cannot be shredded.")
         deleted = await self._delete(EncryptionKey.organization_id == organization_id)
         self._keys.forget(organization_id)
         return deleted
@@ -131,8 +135,10 @@ class Rotation:
             await tx.execute(insert(EncryptionKey).values(self._keys.new_row(organization_id)))
 
     async def _reseal(self, organization_id: UUID, column: SealedColumn, done: Resealed) -> None:
+        access = column.access(organization_id)
+        if access is None:
+            return
         current = await self._keys.current_key_id(organization_id)
-        access = Access(Role.WORKER, organization_id)
         last: UUID | None = None
         while True:
             async with self._database.transaction(access) as tx:

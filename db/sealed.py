@@ -11,25 +11,37 @@ from db.base import Base
 from db.clients import Client
 from db.deliveries import Delivery
 from db.events import Event
+from db.gateways import PaymentGatewayConfig
+from db.identity import User
 from db.factors import UserMfa
 from db.sealing import prefix
 from db.secrets import SecretVersion
+from db.session import Access, Role
+from db.tenants import PLATFORM, Organization
 from db.transfers import TransferPart
 from db.triggers import TriggerSecret
-from domain.keys import Unreadable
+from domain.keys import KeyRing, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column of a tenant table with a `uuid` id, sealed for `place(table, column, id)`: bytea, or text in base64.
+    """A column of a table with a `uuid` id, sealed for `place(table, column, id)`: bytea, or text in base64.
 
     `index` is the column of its blind index, when values can be looked up. Workers need SELECT on the table and
-    UPDATE of the columns.
+    UPDATE of the columns, within their organization. What belongs to people is sealed with the key of the
+    platform's own organization; a column that no worker may read is sealed again by the system instead.
     """
 
     model: type[Base]
     column: str
     index: str | None = None
+    by_system: bool = False
+
+    def access(self, organization_id: UUID) -> Access | None:
+        """Who seals again what the organization's key sealed; None when it sealed nothing here."""
+        if not self.by_system:
+            return Access(Role.WORKER, organization_id)
+        return Access(Role.SYSTEM) if organization_id == PLATFORM else None
 
     @property
     def table(self) -> Table:
@@ -70,6 +82,9 @@ SEALED_COLUMNS = (
     SealedColumn(TriggerSecret, "sealed"),
     SealedColumn(Delivery, "body"),
     SealedColumn(Event, "content"),
+    SealedColumn(Organization, "tax_id"),
+    SealedColumn(PaymentGatewayConfig, "credentials"),
+    SealedColumn(User, "national_id", by_system=True),
     # People's, sealed for the platform's organization: elsewhere a policy hides the rows.
     SealedColumn(UserMfa, "totp_secret"),
     SealedColumn(UserMfa, "pending_secret"),
@@ -81,6 +96,16 @@ SEALED_COLUMNS = (
 def place(table: str, column: str, id: UUID) -> str:
     """What a sealed value is bound to: moved to another row or column it does not open."""
     return f"{table}.{column}/{id}"
+
+
+async def seal_text(keys: KeyRing, organization_id: UUID, where: str, value: str) -> str:
+    """What a text column of the customer's holds of a value; `where` is its `place`."""
+    return to_text(await keys.seal(organization_id, value.encode(), where))
+
+
+async def open_text(keys: KeyRing, organization_id: UUID, where: str, stored: str) -> str:
+    """The value again. Raises Unreadable, MasterKeyMissing."""
+    return (await keys.open(organization_id, from_text(stored), where)).decode()
 
 
 def to_text(sealed: bytes) -> str:

@@ -16,6 +16,7 @@ from db.base import (
     Id,
     JsonObject,
     No,
+    SealedText,
     Tenant,
     UpdatedAt,
     UserRef,
@@ -71,7 +72,8 @@ class Organization(Base):
     zip_code: Mapped[str | None]
     country: Mapped[str | None] = mapped_column(server_default="US")
     timezone: Mapped[str] = mapped_column(server_default="UTC")
-    tax_id: Mapped[str | None]
+    #: Sealed for `organizations.tax_id/<id>`, in base64.
+    tax_id: Mapped[SealedText | None]
     registration_number: Mapped[str | None]
     settings: Mapped[JsonObject]
     is_verified: Mapped[No]
