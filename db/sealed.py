@@ -85,7 +85,7 @@ SEALED_COLUMNS = (
     SealedColumn(Organization, "tax_id"),
     SealedColumn(PaymentGatewayConfig, "credentials"),
     SealedColumn(User, "national_id", by_system=True),
-    # People's, sealed for the platform's organization: elsewhere a policy hides the rows.
+    # People's, sealed for the platform's organization.
     SealedColumn(UserMfa, "totp_secret"),
     SealedColumn(UserMfa, "pending_secret"),
     SealedColumn(TransferPart, "content"),

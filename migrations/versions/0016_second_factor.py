@@ -7,8 +7,6 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-PLATFORM = "00000000-0000-7000-8000-0000000000aa"
-
 #: The customer's `backup_codes` arrays became rows, `device_id` the hash of a random cookie.
 TABLES = """
 CREATE TABLE user_mfa (
@@ -80,9 +78,9 @@ MINE = "user_id = (SELECT app.me())"
 GRANTS = {
     "user_mfa": {
         "app_api": "SELECT, INSERT, UPDATE, DELETE",
-        # Keys are changed by a worker in the platform's organization, whose data key seals what is people's.
-        "app_worker": "SELECT (id, totp_secret, pending_secret), UPDATE (totp_secret, pending_secret)",
-        "app_system": "SELECT (id, user_id, mfa_enabled), UPDATE (mfa_enforced)",
+        # Rotation seals again what is people's as the system.
+        "app_system": "SELECT (id, user_id, mfa_enabled, totp_secret, pending_secret), "
+        "UPDATE (mfa_enforced, totp_secret, pending_secret)",
     },
     "backup_codes": {"app_api": "SELECT, INSERT, UPDATE (used_at), DELETE"},
     "trusted_devices": {
@@ -96,8 +94,6 @@ GRANTS = {
 }
 POLICIES = (
     *(f"CREATE POLICY self ON {table} TO app_api USING ({MINE}) WITH CHECK ({MINE})" for table in CREATED),
-    f"CREATE POLICY platform ON user_mfa TO app_worker USING ((SELECT app.org()) = '{PLATFORM}') "
-    f"WITH CHECK ((SELECT app.org()) = '{PLATFORM}')",
     "CREATE POLICY system ON user_mfa TO app_system USING (true) WITH CHECK (true)",
     "CREATE POLICY system ON trusted_devices TO app_system USING (true) WITH CHECK (true)",
 )
