@@ -1,4 +1,4 @@
-"""Registration, login, refresh and logout; one's own account, sessions and API keys."""
+"""Login, refresh and logout; one's own account, sessions and API keys."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any, cast
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Anyone, Caller, Person, require
 from api.collaborators import Parts
-from api.fields import Body, Email, Line, Moment
+from api.fields import Body, Line, Moment
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
-from api.sessions import Device, Registration, SignIn
+from api.sessions import Device, SignIn
 from api.tokens import ApiKey, sha256
 from db.identity import ApiKeys, Sessions, Users
 from db.logins import Identities
@@ -39,13 +39,6 @@ Entrance = Annotated[SignIn, Depends(sign_in)]
 From = Annotated[Device, Depends(device)]
 
 
-class Register(Body):
-    email: Email
-    password: Password
-    name: Line
-    organization_name: Line
-
-
 class Credentials(Body):
     email: Annotated[str, Field(max_length=254)]
     password: Password
@@ -59,18 +52,6 @@ class NewApiKey(Body):
     name: Line
     scopes: Annotated[list[Permission], Field(min_length=1, max_length=50)]
     expires_at: Moment | None = None
-
-
-@router.post("/auth/register", status_code=201, operation_id="identity_register")
-async def register(body: Register, entrance: Entrance, device: From) -> dict[str, Any]:
-    """Create an account and an organization that it owns, and sign in."""
-    wanted = Registration(body.email, body.password, body.name, body.organization_name)
-    user_id, organization_id = await entrance.register(wanted, device)
-    return {
-        "user": {"id": user_id, "email": body.email.lower(), "name": body.name},
-        "organization": {"id": organization_id, "name": body.organization_name, "role": "owner"},
-        **await entrance.open_tokens(user_id, device),
-    }
 
 
 @router.post("/auth/login", operation_id="identity_login")

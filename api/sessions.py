@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from api.auth import NOBODY
 from api.collaborators import Collaborators
 from api.limits import Limits
-from api.passwords import Passwords, check
+from api.passwords import Passwords
 from api.tokens import (
     ACCESS_LIFETIME,
     REFRESH_GRACE,
@@ -23,7 +23,7 @@ from api.tokens import (
     sha256,
 )
 from db.logins import Identities, Login, NewSession
-from domain.errors import Invalid, Unauthenticated
+from domain.errors import Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,71 +34,31 @@ class Device:
     user_agent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    email: str
-    password: str
-    name: str
-    organization_name: str
-
-
 class SignIn:
     """Proving who one is; one per application, for it holds the brakes and the hashing threads."""
 
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts
-        self._passwords = Passwords(parts.security.pepper, parts.security.password_cost)
-        self._limits = Limits(parts)
+        self.passwords = Passwords(parts.security.pepper, parts.security.password_cost)
+        self.limits = Limits(parts)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
 
     def close(self) -> None:
         """Ends the hashing threads."""
-        self._passwords.close()
-
-    async def register(self, wanted: Registration, device: Device) -> tuple[UUID, UUID]:
-        """A new user with an organization of their own: (user, organization). Raises EmailTaken, Invalid.
-
-        Without verified e-mail the answer cannot be the same for a known address: success signs in. What
-        is left is done: the text names no account, both ways cost the same hash, and refusals are rationed
-        (five, then one in ten minutes per network address), so that probing a list of addresses does not pay.
-        """
-        problems = check(wanted.password, email=wanted.email, pointer="#/password")
-        if problems:
-            raise Invalid(problems=problems)
-        passage = await self._limits.registration(device.address)
-        email = wanted.email.lower()
-        user_id, organization_id = uuid4(), uuid4()
-        first, _, last = wanted.name.partition(" ")
-        user = {
-            "id": str(user_id),
-            "username": email,
-            "email": email,
-            "password": await self._passwords.hash(wanted.password),
-            "first_name": first,
-            "last_name": last.strip() or None,
-        }
-        organization = {
-            "id": str(organization_id),
-            "name": wanted.organization_name,
-            "slug": slug(wanted.organization_name),
-        }
-        async with self._parts.database.transaction(NOBODY) as tx:
-            await Identities(tx).register(user, organization)
-        await passage.succeeded()
-        return user_id, organization_id
+        self.passwords.close()
 
     async def login(self, email: str, password: str, device: Device) -> Login:
         """The user of these credentials. Raises Unauthenticated, one text for all reasons, in equal time."""
         email = email.lower()
-        passage = await self._limits.login(email, device.address)
+        passage = await self.limits.login(email, device.address)
         async with self._parts.database.transaction(NOBODY) as tx:
             found = await Identities(tx).login(email)
-        matches = await self._passwords.verify(password, found.password if found is not None else None)
+        matches = await self.passwords.verify(password, found.password if found is not None else None)
         if found is None or not matches or not found.is_active:
             raise Unauthenticated("The e-mail address or the password is wrong.")
         await passage.succeeded()
-        if self._passwords.outdated(found.password):
-            renewed = await self._passwords.hash(password)
+        if self.passwords.outdated(found.password):
+            renewed = await self.passwords.hash(password)
             async with self._parts.database.transaction(NOBODY) as tx:
                 await Identities(tx).renew_password(found.user_id, found.password, renewed)
         return found
