@@ -206,7 +206,7 @@ class Removal:
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
 
-    async def close(self, organization_id: UUID) -> None:
+    async def stop(self, organization_id: UUID) -> None:
         """Nobody enters the organization any more, and no hook of it answers."""
         await self._tx.execute(text("SELECT app.stop_organization(:subject)"), {"subject": organization_id})
 
@@ -229,11 +229,27 @@ class Removal:
         """The row stays, because what the person wrote refers to it; nothing in it says who that was."""
         await self._tx.execute(text("SELECT app.anonymise_user(:subject)"), {"subject": user_id})
 
+    async def told(self, row: RowMapping) -> tuple[str, str] | None:
+        """Where whoever asked for an erasure is told of it, and what it is about in words; None when they are gone."""
+        found = (
+            await self._tx.execute(_TOLD, {"by": row["requested_by"], "subject": row["subject_id"]})
+        ).first()
+        if found is None:
+            return None
+        of_person = row["subject"] == Subject.USER or found.name is None
+        return found.email, "your account" if of_person else f"the organization {found.name}"
+
     async def _number(self, call: str, subject_id: UUID, belonging: Belonging, **given: Any) -> int:
         values = {"subject": subject_id, "table": belonging.table, "column": belonging.column, **given}
         return int(await self._tx.scalar(text(f"SELECT {call}"), values) or 0)
 
 
+_TOLD = text(
+    """
+    SELECT u.email, o.name FROM users u LEFT JOIN organizations o ON o.id = :subject
+    WHERE u.id = :by AND u.email NOT LIKE '%@erased.invalid'
+    """
+)
 #: Starts that nobody is carrying at this moment are taken back together with their executions.
 _WITHDRAW = text(
     """
@@ -274,4 +290,3 @@ class Intake:
     async def still_open(self, limit: int) -> list[StillOpen]:
         rows = await self._tx.execute(_STILL_OPEN, {"limit": limit})
         return [StillOpen(row.id, row.temporal_workflow_id) for row in rows]
-

@@ -1,5 +1,7 @@
 """Where bytes too large for a row are kept."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from domain.errors import DomainError
@@ -13,6 +15,14 @@ class BlobsUnavailable(DomainError):
     """The storage for large contents does not answer at this moment; nothing was changed. Try again shortly."""
 
     code = "storage_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """An object that is stored; `size` in bytes."""
+
+    key: str
+    size: int
 
 
 class BlobStore(Protocol):
@@ -33,6 +43,10 @@ class BlobStore(Protocol):
         """Deleting what is not there is no error."""
         ...
 
+    async def under(self, prefix: str, *, after: str = "") -> Sequence[Blob]:
+        """Up to 1 000 objects whose keys begin with `prefix` and follow `after`, in the order of their keys."""
+        ...
+
 
 class NoBlobs:
     """A platform without storage: what needs it fails with the operator's mend."""
@@ -45,6 +59,10 @@ class NoBlobs:
 
     async def delete(self, key: str) -> None:
         raise self._refusal()
+
+    async def under(self, prefix: str, *, after: str = "") -> Sequence[Blob]:
+        """Nothing is stored: what is being erased or listed has no objects, and that is no failure."""
+        return ()
 
     def _refusal(self) -> BlobsUnavailable:
         return BlobsUnavailable(

@@ -54,6 +54,10 @@ class KeyRing(Protocol):
         """Decrypt with the key the bytes name, current or retired. Raises Unreadable."""
         ...
 
+    def forget(self, organization_id: UUID) -> None:
+        """Read the organization's keys anew when they are next needed."""
+        ...
+
 
 class NoKeys:
     """The KeyRing of a process that was given no keys: it neither seals nor opens."""
@@ -63,6 +67,9 @@ class NoKeys:
 
     async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
         raise Unreadable("this process was wired without keys")
+
+    def forget(self, organization_id: UUID) -> None:
+        return None
 
 
 class SearchableKeyRing(KeyRing, Protocol):

@@ -1,11 +1,12 @@
 """The only place where the parts are put together; everything else is given what it needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from activities.actions.context import Links, Services
 from activities.actions.registry import Registry, built_in
+from activities.erasing import Erasing
 from activities.executions import ExecutionActivities
 from activities.gateways.functions import WebFunctions
 from activities.gateways.http_client import GuardedHttpClient
@@ -29,6 +30,7 @@ from workers.temporal.accounts import Accounts
 from workers.temporal.closings import Closings
 from workers.temporal.connection import Connection
 from workers.temporal.dispatcher import TemporalDispatcher
+from workers.temporal.endings import Endings
 from workers.temporal.remote import RemoteSealing
 from workers.versions import PinnedVersions
 
@@ -81,7 +83,8 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         settings.step_budget,
     )
     registry = built_in()
-    services = _services(settings, keys)
+    endings = Endings(connection, database, accounts, mender)
+    services = replace(_services(settings, keys), erasing=Erasing(database, blobs, endings, keys, utc_now))
     return Parts(
         settings=settings,
         database=database,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.erasing import Erasing
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.memory import Memory
 from activities.gateways.oauth import Tokens
@@ -47,6 +48,8 @@ class Services:
     sms: Messenger = field(default_factory=NoMessenger)
     #: None where nothing is mailed that leads back here.
     links: Links | None = None
+    #: None where nothing is erased: in a dry run, say.
+    erasing: Erasing | None = None
     #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.
     tokens: Tokens = field(default_factory=Tokens)
     operations: Memory[Operation] = field(default_factory=Memory)

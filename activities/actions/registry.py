@@ -9,6 +9,7 @@ from activities.actions import (
     approvals,
     clients,
     email,
+    erasure,
     events,
     executions,
     http,
@@ -126,5 +127,6 @@ def built_in() -> Registry:
             sms.send_code,
             openapi.request,
             templates.render,
+            *erasure.ACTIONS,
         ]
     )

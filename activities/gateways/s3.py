@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-from domain.blobs import BlobMissing, BlobsUnavailable
+from domain.blobs import Blob, BlobMissing, BlobsUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,6 +56,12 @@ class S3Blobs:
 
     async def delete(self, key: str) -> None:
         await self._call(partial(self._ask, "delete_object", Key=_checked(key)))
+
+    async def under(self, prefix: str, *, after: str = "") -> Sequence[Blob]:
+        found = await self._call(
+            partial(self._ask, "list_objects_v2", Prefix=_checked_prefix(prefix), StartAfter=after)
+        )
+        return [Blob(each["Key"], each["Size"]) for each in found.get("Contents", ())]
 
     async def check(self) -> None:
         """Raises BlobsUnavailable unless the bucket is there and lets us in."""
@@ -134,3 +140,11 @@ def _checked(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is no key of ours: parts of letters, digits, `.`, `_`, `-`, joined by `/`")
     return key
+
+
+def _checked_prefix(prefix: str) -> str:
+    """Whole parts only: an organization's id must not be the beginning of another key."""
+    if not prefix.endswith("/"):
+        raise ValueError(f"{prefix!r} does not end with `/`, so it could begin somebody else's key")
+    _checked(prefix.removesuffix("/"))
+    return prefix

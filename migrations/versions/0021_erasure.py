@@ -128,6 +128,10 @@ STATEMENTS: tuple[str, ...] = (
         '(SELECT %3$s FROM public.%1$I WHERE %2$I = $1 LIMIT $2)', target, belonging, key)
       USING subject, batch;
       GET DIAGNOSTICS gone = ROW_COUNT;
+      -- In the same transaction, so that the tombstone counts each row once, whoever is killed in between.
+      UPDATE public.erasures SET erased = erased
+        || jsonb_build_object(target, coalesce((erased ->> target)::bigint, 0) + gone)
+      WHERE subject_id = subject AND status = 'erasing' AND gone > 0;
       PERFORM set_config('app.erased', '', true);
       RETURN gone;
     END $$

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = ("perdure", "workers", "api", "activities", "workflows", "db", "domain")
 #: Module → why it reads or writes rows of several organizations.
 SYSTEM = {
+    "activities/erasing.py": "removes one organization or person, through functions that demand an erasure",
     "db/keys.py": "loads and makes data keys",
     "workers/relay.py": "claims the outbox of all",
     "workers/reconciler.py": "compares the open rows of all with Temporal; writes as the worker of each",

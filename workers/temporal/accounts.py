@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionName
 from temporalio.api.enums.v1 import HistoryEventFilterType
@@ -125,6 +126,12 @@ class Accounts:
 
     def running(self) -> AsyncIterator[list[Listed]]:
         return self._pages(f"{_OURS} AND ExecutionStatus = 'Running'")
+
+    def running_of(self, organization_id: UUID) -> AsyncIterator[list[Listed]]:
+        """Everything that runs for one organization."""
+        return self._pages(
+            f"{_OURS} AND ExecutionStatus = 'Running' AND OrganizationId = '{organization_id}'"
+        )
 
     async def stalled(self) -> dict[str, str]:
         """Workflow ids of running executions whose workflow tasks keep failing, with Temporal's word for why."""
