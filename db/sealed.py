@@ -86,8 +86,8 @@ SEALED_COLUMNS = (
     SealedColumn(PaymentGatewayConfig, "credentials"),
     SealedColumn(User, "national_id", by_system=True),
     # People's, sealed for the platform's organization.
-    SealedColumn(UserMfa, "totp_secret"),
-    SealedColumn(UserMfa, "pending_secret"),
+    SealedColumn(UserMfa, "totp_secret", by_system=True),
+    SealedColumn(UserMfa, "pending_secret", by_system=True),
     SealedColumn(TransferPart, "content"),
     SealedColumn(TransferPart, "report"),
 )
