@@ -11,9 +11,9 @@ from db.base import Base
 from db.clients import Client
 from db.deliveries import Delivery
 from db.events import Event
+from db.factors import UserMfa
 from db.gateways import PaymentGatewayConfig
 from db.identity import User
-from db.factors import UserMfa
 from db.sealing import prefix
 from db.secrets import SecretVersion
 from db.session import Access, Role
