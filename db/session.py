@@ -1,5 +1,6 @@
 """Who is asking becomes role, organization and user of one transaction; nothing of it outlives that."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import create_engine
 from domain.errors import Forbidden
+from domain.tenants import ActorType
 
 #: SQLSTATE raised by app.enter for a user without an active membership.
 NO_MEMBERSHIP = "PD403"
@@ -27,16 +29,36 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a transaction comes from, as the activity log tells it beside every change."""
+
+    ip: str | None = None
+    agent: str | None = None
+    api_key_id: UUID | None = None
+    execution_id: UUID | None = None
+
+    def __str__(self) -> str:
+        """What `audit_trigger()` reads."""
+        found = ((name, getattr(self, name)) for name in self.__slots__)
+        return json.dumps({name: str(value) for name, value in found if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Who is asking. Without an organization no tenant's row is visible.
 
     A user must be an active member of the organization; the API enters one only as such a user (the owner of
     an API key, for instance), a worker always names its organization, the system needs neither.
+
+    `actor` and `origin` are for the activity log alone. Without an actor it is what the role usually is: a user
+    of the API, a worker, the system.
     """
 
     role: Role
     organization_id: UUID | None = None
     user_id: UUID | None = None
+    actor: ActorType | None = None
+    origin: Origin | None = None
 
 
 class Database:
@@ -108,8 +130,14 @@ async def enter(connection: AsyncConnection, access: Access) -> None:
     """Make the open transaction act as `access`; raises Forbidden without an active membership."""
     try:
         await connection.exec_driver_sql(
-            "SELECT app.enter($1, $2, $3)",
-            (access.role.value, access.organization_id, access.user_id),
+            "SELECT app.enter($1, $2, $3, $4, $5)",
+            (
+                access.role.value,
+                access.organization_id,
+                access.user_id,
+                None if access.actor is None else access.actor.value,
+                None if access.origin is None else str(access.origin),
+            ),
         )
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == NO_MEMBERSHIP:

@@ -57,14 +57,15 @@ async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
             table, name = policy["tablename"], policy["policyname"]
             create = f"CREATE POLICY {name} ON {table} AS {policy['permissive']} FOR {policy['cmd']} "
             create += f"TO {policy['roles']} "
-            create += f"USING ({policy['qual']})"
+            if policy["qual"]:
+                create += f"USING ({policy['qual']})"
             if policy["with_check"]:
                 create += f" WITH CHECK ({policy['with_check']})"
             drop = f"DROP POLICY {name} ON {table}"
             mend = (drop, create)
             found.append(Mutation(f"drop {name} on {table}", table, drop, (create,)))
             alter = f"ALTER POLICY {name} ON {table}"
-            if policy["qual"] == "true":
+            if policy["qual"] == "true" or policy["cmd"] == "INSERT":
                 roles = f"{policy['roles']}, app_api, app_worker"
                 found.append(Mutation(f"open {name} on {table} to all", table, f"{alter} TO {roles}", mend))
                 continue

@@ -7,7 +7,7 @@ tests assert that it is empty; `scripts/mutate_rls.py` breaks one policy at a ti
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import Table, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -31,6 +31,7 @@ async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None 
         for table in chosen:
             found += await system(connection, world, table)
         found += await forgetful(connection)
+        found += await unnoticed(connection, world)
         found += await strangers(connection, world)
     return found
 
@@ -59,6 +60,26 @@ async def forgetful(connection: AsyncConnection) -> list[str]:
         gone = (await connection.execute(text("DELETE FROM sessions"))).rowcount
         await transaction.rollback()
     return [f"app_system deletes {gone} sessions that have not expired"] if gone else []
+
+
+async def unnoticed(connection: AsyncConnection, world: World) -> list[str]:
+    """A change is written into the organization's log, by a function that may append there and nothing else."""
+    log, renamed = metadata.tables["activity_logs"], metadata.tables["clients"]
+    seen = select(func.count()).select_from(log)
+    try:
+        async with connection.begin() as transaction:
+            await enter(connection, Access(Role.API, world.a["id"], world.a["created_by"]))
+            before = await connection.scalar(seen) or 0
+            changed = (await connection.execute(update(renamed).values(name="other"))).rowcount
+            after = await connection.scalar(seen) or 0
+            await transaction.rollback()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in DENIED:
+            raise
+        return [f"a change cannot be written down: {error.orig}"]
+    return (
+        [] if after - before == changed > 0 else [f"{changed} changes left {after - before} lines in the log"]
+    )
 
 
 async def owner(admin: AsyncEngine, tables: Iterable[str] | None = None) -> list[str]:

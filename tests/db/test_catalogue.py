@@ -15,6 +15,7 @@ APPLICATION = ["app_api", "app_worker", "app_system"]
 TENANT_TABLES = sorted(metadata.tables.keys() - SHARED_TABLES)
 #: Functions that run with more rights than their caller. A new one needs a reason to stand here.
 DEFINERS = {
+    "audit_trigger": "app_system",
     "accept_invitation": "app_system",
     "add_registration": "app_system",
     "anonymise_user": "app_owner",
@@ -65,6 +66,8 @@ DEFINERS = {
     "set_password": "app_system",
     "stop_organization": "app_owner",
 }
+#: What app_system may add to across organizations and never read.
+APPENDED = {"activity_logs"}
 #: Not even the superuser's absent-mindedness may change these through the application.
 NEVER = {
     ("workflow_versions", "UPDATE"),
@@ -180,13 +183,16 @@ async def test_policies_read_the_settings_once_per_statement(catalogue: AsyncCon
 async def test_only_the_listed_tables_are_open_to_the_system(catalogue: AsyncConnection) -> None:
     policies = await catalogue.execute(
         text(
-            "SELECT tablename, policyname, roles::text[] AS roles, qual, with_check "
+            "SELECT tablename, policyname, roles::text[] AS roles, cmd, qual, with_check "
             "FROM pg_policies WHERE schemaname = 'public' AND permissive = 'PERMISSIVE'"
         )
     )
     opened = set()
     for policy in policies.mappings():
-        if policy["qual"] == "true" or policy["with_check"] == "true":
+        if policy["policyname"] == "append":
+            assert (policy["roles"], policy["cmd"]) == (["app_system"], "INSERT"), policy
+            assert policy["tablename"] in APPENDED, policy
+        elif policy["qual"] == "true" or policy["with_check"] == "true":
             assert policy["roles"] == ["app_system"], policy
             opened.add(policy["tablename"])
         elif policy["policyname"] == "erasure":

@@ -37,7 +37,7 @@ async def test_a_row_written_before_its_month_was_made_moves_there(
     async with admin.begin() as connection:
         assert await connection.scalar(WHERE, {"id": entry["id"]}) == f"activity_logs_y{far:%Y}m{far:%m}"
     async with narrow.transaction(Access(Role.WORKER, acme["id"])) as tx:
-        assert (await tx.scalars(select(ActivityLog.id))).all() == [entry["id"]]
+        assert entry["id"] in (await tx.scalars(select(ActivityLog.id))).all()
 
 
 @pytest.mark.parametrize("partition", ["activity_logs_default", f"activity_logs_y{datetime.now(UTC):%Ym%m}"])
