@@ -164,6 +164,7 @@ class ActivityLog(Tenant, Base):
         one_of("actor_type", ActorType),
         CheckConstraint("actor_type <> 'user' OR user_id IS NOT NULL", name="user_known"),
         Index(None, "organization_id", "resource", "resource_id", "created_at"),
+        Index(None, "organization_id", "user_id", "created_at"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
 
