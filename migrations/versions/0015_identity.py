@@ -302,8 +302,8 @@ DEFINERS = {
               END IF;
               level := 1 + greatest(0, coalesce(found.failures, 0)
                 - greatest(0, extract(epoch FROM moment - coalesce(found.last_at, moment))) / each.forget);
-              wait := CASE WHEN level < each.free THEN 0
-                ELSE least(each.longest, each.first * 2 ^ least(20, floor(level - each.free))) END;
+              wait := CASE WHEN round(level) < each.free THEN 0
+                ELSE least(each.longest, each.first * 2 ^ least(20, round(level - each.free))) END;
               UPDATE public.login_attempts AS a SET failures = level, last_at = moment,
                 blocked_until = CASE WHEN wait > 0 THEN moment + make_interval(secs => wait) END,
                 expires_at = moment + make_interval(secs => wait + level * each.forget)
@@ -330,7 +330,7 @@ DEFINERS = {
               DELETE FROM public.login_attempts AS a WHERE a.key = each.key;
             ELSE
               UPDATE public.login_attempts AS a SET failures = greatest(0, a.failures - 1),
-                blocked_until = CASE WHEN a.failures - 1 >= each.free THEN a.blocked_until END
+                blocked_until = CASE WHEN round(a.failures - 1) >= each.free THEN a.blocked_until END
               WHERE a.key = each.key;
             END IF;
           END LOOP;
