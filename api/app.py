@@ -33,6 +33,7 @@ from api import (
     publishing,
     reference,
     registration,
+    roles,
     secrets,
     settings,
     starting,

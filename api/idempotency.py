@@ -60,6 +60,10 @@ class Once:
         self._request = request
         self._key = key
 
+    @property
+    def key(self) -> str | None:
+        return self._key
+
     async def run(self, caller: Caller, work: Callable[[AsyncConnection], Awaitable[Answer[T]]]) -> Answer[T]:
         """Runs `work` in one transaction of the caller and keeps its answer, or replays the kept one."""
         async with self._parts.database.transaction(caller.access) as tx:

@@ -1,23 +1,31 @@
-"""The organizations one is a member of, and the facts about one of them."""
+"""The organizations one is a member of, further ones, and the facts about one of them."""
 
+from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import AfterValidator, StringConstraints
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.auth import NOBODY, Anyone, Caller, require
+from api.auth import NOBODY, Anyone, Caller, Person, require
 from api.collaborators import Parts
-from api.etags import ExpectedRevision, etag
+from api.etags import ExpectedRevision
 from api.fields import Body, Line, Prose
-from api.revisions import moment_of, revision_of
+from api.idempotency import Answer, Idempotent
+from api.noting import noted
+from api.revisions import moment_of, tagged
+from api.sessions import slug
+from db.activity import Activities
 from db.logins import Identities
-from db.tenants import Organizations
-from domain.errors import Invalid, Problem
+from db.session import Access, Role, enter
+from db.tenants import RESTORABLE_FOR, Foundations, Organizations
+from domain.errors import IdempotencyKeyReused, Invalid, Problem
+from domain.ids import derived_id
 from domain.permissions import Permission
-from domain.tenants import CompanySize
+from domain.tenants import CompanySize, VerificationLevel
 
 router = APIRouter(prefix="/v1/organizations", tags=["tenants"])
 
@@ -29,12 +37,10 @@ def _time_zone(name: str) -> str:
 
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 
-class OrganizationChange(Body):
-    """Only the members sent are changed; null clears one that may be empty."""
-
-    name: Line | None = None
+class OrganizationFacts(Body):
     description: Prose | None = None
     website: ShortText | None = None
     industry: ShortText | None = None
@@ -45,33 +51,133 @@ class OrganizationChange(Body):
     state: ShortText | None = None
     zip_code: ShortText | None = None
     country: ShortText | None = None
-    timezone: Annotated[str, AfterValidator(_time_zone)] | None = None
 
 
-@router.get("", operation_id="organizations_list")
-async def list_organizations(caller: Anyone, parts: Parts) -> dict[str, Any]:
+class NewOrganization(OrganizationFacts):
+    name: Line
+    timezone: TimeZone = "UTC"
+
+
+class OrganizationChange(OrganizationFacts):
+    """Only the members sent are changed; null clears one that may be empty."""
+
+    name: Line | None = None
+    timezone: TimeZone | None = None
+    logo_url: ShortText | None = None
+    registration_number: ShortText | None = None
+
+
+class OrganizationView(BaseModel):
+    id: UUID
+    name: str
+    slug: str
+    domain: str | None = Field(description="The organization's own; proven when `is_verified`.")
+    is_verified: bool
+    verification_level: VerificationLevel
+    description: str | None
+    logo_url: str | None
+    website: str | None
+    industry: str | None
+    company_size: CompanySize | None
+    phone: str | None
+    address: str | None
+    city: str | None
+    state: str | None
+    zip_code: str | None
+    country: str | None
+    timezone: str
+    registration_number: str | None
+    created_by: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MyOrganization(BaseModel):
+    id: UUID
+    name: str
+    slug: str
+    role: str
+    deleted_at: datetime | None = None
+    restorable_until: datetime | None = Field(None, description="Of a deleted one.")
+
+
+class OrganizationList(BaseModel):
+    items: list[MyOrganization]
+    next_cursor: str | None
+
+
+@router.get("", operation_id="organizations_list", response_model=OrganizationList)
+async def list_organizations(
+    caller: Anyone,
+    parts: Parts,
+    deleted: Annotated[
+        bool, Query(description="Those you own and deleted, as long as you can restore them.")
+    ] = False,
+) -> dict[str, Any]:
     """The organizations you are an active member of; a key sees the one it belongs to."""
     async with parts.database.transaction(NOBODY) as tx:
+        if deleted:
+            found = (
+                await Foundations(tx).deleted(caller.user_id, parts.clock()) if caller.actor == "user" else ()
+            )
+            gone = [
+                {**row, "role": "owner", "restorable_until": row["deleted_at"] + RESTORABLE_FOR}
+                for row in found
+            ]
+            return {"items": gone, "next_cursor": None}
         rows = await Identities(tx).organizations(caller.user_id)
     mine = [dict(row) for row in rows if caller.actor == "user" or row["id"] == caller.organization_id]
     return {"items": mine, "next_cursor": None}
 
 
-@router.get("/{organization_id}", operation_id="organizations_get")
+@router.post("", operation_id="organizations_create", status_code=201, response_model=OrganizationView)
+async def create_organization(
+    caller: Person, parts: Parts, once: Idempotent, body: NewOrganization
+) -> Response:
+    """A further organization that you own; send its id in X-Organization-Id to act in it."""
+    if caller.organization_id is None and once.key is not None:
+        # Kept answers belong to an organization; to a member of none, the id made from the key says the same.
+        id = derived_id(f"organization/{caller.user_id}/{once.key}")
+    else:
+        id = uuid4()
+    founder = Access(Role.API, id, caller.user_id)
+    values = body.model_dump(exclude_none=True)
+
+    async def create(tx: AsyncConnection) -> Answer[None]:
+        is_new = await Foundations(tx).create(
+            caller.user_id, {"id": str(id), "slug": slug(body.name), **values}
+        )
+        await enter(tx, founder)
+        if is_new:
+            activity = noted(caller, "organization.created", "organizations", id, organization_id=id)
+            await Activities(tx).note([activity])
+        shown = _show(await Organizations(tx).get(id))
+        await enter(tx, caller.access)
+        if not is_new and any(shown[name] != value for name, value in values.items()):
+            raise IdempotencyKeyReused
+        return Answer(201, shown, replayed=not is_new)
+
+    if caller.organization_id is None:
+        async with parts.database.transaction(caller.access) as tx:
+            answer = await create(tx)
+    else:
+        answer = await once.run(caller, create)
+    return tagged(answer, location="/v1/organizations/{id}")
+
+
+@router.get("/{organization_id}", operation_id="organizations_get", response_model=OrganizationView)
 async def get_organization(
     organization_id: UUID,
     caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_READ))],
     parts: Parts,
-    response: Response,
-) -> dict[str, Any]:
+) -> Response:
     """The organization you act in; another one is entered by X-Organization-Id."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Organizations(tx).get(organization_id)
-    response.headers["ETag"] = etag(revision_of(row["updated_at"]))
-    return dict(row)
+    return tagged(Answer(200, _show(row)))
 
 
-@router.patch("/{organization_id}", operation_id="organizations_update")
+@router.patch("/{organization_id}", operation_id="organizations_update", response_model=OrganizationView)
 async def update_organization(
     *,
     caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_WRITE))],
@@ -79,8 +185,7 @@ async def update_organization(
     body: OrganizationChange,
     revision: ExpectedRevision,
     parts: Parts,
-    response: Response,
-) -> dict[str, Any]:
+) -> Response:
     """Change some facts; send the ETag you last read in If-Match."""
     values = body.model_dump(exclude_unset=True)
     problems = [
@@ -95,5 +200,12 @@ async def update_organization(
         organizations = Organizations(tx)
         await organizations.update(organization_id, moment_of(revision), values)
         row = await organizations.get(organization_id)
-    response.headers["ETag"] = etag(revision_of(row["updated_at"]))
-    return dict(row)
+        activity = noted(
+            caller, "organization.changed", "organizations", organization_id, fields=sorted(values)
+        )
+        await Activities(tx).note([activity])
+    return tagged(Answer(200, _show(row)))
+
+
+def _show(row: Any) -> dict[str, Any]:
+    return OrganizationView.model_validate(dict(row)).model_dump(mode="json")

@@ -57,10 +57,9 @@ class Roles:
         """The role, with how many `members` and open `invitations` have it. Raises NotFound."""
         return one(await self._tx.execute(_counted(now).where(Role.id == id)))
 
-    async def of(self, id: UUID) -> RoleOf:
-        """Raises NotFound."""
-        row = one(await self._tx.execute(select(Role).where(Role.id == id)))
-        return role_of(row)
+    async def row(self, id: UUID) -> RowMapping:
+        """Without counting. Raises NotFound."""
+        return one(await self._tx.execute(select(*Role.__table__.c).where(Role.id == id)))
 
     async def add(self, organization_id: UUID, id: UUID, values: Mapping[str, Any]) -> None:
         """Raises RoleNameTaken, TooManyRoles; the organization's row is locked, so the count holds."""

@@ -1,11 +1,20 @@
 """Organizations, their members' roles, their keys, and the log of what happened in them."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, RowMapping, UniqueConstraint, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    RowMapping,
+    UniqueConstraint,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -26,6 +35,7 @@ from db.base import (
     tenant_key,
 )
 from db.rows import change, one, unchanged
+from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.permissions import RoleName
 from domain.tenants import (
     ActorType,
@@ -45,6 +55,10 @@ SHIPPED_ROLES: dict[RoleName, UUID] = {
 
 #: The platform's own organization: what belongs to no customer runs there. Nobody is a member of it.
 PLATFORM = UUID("00000000-0000-7000-8000-0000000000aa")
+#: How many organizations one person may own, deleted ones that could be restored included.
+MOST_ORGANIZATIONS = 20
+#: For so long its owner may take the deletion of an organization back; then it is erased.
+RESTORABLE_FOR = timedelta(days=30)
 
 
 class Organization(Base):
@@ -196,7 +210,11 @@ class Organizations:
         Organization.id,
         Organization.name,
         Organization.slug,
+        Organization.domain,
+        Organization.is_verified,
+        Organization.verification_level,
         Organization.description,
+        Organization.logo_url,
         Organization.website,
         Organization.industry,
         Organization.company_size,
@@ -207,6 +225,8 @@ class Organizations:
         Organization.zip_code,
         Organization.country,
         Organization.timezone,
+        Organization.registration_number,
+        Organization.created_by,
         Organization.created_at,
         Organization.updated_at,
     )
@@ -226,3 +246,73 @@ class Organizations:
     async def update(self, id: UUID, seen: datetime, values: Mapping[str, Any]) -> RowMapping:
         """Changes columns while `updated_at` still is what the caller saw. Raises NotFound, Stale."""
         return await change(self._tx, Organization, id, unchanged(Organization.updated_at, seen), values)
+
+
+class TooManyOrganizations(Conflict):
+    """You own as many organizations as one person may; transfer or delete one first."""
+
+    code = "too_many_organizations"
+
+
+class NotDeleted(Conflict):
+    """This organization is not deleted; there is nothing to restore."""
+
+    code = "organization_not_deleted"
+
+
+class TooLate(Conflict):
+    """This organization was deleted too long ago; it is being erased."""
+
+    code = "too_late_to_restore"
+
+
+class Foundations:
+    """Beginning, ending and taking back: definer functions, for nobody has entered what they are about."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def create(self, user_id: UUID, values: Mapping[str, Any]) -> bool:
+        """An organization that the user owns; False when they made the one of this id before.
+
+        Raises TooManyOrganizations, and Unauthenticated for a user who may not sign in any more.
+        """
+        statement = text("SELECT app.create_organization(:user_id, :organization, :most)").bindparams(
+            bindparam("organization", type_=JSONB)
+        )
+        given = {"user_id": user_id, "organization": dict(values), "most": MOST_ORGANIZATIONS}
+        outcome = (await self._tx.execute(statement, given)).scalar_one()
+        if outcome == "too_many":
+            raise TooManyOrganizations(
+                f"You own {MOST_ORGANIZATIONS} organizations, as many as one person may; transfer or delete one."
+            )
+        if outcome == "unknown":
+            raise Unauthenticated
+        return bool(outcome == "created")
+
+    async def close(self, organization_id: UUID, user_id: UUID, now: datetime) -> bool:
+        """From now on nobody enters; False unless the user is an active owner."""
+        statement = text("SELECT app.close_organization(:id, :user_id, :now)")
+        values = {"id": organization_id, "user_id": user_id, "now": now}
+        return bool((await self._tx.execute(statement, values)).scalar_one())
+
+    async def restore(self, organization_id: UUID, user_id: UUID, now: datetime) -> None:
+        """Raises NotFound for whoever does not own it, NotDeleted, TooLate."""
+        statement = text("SELECT app.restore_organization(:id, :user_id, :since)")
+        values = {"id": organization_id, "user_id": user_id, "since": now - RESTORABLE_FOR}
+        outcome = (await self._tx.execute(statement, values)).scalar_one()
+        if outcome == "unknown":
+            raise NotFound
+        if outcome == "active":
+            raise NotDeleted
+        if outcome == "too_late":
+            raise TooLate
+
+    async def deleted(self, user_id: UUID, now: datetime) -> Sequence[RowMapping]:
+        """What the user owns and could restore: id, name, slug and since when it is deleted."""
+        statement = text(
+            "SELECT organization_id AS id, name, slug, deleted_at"
+            " FROM app.my_deleted_organizations(:user_id, :since) ORDER BY name, organization_id"
+        )
+        values = {"user_id": user_id, "since": now - RESTORABLE_FOR}
+        return (await self._tx.execute(statement, values)).mappings().all()

@@ -40,6 +40,42 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
 
 
+#: Each in words for whoever gives it to somebody.
+DESCRIPTIONS: Mapping[Permission, str] = {
+    Permission.ORGANIZATION_READ: "See the organization and its settings.",
+    Permission.ORGANIZATION_WRITE: "Change the organization's facts and settings.",
+    Permission.ORGANIZATION_DELETE: "Delete the organization.",
+    Permission.ORGANIZATION_EXPORT: "Export everything the organization has.",
+    Permission.STATISTICS_READ: "See counts, storage and usage.",
+    Permission.MEMBERS_READ: "See members and invitations.",
+    Permission.MEMBERS_WRITE: "Invite, change, suspend and remove members.",
+    Permission.ROLES_READ: "See roles and what they permit.",
+    Permission.ROLES_WRITE: "Make, change and remove the organization's own roles.",
+    Permission.API_KEYS_READ: "See one's own API keys.",
+    Permission.API_KEYS_WRITE: "Make, rotate and revoke one's own API keys.",
+    Permission.WORKFLOWS_READ: "See workflows and their versions.",
+    Permission.WORKFLOWS_WRITE: "Write, test and archive workflows.",
+    Permission.WORKFLOWS_PUBLISH: "Publish, pause and resume workflows.",
+    Permission.EXECUTIONS_READ: "See executions, their steps and their log.",
+    Permission.EXECUTIONS_START: "Start executions.",
+    Permission.EXECUTIONS_CANCEL: "Cancel executions.",
+    Permission.EXECUTIONS_CONTROL: "Pause, resume and signal executions.",
+    Permission.TRIGGERS_READ: "See triggers.",
+    Permission.TRIGGERS_WRITE: "Make and change triggers and their secrets.",
+    Permission.DELIVERIES_READ: "See what arrived at webhooks.",
+    Permission.DELIVERIES_REPLAY: "Replay what arrived at webhooks.",
+    Permission.SECRETS_READ: "See the names of secrets, never their values.",
+    Permission.SECRETS_WRITE: "Set and delete secrets.",
+    Permission.TASKS_READ: "See tasks.",
+    Permission.TASKS_DECIDE: "Decide tasks.",
+    Permission.CLIENTS_READ: "See clients and contacts.",
+    Permission.CLIENTS_WRITE: "Write clients and contacts.",
+    Permission.CLIENTS_IMPORT: "Import clients and contacts from files.",
+    Permission.CLIENTS_EXPORT: "Export clients and contacts to files.",
+    Permission.AUDIT_READ: "See and export the log of activities.",
+}
+
+
 class RoleName(StrEnum):
     OWNER = "owner"
     ADMIN = "admin"

@@ -31,6 +31,7 @@ class Subject:
     """Whose id the path takes, and a request that is fine but for that id."""
 
     table: str
+    #: Or what makes it from the account whose row it is.
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     #: Columns of the row, and further parts of the path.
@@ -45,6 +46,19 @@ SUBJECTS = {
     "identity_revoke_api_key": Subject("api_keys"),
     "organizations_get": Subject("organizations"),
     "organizations_update": Subject("organizations", {"name": "Other"}, SEEN),
+    "organizations_transfer": Subject("organizations", lambda owner: {"user_id": owner.user_id}),
+    "members_leave": Subject("organizations"),
+    "members_list": Subject("organizations"),
+    "members_get": Subject("user_organizations", key="user_id"),
+    "members_change": Subject("user_organizations", {"permissions_override": {}}, SEEN, key="user_id"),
+    "members_suspend": Subject("user_organizations", key="user_id"),
+    "members_resume": Subject("user_organizations", key="user_id"),
+    "members_remove": Subject("user_organizations", key="user_id"),
+    "roles_list": Subject("organizations"),
+    "roles_create": Subject("organizations", {"name": "Bookkeeper", "permissions": []}),
+    "roles_get": Subject("roles"),
+    "roles_change": Subject("roles", {"name": "Bookkeeper"}, SEEN),
+    "roles_remove": Subject("roles", None, SEEN),
     "settings_get": Subject("organizations"),
     "settings_replace": Subject("organizations", {}, SEEN),
     "clients_get": Subject("clients"),
@@ -122,12 +136,18 @@ async def the_row(behind: AsyncConnection, subject: Subject, owner: Account) -> 
     return str(made[THROUGH.get(subject.table, subject.key)])
 
 
-async def replay(who: Account, method: str, path: str, subject: Subject, id: str) -> httpx2.Response:
+async def replay(
+    who: Account, method: str, path: str, subject: Subject, id: str, *, inside: str | None = None
+) -> httpx2.Response:
+    """`inside` is the organization that the path names besides the id: one's own, if it is not said."""
+    if subject.table != "organizations":
+        path = path.replace("{organization_id}", inside or who.organization_id)
     first, _, rest = path.partition("{")[2].partition("}")
     address = path.replace("{" + first + "}", id).replace("{number}", str(subject.path.get("number", "")))
     assert "{" not in address, rest
     headers = {**subject.headers, "X-Request-Id": "replayed"}
-    return await who.request(method, address, json=subject.body, headers=headers)
+    body = subject.body(who) if callable(subject.body) else subject.body
+    return await who.request(method, address, json=body, headers=headers)
 
 
 def test_every_operation_with_an_id_is_covered(world: World) -> None:
@@ -149,6 +169,10 @@ async def test_a_foreign_id_answers_like_an_unknown_one(
     assert foreign.status_code == unknown.status_code == 404
     assert foreign.content == unknown.content
     assert foreign.headers.raw == unknown.headers.raw
+
+    if "{organization_id}" in path:
+        there = await replay(mallory, method, path, subject, id, inside=ada.organization_id)
+        assert (there.status_code, there.content) == (404, unknown.content)
 
     mine = await replay(ada, method, path, subject, id)
     assert mine.status_code != 404, "the request must reach the row when its owner sends it"
