@@ -25,7 +25,7 @@ from db.children import Children
 from db.definitions import Versions
 from db.mirror import Closing, Mirror, Reporter
 from db.outbox import OutboxEntry
-from db.session import Access, Database, Role
+from db.session import Access, Database, Origin, Role
 from db.tasks import Tasks
 from domain.actions import Lane
 from domain.definitions.commands import CallAction, Finish, StepRecord, Yield, command_from_json
@@ -68,7 +68,8 @@ def reporting() -> Reporting:
     info = activity.info()
     id = WorkflowId.parse(str(info.workflow_id))
     reporter = Reporter(id.organization_id, id.execution_id, str(info.workflow_run_id))
-    return Reporting(id, reporter, reported_snapshot(), Access(Role.WORKER, id.organization_id))
+    access = Access(Role.WORKER, id.organization_id, origin=Origin(execution_id=id.execution_id))
+    return Reporting(id, reporter, reported_snapshot(), access)
 
 
 class ExecutionActivities:

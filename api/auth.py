@@ -1,6 +1,7 @@
 """Who is calling, and what they may do: resolved from the database for every request, never from a cache."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from api.caller import NOBODY, Caller
 from api.collaborators import Collaborators, Parts
 from api.identification import Identification
 from api.tokens import KEY_PREFIX, csrf_matches
+from db.session import Origin
 from domain.errors import Forbidden, Unauthenticated
 from domain.permissions import Permission
 
@@ -26,6 +28,8 @@ class MfaEnrolmentRequired(Forbidden):
 
 #: What remains to somebody whose organization demands a second factor they do not have: to set one up.
 _ENROLLING = ("/v1/me/mfa", "/v1/auth/")
+#: Of a client's own description, this much is written down.
+LONGEST_AGENT = 300
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: The id of no organization.
 NOBODYS = UUID(int=0)
@@ -59,7 +63,16 @@ async def authenticate(
     if caller.mfa_due and not _enrolling(request):
         raise MfaEnrolmentRequired
     bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
-    return caller
+    return replace(caller, origin=_origin(request, caller))
+
+
+def _origin(request: Request, caller: Caller) -> Origin:
+    agent = request.headers.get("user-agent")
+    return Origin(
+        ip=request.client.host if request.client else None,
+        agent=agent[:LONGEST_AGENT] if agent else None,
+        api_key_id=caller.api_key_id,
+    )
 
 
 def _enrolling(request: Request) -> bool:

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from db.session import Access, Role
+from db.session import Access, Origin, Role
 from domain.errors import Forbidden
 from domain.permissions import Permission
+from domain.tenants import ActorType
 
 #: Calls the definer functions that need no organization yet.
 NOBODY = Access(Role.API)
@@ -28,10 +29,15 @@ class Caller:
     confirmed_at: datetime | None = None
     #: True when the organization demands a second factor and the person has none yet.
     mfa_due: bool = False
+    #: Where the request comes from; the activity log tells it beside every change.
+    origin: Origin | None = None
     access: Access = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "access", Access(Role.API, self.organization_id, self.user_id))
+        access = Access(
+            Role.API, self.organization_id, self.user_id, actor=ActorType(self.actor), origin=self.origin
+        )
+        object.__setattr__(self, "access", access)
 
     @property
     def name(self) -> str:

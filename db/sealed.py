@@ -21,6 +21,7 @@ from db.tenants import PLATFORM, Organization
 from db.transfers import TransferPart
 from db.triggers import TriggerSecret
 from domain.keys import KeyRing, Unreadable
+from domain.tenants import ActorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,12 @@ class SealedColumn:
     by_system: bool = False
 
     def access(self, organization_id: UUID) -> Access | None:
-        """Who seals again what the organization's key sealed; None when it sealed nothing here."""
+        """Who seals again what the organization's key sealed; None when it sealed nothing here.
+
+        It acts as the system: so the activity log does not take what is sealed anew for a change.
+        """
         if not self.by_system:
-            return Access(Role.WORKER, organization_id)
+            return Access(Role.WORKER, organization_id, actor=ActorType.SYSTEM)
         return Access(Role.SYSTEM) if organization_id == PLATFORM else None
 
     @property
