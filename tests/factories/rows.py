@@ -51,6 +51,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "execution_steps": {"status": "running"},
     "folders": {},
     "idempotency_keys": {},
+    "legacy_ids": {},
     "login_attempts": {},
     "invitations": {"role_id": SHIPPED_ROLES[RoleName.MEMBER]},
     "organization_agents": {},
