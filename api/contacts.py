@@ -4,39 +4,45 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
+from api.clients import Search, Tag, events_of
 from api.collaborators import Parts
 from api.etags import ExpectedRevision
-from api.fields import Body, Email, Line, Prose
+from api.fields import Body, Line, Prose
 from api.idempotency import Answer, Idempotent
-from api.pagination import Paging
 from api.revisions import moment_of, tagged
-from db.clients import Contacts
+from api.sorting import Sorting
+from db.clientevents import Happened, changed, created, removed
+from db.clients import Contact, Contacts
+from db.clientsearch import ContactFilter, contacts, sorted_by
+from db.rows import many
+from domain.clientfields import EmailAddress, Tags, Telephone
 from domain.permissions import Permission
 
 router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 Reader = Annotated[Caller, Depends(require(Permission.CLIENTS_READ))]
 Writer = Annotated[Caller, Depends(require(Permission.CLIENTS_WRITE))]
-Search = Annotated[str | None, Query(max_length=200, description="Text to look for, ignoring case.")]
 
 
 class ContactFields(Body):
     client_id: UUID | None = Field(None, description="The client this person belongs to.")
     job_title: Line | None = None
     department: Line | None = None
-    email: Email | None = None
-    phone: Line | None = None
-    mobile: Line | None = None
-    is_primary: bool = False
-    can_authorize: bool = False
-    receives_communications: bool = True
+    email: EmailAddress | None = None
+    phone: Telephone | None = None
+    mobile: Telephone | None = None
+    is_primary: bool = Field(
+        False, description="One contact of a client is primary: setting another one moves it."
+    )
+    can_authorize: bool = Field(False, description="May decide in the client's name.")
+    receives_communications: bool = Field(True, description="Is written to on behalf of the client.")
     notes: Prose | None = None
-    tags: list[Line] = Field(default_factory=list, max_length=50)
+    tags: Tags = Field(default_factory=list)
 
 
 class NewContact(ContactFields):
@@ -78,19 +84,42 @@ class ContactPage(BaseModel):
 
 @router.get("", operation_id="contacts_list", response_model=ContactPage)
 async def list_contacts(
-    caller: Reader, parts: Parts, paging: Paging, q: Search = None, client_id: UUID | None = None
+    *,
+    caller: Reader,
+    parts: Parts,
+    sorting: Sorting,
+    q: Search = None,
+    client_id: UUID | None = None,
+    tag: Tag = None,
+    is_primary: bool | None = None,
+    can_authorize: bool | None = None,
+    receives_communications: bool | None = None,
 ) -> Any:
-    """Newest first; `q` is looked for in names and e-mail address."""
+    """`q` is looked for in names and e-mail address; what else is sent narrows the list further."""
+    wanted = ContactFilter(
+        q=q,
+        client_id=client_id,
+        tag=tag,
+        is_primary=is_primary,
+        can_authorize=can_authorize,
+        receives_communications=receives_communications,
+    )
     async with parts.database.transaction(caller.access) as tx:
-        rows = await Contacts(tx).page(q=q, client_id=client_id, before=paging.before, limit=paging.fetch)
-    return paging.page(rows, lambda row: (row["created_at"], row["id"]), dict)
+        statement = sorted_by(contacts(wanted), Contact, sorting.sort, sorting.after)
+        rows = await many(tx, statement.limit(sorting.fetch))
+    return sorting.page(rows, dict)
 
 
 @router.post("", operation_id="contacts_create", status_code=201, response_model=ContactView)
-async def create_contact(caller: Writer, once: Idempotent, body: NewContact) -> Response:
+async def create_contact(caller: Writer, parts: Parts, once: Idempotent, body: NewContact) -> Response:
+    """A primary contact takes the place of the one that its client has."""
+    events = await events_of(caller, parts)
+
     async def create(tx: AsyncConnection) -> Answer[None]:
         owned = {"organization_id": caller.organization, "created_by": caller.user_id}
-        row = await Contacts(tx).insert(uuid4(), {**body.model_dump(exclude_unset=True), **owned})
+        repository = Contacts(tx)
+        row = await repository.insert(uuid4(), {**body.model_dump(exclude_unset=True), **owned})
+        await events.record(tx, [*_stepped_back(repository), created(row, "contact")])
         return Answer(201, _show(row))
 
     return tagged((await once.run(caller, create)), location="/v1/contacts/{id}")
@@ -108,14 +137,26 @@ async def change_contact(
 ) -> Response:
     """Changes the fields that are sent; If-Match makes a lost update a 412 instead."""
     values = body.model_dump(exclude_unset=True)
+    events = await events_of(caller, parts)
     async with parts.database.transaction(caller.access) as tx:
-        return tagged(Answer(200, _show(await Contacts(tx).change(id, values, seen=moment_of(seen)))))
+        repository = Contacts(tx)
+        row = await repository.change(id, values, seen=moment_of(seen))
+        if values:
+            await events.record(tx, [*_stepped_back(repository), changed(row, values, "contact")])
+    return tagged(Answer(200, _show(row)))
 
 
 @router.delete("/{id}", operation_id="contacts_remove", status_code=204)
 async def remove_contact(caller: Writer, parts: Parts, id: UUID, seen: ExpectedRevision) -> None:
+    events = await events_of(caller, parts)
     async with parts.database.transaction(caller.access) as tx:
+        row = await Contacts(tx).get(id)
         await Contacts(tx).remove(id, seen=moment_of(seen))
+        await events.record(tx, [removed(row, "contact")])
+
+
+def _stepped_back(repository: Contacts) -> list[Happened]:
+    return [changed(row, ["is_primary"], "contact") for row in repository.demoted]
 
 
 def _show(row: RowMapping) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Numeric, RowMapping, literal_column, select, text
+from sqlalchemy import Index, Numeric, RowMapping, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -29,11 +29,8 @@ from db.base import (
     within,
 )
 from db.rows import (
-    Before,
     change,
-    containing,
     many,
-    newest_first,
     one,
     refusing,
     remove,
@@ -42,6 +39,7 @@ from db.rows import (
 from db.tenants import Membership
 from domain.clients import ClientStatus, ClientType
 from domain.errors import Conflict, Invalid, Problem
+from domain.tenants import MembershipStatus
 
 #: What `q` is looked for in, as the indexes and the functions that search have it.
 CLIENT_WORDS = (
@@ -228,36 +226,6 @@ class Clients:
         """All columns; raises NotFound."""
         return one(await self._tx.execute(select(Client).where(Client.id == id)))
 
-    async def page(
-        self,
-        *,
-        q: str | None,
-        status: str | None,
-        before: Before | None,
-        limit: int,
-        tax_ids: Sequence[bytes] | None = None,
-    ) -> Sequence[RowMapping]:
-        """Newest first, after the row `before`; `q` is looked for in names, number and e-mail address.
-
-        `tax_ids` are blind indexes of the one tax id that is looked for.
-        """
-        statement = newest_first(select(Client), Client.created_at, Client.id, before).limit(limit)
-        if status is not None:
-            statement = statement.where(Client.status == status)
-        if tax_ids is not None:
-            statement = statement.where(Client.tax_id_index.in_(tax_ids))
-        if q:
-            statement = statement.where(
-                containing(
-                    q,
-                    Client.name,
-                    Client.company_name,
-                    Client.client_number,
-                    Client.email,
-                )
-            )
-        return await many(self._tx, statement)
-
     async def change(
         self, id: UUID, values: Mapping[str, Any], *, seen: datetime | None = None
     ) -> RowMapping:
@@ -275,19 +243,26 @@ class Clients:
         """The foreign key accepts any user there is; a manager has to belong to the same organization."""
         manager = values.get("assigned_manager")
         if manager is not None:
-            known = select(Membership.id).where(Membership.user_id == manager)
+            known = select(Membership.id).where(
+                Membership.user_id == manager, Membership.status == MembershipStatus.ACTIVE.value
+            )
             if (await self._tx.execute(known)).first() is None:
-                raise _nobody("assigned_manager", "member")
+                raise _nobody("assigned_manager", "active member")
 
 
 class Contacts:
-    """The people to talk to, at clients or on their own."""
+    """The people to talk to, at clients or on their own; one of a client's is its primary contact."""
 
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
+        #: The contacts that ceased to be primary, because another one of their client's became it.
+        self.demoted: list[RowMapping] = []
 
     async def insert(self, id: UUID, values: Mapping[str, Any]) -> RowMapping:
-        """Create a contact; raises Invalid when `client_id` is no client of this organization."""
+        """Create a contact; raises Invalid when `client_id` is no client of this organization, or is missing
+        although the contact is to be primary."""
+        if values.get("is_primary"):
+            await self._make_way(id, values.get("client_id"))
         with refusing(_CONTACT_REFUSALS):
             return one(
                 await self._tx.execute(
@@ -299,29 +274,55 @@ class Contacts:
         """All columns; raises NotFound."""
         return one(await self._tx.execute(select(Contact).where(Contact.id == id)))
 
-    async def page(
-        self,
-        *,
-        q: str | None,
-        client_id: UUID | None,
-        before: Before | None,
-        limit: int,
-    ) -> Sequence[RowMapping]:
-        """Newest first, after the row `before`; `q` is looked for in names and e-mail address."""
-        statement = newest_first(select(Contact), Contact.created_at, Contact.id, before).limit(limit)
-        if client_id is not None:
-            statement = statement.where(Contact.client_id == client_id)
-        if q:
-            statement = statement.where(containing(q, Contact.first_name, Contact.last_name, Contact.email))
-        return await many(self._tx, statement)
+    async def of_client(self, client_id: UUID, limit: int = 200) -> Sequence[RowMapping]:
+        """The client's contacts, the primary one first."""
+        statement = select(Contact).where(Contact.client_id == client_id)
+        ordered = statement.order_by(Contact.is_primary.desc(), Contact.created_at, Contact.id)
+        return await many(self._tx, ordered.limit(limit))
 
     async def change(
         self, id: UUID, values: Mapping[str, Any], *, seen: datetime | None = None
     ) -> RowMapping:
         """Write `values` if nobody else wrote since `seen`; raises NotFound, Stale, Invalid (`client_id`)."""
+        if "is_primary" in values or "client_id" in values:
+            values = await self._moved(id, values)
         with refusing(_CONTACT_REFUSALS):
             return await change(self._tx, Contact, id, unchanged(Contact.updated_at, seen), values)
 
     async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
         """Raises NotFound, Stale."""
         await remove(self._tx, Contact, id, unchanged(Contact.updated_at, seen))
+
+    async def _moved(self, id: UUID, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is to be written so that every client keeps at most one primary contact."""
+        stands = await self.get(id)
+        client_id = values.get("client_id", stands["client_id"])
+        if not values.get("is_primary", stands["is_primary"]):
+            return values
+        if client_id is None and not values.get("is_primary"):
+            return {**values, "is_primary": False}  # whoever leaves a client is primary nowhere
+        await self._make_way(id, client_id)
+        return values
+
+    async def _make_way(self, id: UUID, client_id: UUID | None) -> None:
+        """Let the client's present primary contact step back. Who wants the same waits for this transaction."""
+        if client_id is None:
+            raise Invalid(
+                problems=[
+                    Problem(
+                        "#/is_primary",
+                        "A contact without a client cannot be its primary one.",
+                        "Send client_id as well.",
+                    )
+                ]
+            )
+        await self._tx.execute(
+            select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
+        )
+        stepping_back = (
+            update(Contact)
+            .where(Contact.client_id == client_id, Contact.is_primary, Contact.id != id)
+            .values(is_primary=False)
+            .returning(*Contact.__table__.c)
+        )
+        self.demoted += (await self._tx.execute(stepping_back)).mappings().all()

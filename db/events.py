@@ -138,6 +138,18 @@ class Events:
         }
         return await self._connection.scalar(_RECORD, values) is not None
 
+    async def record_all(self, organization_id: UUID, events: Sequence[NewEvent]) -> int:
+        """Record many events of one organization in their order; how many were new. See `record`."""
+        if not events:
+            return 0
+        await self._lock(organization_id, alone=False)
+        values: dict[str, Any] = {
+            name: [getattr(event, name) for event in events]
+            for name in ("id", "source", "event_id", "type", "execution_id", "content")
+        }
+        values["organization_id"] = organization_id
+        return int(await self._connection.scalar(_RECORD_ALL, values))
+
     async def find(self, organization_id: UUID, id: UUID) -> bytes | None:
         """The sealed content; None when the event was forgotten meanwhile."""
         statement = select(Event.content).where(Event.organization_id == organization_id, Event.id == id)
@@ -231,6 +243,36 @@ _RECORD = text(
           AND (s.types IS NULL OR CAST(:type AS text) = ANY (s.types))
     )
     SELECT number FROM recorded
+    """
+)
+
+_RECORD_ALL = text(
+    """
+    WITH recorded AS (
+        INSERT INTO events (id, organization_id, execution_id, source, event_id, type, content)
+        SELECT id, :organization_id, execution_id, source, event_id, type, content
+        FROM unnest(CAST(:id AS uuid[]), CAST(:execution_id AS uuid[]), CAST(:source AS text[]),
+            CAST(:event_id AS text[]), CAST(:type AS text[]), CAST(:content AS bytea[]))
+            WITH ORDINALITY AS given(id, execution_id, source, event_id, type, content, position)
+        ORDER BY position
+        ON CONFLICT (organization_id, source, event_id) DO NOTHING
+        RETURNING id, number, type
+    ),
+    told AS (
+        INSERT INTO outbox (organization_id, execution_id, kind, workflow_id, payload, leased_until)
+        SELECT e.organization_id, e.id, 'signal', e.temporal_workflow_id,
+               jsonb_build_object('signal', 'event', 'event',
+                   jsonb_build_object('id', recorded.id, 'number', recorded.number)), now()
+        FROM recorded
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT s.organization_id, s.execution_id FROM event_subscriptions s
+            WHERE s.organization_id = :organization_id AND s.closed_at IS NULL
+              AND (s.types IS NULL OR recorded.type = ANY (s.types))) AS s
+        JOIN workflow_executions e ON e.organization_id = s.organization_id AND e.id = s.execution_id
+        WHERE e.completed_at IS NULL
+        ORDER BY recorded.number
+    )
+    SELECT count(*) FROM recorded
     """
 )
 

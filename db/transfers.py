@@ -67,7 +67,9 @@ class TransferPart(Tenant, Base):
     __table_args__ = (
         tenant_key(),
         within("transfer_id", "transfers", ondelete="CASCADE"),
-        Index("uq_transfer_parts_transfer_id_number", "organization_id", "transfer_id", "number", unique=True),
+        Index(
+            "uq_transfer_parts_transfer_id_number", "organization_id", "transfer_id", "number", unique=True
+        ),
         Index(None, "created_at"),
     )
 
