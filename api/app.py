@@ -30,7 +30,9 @@ from api import (
     openapi,
     operations,
     organizations,
+    phones,
     publishing,
+    recovery,
     reference,
     registration,
     roles,
@@ -60,6 +62,8 @@ from api.watching import Watching
 API = (
     identity.router,
     registration.router,
+    recovery.router,
+    phones.router,
     organizations.router,
     settings.router,
     members.router,

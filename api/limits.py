@@ -45,6 +45,9 @@ REGISTRATIONS: Final = _measure(free=30, first=60, longest=60, forget=60)
 CONFLICTS: Final = _measure(free=5, first=600, longest=3600, forget=600)
 MAILS_TO: Final = _measure(free=5, first=300, longest=3600, forget=3600)
 MAILS_FROM: Final = _measure(free=30, first=60, longest=600, forget=120)
+#: Messages cost money, wherever they go.
+SMS_TO: Final = _measure(free=3, first=120, longest=3600, forget=3600)
+SMS_BY: Final = _measure(free=5, first=300, longest=3600, forget=3600)
 MAILS: Final = _measure(free=600, first=2, longest=10, forget=1)
 
 
@@ -105,6 +108,15 @@ class Limits:
             self._key(MAILS_TO, "mail", purpose, target.lower()),
             self._key(MAILS_FROM, "mail", purpose, _network(address)),
             self._key(MAILS, "mail", purpose),
+        ]
+        await self._pass(counted)
+
+    async def message(self, user: object, number: str) -> None:
+        """A short message to a telephone, caused by somebody signed in. Raises TooManyRequests."""
+        counted = [
+            self._key(SMS_TO, "sms", "to", number),
+            self._key(SMS_BY, "sms", "by", str(user)),
+            self._key(MAILS, "sms"),
         ]
         await self._pass(counted)
 

@@ -7,8 +7,8 @@ The transaction has entered the organization named, as a member or as a worker o
 belongs to no customer).
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.collaborators import Collaborators
 from db.outbox import OutboxEntry
-from db.session import Access, Role
+from db.session import Access, Role, enter
 from db.tenants import PLATFORM
 from domain.onetime import Purpose
 from domain.processes.mails import MAIL
@@ -25,6 +25,16 @@ from domain.processes.mails import MAIL
 def in_platform(parts: Collaborators) -> AbstractAsyncContextManager[AsyncConnection]:
     """A transaction in the platform's own organization, where the product's own mails belong."""
     return parts.database.transaction(Access(Role.WORKER, PLATFORM))
+
+
+@asynccontextmanager
+async def at_home(tx: AsyncConnection, back: Access) -> AsyncIterator[None]:
+    """Inside, somebody's own transaction acts in the platform's organization: what it did and the mail about it
+    are committed together. Afterwards it acts as `back` again, unless the block raised: then it is lost anyway.
+    """
+    await enter(tx, Access(Role.WORKER, PLATFORM))
+    yield
+    await enter(tx, back)
 
 
 async def mail(

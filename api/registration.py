@@ -45,6 +45,11 @@ class TokenRefused(Invalid):
     code = "token_refused"
 
 
+def refused() -> TokenRefused:
+    """One answer for tokens that never were, are used, or have expired."""
+    return TokenRefused(problems=[Problem("#/token", TokenRefused().message, None, TokenRefused.code)])
+
+
 class Register(Body):
     email: Email
     password: Password
@@ -147,14 +152,14 @@ class Registrar:
         await send(self._parts, begun.entry)
 
     async def complete(self, token: str) -> tuple[NewUser, NewOrganization]:
-        """User, organization and membership, once. Raises TokenRefused; EmailTaken if somebody was quicker."""
+        """User, organization and membership, once. Raises TokenRefused; AddressTaken if somebody was quicker."""
         user_id, organization_id = uuid4(), uuid4()
         async with self._parts.database.transaction(NOBODY) as tx:
             made = await Registrations(tx).complete(
                 kept(token), user_id, organization_id, self._parts.clock()
             )
         if made is None:
-            raise TokenRefused(problems=[Problem("#/token", TokenRefused().message, None, "token_refused")])
+            raise refused()
         user = NewUser(id=user_id, email=made["email"], name=made["name"])
         return user, NewOrganization(id=organization_id, name=made["organization_name"])
 
@@ -249,9 +254,14 @@ async def _opened(
 def _check(wanted: Registration) -> None:
     """Raises Invalid: an address no mail can reach, a password anybody guesses."""
     problems = check(wanted.password, email=wanted.email, pointer="#/password")
-    try:
-        Mailbox.parse(wanted.email)
-    except ValueError as refusal:
-        problems.append(Problem("#/email", f"The e-mail address {refusal}."))
     if problems:
         raise Invalid(problems=problems)
+    reachable(wanted.email)
+
+
+def reachable(email: str) -> None:
+    """Raises Invalid for an address that no mail of ours could be sent to."""
+    try:
+        Mailbox.parse(email)
+    except ValueError as refusal:
+        raise Invalid(problems=[Problem("#/email", f"The e-mail address {refusal}.")]) from None

@@ -14,11 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, one_of
-from db.logins import EmailTaken
 from db.rows import refusing
+from domain.errors import Conflict
 from domain.onetime import MOST_ATTEMPTS, Purpose
 
-_TAKEN = {"uq_users_email_lower": EmailTaken, "uq_users_username_lower": EmailTaken}
+
+class AddressTaken(Conflict):
+    """Another account has this e-mail address by now: sign in to it, or choose a new password for it."""
+
+    code = "email_taken"
+
+
+_TAKEN = {"uq_users_email_lower": AddressTaken, "uq_users_username_lower": AddressTaken}
 
 
 class AuthToken(Base):
@@ -130,22 +137,23 @@ class AuthTokens:
         )
 
     async def reset_password(self, sha256: str, hashed: str, now: datetime) -> RowMapping | None:
-        """Consumes, sets the password, ends every session and every other token: user_id, email."""
+        """Consumes, sets the password, ends sessions and other tokens: user_id, email, default organization."""
         return await self._first(
             "SELECT * FROM app.reset_password(:sha256, :hashed, :now)", sha256=sha256, hashed=hashed, now=now
         )
 
     async def change_email(self, sha256: str, now: datetime) -> RowMapping | None:
-        """Consumes and moves the account: user_id, old_email, new_email. Raises EmailTaken."""
+        """Consumes and moves the account: user_id, old_email, new_email, default organization. Raises AddressTaken."""
         with refusing(_TAKEN):
             return await self._first("SELECT * FROM app.change_email(:sha256, :now)", sha256=sha256, now=now)
 
-    async def confirm_phone(self, sha256: str, user_id: UUID, now: datetime) -> str | None:
+    async def confirm_phone(self, sha256: str, user_id: UUID, country_code: str, now: datetime) -> str | None:
         """Consumes and writes the number into the account; the number."""
         row = await self._first(
-            "SELECT * FROM app.confirm_phone(:sha256, :user_id, :now)",
+            "SELECT * FROM app.confirm_phone(:sha256, :user_id, :country_code, :now)",
             sha256=sha256,
             user_id=user_id,
+            country_code=country_code,
             now=now,
         )
         return None if row is None else str(row["phone"])
@@ -168,7 +176,7 @@ class Registrations:
     async def complete(
         self, sha256: str, user_id: UUID, organization_id: UUID, now: datetime
     ) -> RowMapping | None:
-        """User, organization and membership, made of the row: email, name, organization_name. Raises EmailTaken."""
+        """User, organization and membership, made of the row: email, name, organization_name. Raises AddressTaken."""
         statement = text("SELECT * FROM app.complete_registration(:sha256, :user_id, :organization_id, :now)")
         values = {
             "sha256": sha256,

@@ -64,7 +64,8 @@ INDEXES = (
 )
 #: Beyond what 0003 gave: the verdicts that only these functions pronounce.
 VERDICTS = (
-    "UPDATE (email, username, email_verified, email_verified_at, phone, phone_verified, phone_verified_at)"
+    "UPDATE (email, username, email_verified, email_verified_at, phone, country_code, phone_verified, "
+    "phone_verified_at)"
 )
 
 #: A worker may ask about accounts only while it acts for the platform itself.
@@ -193,7 +194,7 @@ DEFINERS = {
         """,
     ),
     "app.reset_password(wanted text, hashed text, moment timestamptz) "
-    "RETURNS TABLE (user_id uuid, email text) LANGUAGE plpgsql VOLATILE": (
+    "RETURNS TABLE (user_id uuid, email text, default_organization_id uuid) LANGUAGE plpgsql VOLATILE": (
         "app_api",
         """
         DECLARE
@@ -214,12 +215,13 @@ DEFINERS = {
           WHERE s.user_id = owner.id AND s.revoked_at IS NULL;
           -- What was begun with the old password ends with it.
           UPDATE public.auth_tokens AS t SET used_at = moment WHERE t.user_id = owner.id AND t.used_at IS NULL;
-          RETURN QUERY SELECT owner.id, owner.email;
+          RETURN QUERY SELECT owner.id, owner.email, owner.default_organization_id;
         END
         """,
     ),
     "app.change_email(wanted text, moment timestamptz) "
-    "RETURNS TABLE (user_id uuid, old_email text, new_email text) LANGUAGE plpgsql VOLATILE": (
+    "RETURNS TABLE (user_id uuid, old_email text, new_email text, default_organization_id uuid) "
+    "LANGUAGE plpgsql VOLATILE": (
         "app_api",
         """
         DECLARE
@@ -242,11 +244,11 @@ DEFINERS = {
           WHERE u.id = owner.id;
           UPDATE public.auth_tokens AS t SET used_at = moment
           WHERE t.user_id = owner.id AND t.used_at IS NULL AND t.purpose IN ('change_email', 'reset_password');
-          RETURN QUERY SELECT owner.id, owner.email, used.target;
+          RETURN QUERY SELECT owner.id, owner.email, used.target, owner.default_organization_id;
         END
         """,
     ),
-    "app.confirm_phone(wanted text, member uuid, moment timestamptz) RETURNS TABLE (phone text) "
+    "app.confirm_phone(wanted text, member uuid, country text, moment timestamptz) RETURNS TABLE (phone text) "
     "LANGUAGE plpgsql VOLATILE": (
         "app_api",
         """
@@ -260,7 +262,8 @@ DEFINERS = {
           IF NOT FOUND THEN
             RETURN;
           END IF;
-          UPDATE public.users AS u SET phone = used.target, phone_verified = true, phone_verified_at = moment
+          UPDATE public.users AS u SET phone = used.target, country_code = country, phone_verified = true,
+            phone_verified_at = moment
           WHERE u.id = member;
           RETURN QUERY SELECT used.target;
         END
