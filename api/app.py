@@ -24,6 +24,7 @@ from api import (
     graphs,
     hooks,
     identity,
+    invitations,
     members,
     metrics,
     mirror,
@@ -42,6 +43,7 @@ from api import (
     tasks,
     trials,
     triggers,
+    welcoming,
     workflows,
 )
 from api.bodies import Bodies
@@ -68,6 +70,8 @@ API = (
     settings.router,
     members.router,
     departures.router,
+    invitations.router,
+    welcoming.router,
     roles.router,
     workflows.router,
     comparing.router,

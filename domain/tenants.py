@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -32,6 +33,17 @@ class VerificationLevel(StrEnum):
     BASIC = "basic"
     VERIFIED = "verified"
     ENTERPRISE = "enterprise"
+
+
+#: How many invitations may be open at a time: strangers get mail from organizations nobody knows only so often.
+OPEN_INVITATIONS: Final[Mapping[VerificationLevel, int]] = {
+    VerificationLevel.BASIC: 50,
+    VerificationLevel.VERIFIED: 1_000,
+    VerificationLevel.ENTERPRISE: 10_000,
+}
+INVITATION_LIFETIME: Final = timedelta(days=7)
+#: How often one invitation is mailed; after that the address does not answer, or does not want to.
+MOST_INVITATION_MAILS: Final = 10
 
 
 class KycStatus(StrEnum):

@@ -76,7 +76,7 @@ STATEMENTS: tuple[str, ...] = (
     GRANT SELECT (id, organization_id, email, role_id, token_id, invited_by, mails, sent_at, expires_at,
         accepted_by, accepted_at, revoked_at, created_at, updated_at),
       INSERT,
-      UPDATE (token_id, token_sha256, mails, sent_at, expires_at, revoked_at, updated_at)
+      UPDATE (token_id, token_sha256, invited_by, mails, sent_at, expires_at, revoked_at, updated_at)
       ON invitations TO app_api
     """,
     "GRANT SELECT, UPDATE (accepted_by, accepted_at, updated_at), DELETE ON invitations TO app_system",

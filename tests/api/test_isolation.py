@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import create_engine
+from db.tenants import SHIPPED_ROLES
+from domain.permissions import RoleName
 from tests.api.conftest import Account, World
 from tests.factories.rows import row
 
@@ -41,6 +43,10 @@ class Subject:
     key: str = "id"
 
 
+def invitation(_: Account) -> dict[str, str]:
+    return {"email": f"{uuid4().hex}@lind.example", "role_id": str(SHIPPED_ROLES[RoleName.MEMBER])}
+
+
 SUBJECTS = {
     "identity_end_session": Subject("sessions"),
     "identity_revoke_api_key": Subject("api_keys"),
@@ -54,6 +60,11 @@ SUBJECTS = {
     "members_suspend": Subject("user_organizations", key="user_id"),
     "members_resume": Subject("user_organizations", key="user_id"),
     "members_remove": Subject("user_organizations", key="user_id"),
+    "invitations_list": Subject("organizations"),
+    "invitations_create": Subject("organizations", invitation),
+    "invitations_get": Subject("invitations"),
+    "invitations_resend": Subject("invitations"),
+    "invitations_revoke": Subject("invitations"),
     "roles_list": Subject("organizations"),
     "roles_create": Subject("organizations", {"name": "Bookkeeper", "permissions": []}),
     "roles_get": Subject("roles"),
