@@ -1,29 +1,36 @@
-"""Login, refresh and logout; one's own account, sessions and API keys."""
+"""Signing in, with a second factor where there is one; refreshing, signing out, and where one is signed in."""
 
-from datetime import datetime, timedelta
-from typing import Annotated, Any, cast
-from uuid import UUID, uuid4
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncConnection
+from pydantic import BaseModel, Field
 
-from api.auth import Anyone, Caller, Person, require
+from api.auth import Person
+from api.authlog import note_login, note_outside, personal
 from api.collaborators import Parts
-from api.fields import Body, Line, Moment
-from api.idempotency import Answer, Idempotent
+from api.fields import Body, Line
 from api.pagination import Paging
 from api.sessions import Device, SignIn
-from api.tokens import ApiKey, sha256
-from db.identity import ApiKeys, Sessions, Users
+from api.tokens import sha256
+from db.activity import Activities
+from db.identity import Sessions
 from db.logins import Identities
-from domain.errors import Forbidden, Invalid, Problem
-from domain.permissions import Permission, may_grant
 
 router = APIRouter(prefix="/v1", tags=["identity"])
 
 Password = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra={"format": "password"})]
-LONGEST_KEY = timedelta(days=366)
+Code = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        examples=["492039"],
+        description="Six digits of the authenticator, or a backup code.",
+    ),
+]
+Secret = Annotated[str, Field(max_length=200)]
 
 
 async def sign_in(request: Request) -> SignIn:
@@ -42,28 +49,96 @@ From = Annotated[Device, Depends(device)]
 class Credentials(Body):
     email: Annotated[str, Field(max_length=254)]
     password: Password
+    #: Of a device that was trusted before.
+    device_token: Secret | None = None
+
+
+class SecondStep(Body):
+    mfa_token: Secret
+    code: Code
+    trust_device: bool = False
+    device_name: Line | None = None
 
 
 class RefreshToken(Body):
-    refresh_token: Annotated[str, Field(max_length=200)]
+    refresh_token: Secret
 
 
-class NewApiKey(Body):
-    name: Line
-    scopes: Annotated[list[Permission], Field(min_length=1, max_length=50)]
-    expires_at: Moment | None = None
+class Tokens(BaseModel):
+    """`refresh_token` is for one use; `device_token` comes once, when the device is trusted from now on."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
 
 
-@router.post("/auth/login", operation_id="identity_login")
-async def login(body: Credentials, entrance: Entrance, device: From) -> dict[str, Any]:
-    """Sign in with e-mail address and password: a 10-minute access token and a refresh token for one use."""
+class TrustingTokens(Tokens):
+    device_token: str | None = None
+    device_trusted_until: datetime | None = None
+
+
+class MfaRequired(BaseModel):
+    """The password was right; a code is missing. Send both to /v1/auth/mfa."""
+
+    mfa_required: Literal[True] = True
+    mfa_token: str
+    methods: list[Literal["totp", "backup_code"]] = ["totp", "backup_code"]
+    expires_at: datetime
+
+
+class OpenSession(BaseModel):
+    id: UUID
+    user_agent: str | None
+    ip_address: str | None
+    created_at: datetime
+    last_seen_at: datetime | None
+    expires_at: datetime
+    current: bool
+
+
+class OpenSessions(BaseModel):
+    items: list[OpenSession]
+    next_cursor: str | None
+
+
+@router.post("/auth/login", operation_id="identity_login", response_model=Tokens | MfaRequired)
+async def login(body: Credentials, entrance: Entrance, parts: Parts, device: From) -> Any:
+    """Sign in with e-mail address and password: a 10-minute access token and a refresh token for one use.
+
+    Somebody with a second factor gets an `mfa_token` instead, unless the device is trusted.
+    """
     found = await entrance.login(body.email, body.password, device)
-    return await entrance.open_tokens(found.user_id, device)
+    step = await entrance.challenges.after_password(found.user_id, body.device_token)
+    if step.challenge is not None:
+        return MfaRequired(mfa_token=step.challenge.token, expires_at=step.challenge.expires_at)
+    tokens = await entrance.open_tokens(found.user_id, device, confirmed=step.is_confirmed)
+    await note_outside(
+        parts, found.user_id, found.default_organization_id, device, "session.opened", by=step.method
+    )
+    return tokens
 
 
-@router.post("/auth/refresh", operation_id="identity_refresh")
-async def refresh(body: RefreshToken, entrance: Entrance, device: From) -> dict[str, Any]:
-    """Trade the refresh token for a new pair. One used twice ends every session that came from its login."""
+@router.post("/auth/mfa", operation_id="identity_mfa", response_model=TrustingTokens)
+async def second_step(body: SecondStep, entrance: Entrance, parts: Parts, device: From) -> Any:
+    """Finish signing in with a code. With `trust_device`, this device is asked for none for thirty days."""
+    user_id, proven = await entrance.challenges.answer(body.mfa_token, body.code)
+    tokens: dict[str, Any] = await entrance.open_tokens(user_id, device)
+    if body.trust_device:
+        trusted = await entrance.challenges.trust(
+            user_id, device.address, device.user_agent, body.device_name
+        )
+        tokens |= {"device_token": trusted.secret, "device_trusted_until": trusted.until}
+    await note_login(parts, user_id, device, proven, is_trusted=body.trust_device)
+    return tokens
+
+
+@router.post("/auth/refresh", operation_id="identity_refresh", response_model=Tokens)
+async def refresh(body: RefreshToken, entrance: Entrance, device: From) -> Any:
+    """Trade the refresh token for a new pair. One used twice ends every session that came from its login.
+
+    Whose answer got lost may repeat the request from the same place within ten seconds.
+    """
     return await entrance.refresh(body.refresh_token, device)
 
 
@@ -74,24 +149,16 @@ async def logout(body: RefreshToken, entrance: Entrance) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/me", operation_id="identity_me")
-async def me(caller: Anyone, parts: Parts) -> dict[str, Any]:
-    """Who is calling, in which organization, and what they may do there."""
+@router.post("/auth/logout-everywhere", status_code=204, operation_id="identity_logout_everywhere")
+async def logout_everywhere(caller: Person, parts: Parts, device: From) -> Response:
+    """End every session of yours, this one too; access tokens and cookies stop working at once."""
     async with parts.database.transaction(caller.access) as tx:
-        user = await Users(tx).get(caller.user_id)
-    return {
-        "id": user["id"],
-        "email": user["email"],
-        "name": " ".join(filter(None, (user["first_name"], user["last_name"]))),
-        "actor": caller.actor,
-        "organization_id": caller.organization_id,
-        "role": caller.role,
-        "permissions": sorted(caller.permissions),
-        "created_at": user["created_at"],
-    }
+        await Sessions(tx, caller.user_id).end_all(parts.clock())
+        await Activities(tx).note(personal(caller, device, "sessions.ended", "users", caller.user_id))
+    return Response(status_code=204)
 
 
-@router.get("/me/sessions", operation_id="identity_list_sessions")
+@router.get("/me/sessions", operation_id="identity_list_sessions", response_model=OpenSessions)
 async def list_sessions(caller: Person, parts: Parts, paging: Paging) -> dict[str, Any]:
     """Where you are signed in."""
     async with parts.database.transaction(caller.access) as tx:
@@ -107,65 +174,10 @@ async def list_sessions(caller: Person, parts: Parts, paging: Paging) -> dict[st
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204, operation_id="identity_end_session")
-async def end_session(session_id: UUID, caller: Person, parts: Parts) -> Response:
+async def end_session(session_id: UUID, caller: Person, parts: Parts, device: From) -> Response:
     """Sign out there; the login's access tokens stop working at once."""
     async with parts.database.transaction(caller.access) as tx:
         family = await Sessions(tx, caller.user_id).family_of(session_id)
         await Identities(tx).revoke_family(family, parts.clock())
-    return Response(status_code=204)
-
-
-KeyWriter = Annotated[Caller, Depends(require(Permission.API_KEYS_WRITE))]
-
-
-@router.get("/me/api-keys", operation_id="identity_list_api_keys")
-async def list_api_keys(
-    caller: Annotated[Caller, Depends(require(Permission.API_KEYS_READ))], parts: Parts, paging: Paging
-) -> dict[str, Any]:
-    """Your API keys in this organization, revoked ones included; never their secrets."""
-    async with parts.database.transaction(caller.access) as tx:
-        rows = await ApiKeys(tx, caller.user_id).page(paging.before, paging.fetch)
-    return paging.page(rows, lambda row: (row["created_at"], row["id"]), dict)
-
-
-@router.post("/me/api-keys", status_code=201, operation_id="identity_create_api_key")
-async def create_api_key(
-    body: NewApiKey, caller: KeyWriter, person: Person, parts: Parts, once: Idempotent
-) -> Response:
-    """Create a key for this organization. `key` is shown in this answer only; a replay leaves it out."""
-    now = parts.clock()
-    beyond = may_grant(caller.permissions, body.scopes)
-    if beyond:
-        raise Forbidden(f"You cannot give a key more than you hold yourself: {', '.join(sorted(beyond))}.")
-    _check_expiry(body.expires_at, now)
-
-    async def work(tx: AsyncConnection) -> Answer[None]:
-        key = ApiKey.new()
-        values = {
-            "id": uuid4(),
-            "organization_id": caller.organization,
-            "name": body.name,
-            "key_id": key.key_id,
-            "secret_sha256": key.secret_sha256,
-            "scopes": sorted(set(body.scopes)),
-            "expires_at": body.expires_at,
-            "created_at": now,
-        }
-        shown = dict(await ApiKeys(tx, person.user_id).add(values))
-        return Answer(201, {**shown, "key": str(key)}, kept={**shown, "key": None})
-
-    return (await once.run(caller, work)).response()
-
-
-def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
-    if expires_at is not None and not now < expires_at <= now + LONGEST_KEY:
-        message = "A key expires in the future, within 366 days."
-        raise Invalid(problems=[Problem("#/expires_at", message, "Choose a nearer time, or leave it out.")])
-
-
-@router.delete("/me/api-keys/{api_key_id}", status_code=204, operation_id="identity_revoke_api_key")
-async def revoke_api_key(api_key_id: UUID, caller: KeyWriter, person: Person, parts: Parts) -> Response:
-    """Revoke a key: the next request with it is refused."""
-    async with parts.database.transaction(caller.access) as tx:
-        await ApiKeys(tx, person.user_id).revoke(api_key_id, parts.clock())
+        await Activities(tx).note(personal(caller, device, "session.ended", "sessions", session_id))
     return Response(status_code=204)

@@ -7,9 +7,11 @@ from secrets import token_hex
 from uuid import UUID, uuid4
 
 from api.auth import NOBODY
+from api.challenges import Challenges
 from api.collaborators import Collaborators
 from api.limits import Limits
 from api.passwords import Passwords
+from api.proof import SecondFactor
 from api.tokens import (
     ACCESS_LIFETIME,
     REFRESH_GRACE,
@@ -41,11 +43,14 @@ class SignIn:
         self._parts = parts
         self.passwords = Passwords(parts.security.pepper, parts.security.password_cost)
         self.limits = Limits(parts)
+        self.factor = SecondFactor(parts)
+        self.challenges = Challenges(parts, self.factor)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
 
     def close(self) -> None:
         """Ends the hashing threads."""
         self.passwords.close()
+        self.factor.close()
 
     async def login(self, email: str, password: str, device: Device) -> Login:
         """The user of these credentials. Raises Unauthenticated, one text for all reasons, in equal time."""

@@ -61,11 +61,18 @@ from db.base import (
     tenant_key,
     within,
 )
-from db.rows import Before, newest_first, one
+from db.rows import Before, newest_first, one, refusing
+from domain.errors import Conflict, Stale
 from domain.tenants import KycStatus
 
 #: `last_used_at` of an API key is this coarse.
 USED_GRAIN = timedelta(minutes=1)
+
+
+class UsernameTaken(Conflict):
+    """Somebody else has this user name; choose another one."""
+
+    code = "username_taken"
 
 
 class User(Base):
@@ -184,8 +191,51 @@ class Users:
         self._tx = tx
 
     async def get(self, user_id: UUID) -> RowMapping:
-        columns = (User.id, User.email, User.first_name, User.last_name, User.created_at)
-        return one(await self._tx.execute(select(*columns).where(User.id == user_id)))
+        return one(await self._tx.execute(select(*_PROFILE).where(User.id == user_id)))
+
+    async def change(self, user_id: UUID, seen: datetime, values: Mapping[str, Any]) -> RowMapping:
+        """Changes one's own profile while nobody else did. Raises NotFound, Stale, UsernameTaken."""
+        mine = (User.id == user_id, User.updated_at == seen)
+        statement = update(User).where(*mine).values(**values).returning(*_PROFILE)
+        with refusing({"uq_users_username_lower": UsernameTaken}):
+            row = (await self._tx.execute(statement)).mappings().one_or_none()
+        if row is None:
+            await self.get(user_id)
+            raise Stale
+        return row
+
+    async def prefer(self, user_id: UUID, organization_id: UUID) -> None:
+        """Where they act unless a request says otherwise."""
+        statement = update(User).where(User.id == user_id)
+        await self._tx.execute(statement.values(default_organization_id=organization_id))
+
+
+#: What people see of themselves: neither hashes nor what is sealed.
+_PROFILE = (
+    User.id,
+    User.username,
+    User.email,
+    User.email_verified,
+    User.first_name,
+    User.last_name,
+    User.phone,
+    User.country_code,
+    User.phone_verified,
+    User.avatar_url,
+    User.date_of_birth,
+    User.national_id_type,
+    User.address,
+    User.city,
+    User.state,
+    User.zip_code,
+    User.country,
+    User.emergency_contact_name,
+    User.emergency_contact_phone,
+    User.emergency_contact_relation,
+    User.default_organization_id,
+    User.created_at,
+    User.updated_at,
+)
 
 
 class Sessions:
@@ -206,7 +256,7 @@ class Sessions:
 
     async def page(self, before: Before | None, limit: int, now: datetime) -> Sequence[RowMapping]:
         columns = (Session.id, Session.family_id, Session.user_agent, Session.ip_address, Session.created_at,
-                   Session.expires_at)  # fmt: skip
+                   Session.last_seen_at, Session.expires_at)  # fmt: skip
         live = select(*columns).where(*self._live(now))
         statement = newest_first(live, Session.created_at, Session.id, before)
         return (await self._tx.execute(statement.limit(limit))).mappings().all()
@@ -248,7 +298,7 @@ class ApiKeys:
     """The API keys of the entered user in the entered organization."""
 
     _SHOWN = (ApiKey.id, ApiKey.name, ApiKey.key_id, ApiKey.scopes, ApiKey.created_at, ApiKey.expires_at,
-              ApiKey.last_used_at, ApiKey.revoked_at)  # fmt: skip
+              ApiKey.last_used_at, ApiKey.revoked_at, ApiKey.replaces)  # fmt: skip
 
     def __init__(self, tx: AsyncConnection, user_id: UUID) -> None:
         self._tx = tx
@@ -263,6 +313,18 @@ class ApiKeys:
         mine = select(*self._SHOWN).where(ApiKey.user_id == self._user_id)
         statement = newest_first(mine, ApiKey.created_at, ApiKey.id, before).limit(limit)
         return (await self._tx.execute(statement)).mappings().all()
+
+    async def lock(self, id: UUID) -> RowMapping:
+        """The key; whoever else wants to change it waits. Raises NotFound."""
+        mine = (ApiKey.id == id, ApiKey.user_id == self._user_id)
+        return one(await self._tx.execute(select(*self._SHOWN).where(*mine).with_for_update()))
+
+    async def is_replaced(self, id: UUID) -> bool:
+        replacement = select(ApiKey.id).where(ApiKey.replaces == id)
+        return await self._tx.scalar(replacement) is not None
+
+    async def expire(self, id: UUID, moment: datetime) -> None:
+        await self._tx.execute(update(ApiKey).where(ApiKey.id == id).values(expires_at=moment))
 
     async def revoke(self, id: UUID, now: datetime) -> None:
         """Idempotent: the first revocation's time stays. Raises NotFound."""

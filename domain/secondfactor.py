@@ -6,8 +6,6 @@ from typing import Final
 
 #: A secret that was shown has to be proven by a code within this.
 ENROLMENT: Final = timedelta(minutes=15)
-#: After the right password, the code has to come within this.
-CHALLENGE: Final = timedelta(minutes=5)
 #: A device is trusted so long, however often it is used.
 TRUSTED: Final = timedelta(days=30)
 CODES: Final = 10

@@ -91,6 +91,8 @@ GRANTS = {
         "app_api": "SELECT (confirmed_at, last_seen_at, ends_at), UPDATE (confirmed_at, last_seen_at)"
     },
     "api_keys": {"app_api": "SELECT (replaces)"},
+    # Sealed before it comes here, and read by nobody over the API.
+    "users": {"app_api": "UPDATE (national_id, national_id_type)"},
 }
 POLICIES = (
     *(f"CREATE POLICY self ON {table} TO app_api USING ({MINE}) WITH CHECK ({MINE})" for table in CREATED),
@@ -351,6 +353,7 @@ def downgrade() -> None:
     ask(asking(OLD_STANDING, OLD_STANDING))
     for table in CREATED:
         op.execute(f"DROP TABLE {table}")
+    op.execute("REVOKE UPDATE (national_id, national_id_type) ON users FROM app_api")
     op.execute("ALTER TABLE api_keys DROP COLUMN replaces")
     op.execute(
         "ALTER TABLE sessions DROP COLUMN confirmed_at, DROP COLUMN last_seen_at, DROP COLUMN ends_at, "

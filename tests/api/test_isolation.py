@@ -50,6 +50,8 @@ def invitation(_: Account) -> dict[str, str]:
 SUBJECTS = {
     "identity_end_session": Subject("sessions"),
     "identity_revoke_api_key": Subject("api_keys"),
+    "identity_rotate_api_key": Subject("api_keys", {}),
+    "devices_forget": Subject("trusted_devices"),
     "organizations_get": Subject("organizations"),
     "organizations_update": Subject("organizations", {"name": "Other"}, SEEN),
     "organizations_transfer": Subject("organizations", lambda owner: {"user_id": owner.user_id}),
@@ -113,7 +115,7 @@ SUBJECTS = {
 }
 #: Whose rows are found through a parent's id.
 THROUGH = {"workflow_versions": "workflow_id"}
-OWNED = ("sessions", "api_keys")
+OWNED = ("sessions", "api_keys", "trusted_devices")
 #: The path names what is to be made: a foreign name is as good as any, and the foreign row stays as it was.
 MAKING = {"secrets_put"}
 
