@@ -31,7 +31,7 @@ AUDITED = {
         "user_id",
         "{id}",
         "{mfa_enabled,mfa_enforced,enrolled_at}",
-        "{updated_at,last_timecode,last_verified,attempts_until,pending_secret,pending_until}",
+        "{updated_at,last_timecode,last_verified,pending_secret,pending_until}",
         "{totp_secret,pending_secret}",
     ),
     "trusted_devices": ("user", "user_id", "{id}", "{expires_at}", "{updated_at,last_used}", "{}"),
