@@ -18,7 +18,8 @@ from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.revisions import tagged
 from db.definitions import WorkflowFilters, Workflows
-from domain.definitions.lifecycle import DefinitionStatus, require_open
+from domain.definitions.lifecycle import DefinitionStatus, Visibility, require_open
+from domain.errors import Forbidden
 from domain.permissions import Permission
 
 router = APIRouter(tags=["workflows"])
@@ -26,6 +27,7 @@ router = APIRouter(tags=["workflows"])
 Reader = Annotated[Caller, Depends(require(Permission.WORKFLOWS_READ))]
 Writer = Annotated[Caller, Depends(require(Permission.WORKFLOWS_WRITE))]
 PATH = "/v1/workflows"
+_SEEN_BY = frozenset({"visibility", "assigned_users"})
 
 
 class WorkflowFields(Body):
@@ -38,6 +40,14 @@ class WorkflowFields(Body):
     )
     layout: DefinitionObject = Field(default_factory=dict, description="Where an editor draws the steps.")
     is_template: bool = False
+    visibility: Visibility = Field(
+        Visibility.ORGANIZATION,
+        description="Who reads, edits and starts it, as far as their role allows: its creator (private), also "
+        "`assigned_users` (team), or everybody (organization). Whoever may read the audit log always does.",
+    )
+    assigned_users: Annotated[list[UUID], Field(max_length=200)] = Field(
+        default_factory=list, description="The members who are its team."
+    )
 
 
 class NewWorkflow(WorkflowFields):
@@ -59,6 +69,7 @@ class WorkflowSummary(BaseModel):
     category: str | None
     status: DefinitionStatus
     is_template: bool
+    visibility: Visibility
     version: int = Field(description="The number that publishing will give to this draft.")
     revision: int = Field(description="Grows with every write; the ETag.")
     created_by: UUID
@@ -72,6 +83,7 @@ class WorkflowView(WorkflowSummary):
     actions: list[Any]
     variables: dict[str, Any]
     layout: dict[str, Any]
+    assigned_users: list[UUID]
     template_id: UUID | None
     published_version_id: UUID | None
 
@@ -112,7 +124,8 @@ async def create_workflow(caller: Writer, parts: Parts, once: Idempotent, body: 
 
     async def create(tx: AsyncConnection) -> Answer[None]:
         owned = {"organization_id": caller.organization, "created_by": caller.user_id}
-        row = await Workflows(tx).insert(uuid4(), {**values, **owned})
+        seen_by = {"visibility": Visibility.ORGANIZATION.value}
+        row = await Workflows(tx).insert(uuid4(), {**seen_by, **values, **owned})
         return Answer(201, _saved(row, problems))
 
     return tagged((await once.run(caller, create)), location=PATH + "/{id}")
@@ -145,15 +158,27 @@ async def _write(
     caller: Caller, parts: Collaborators, id: UUID, seen: int, values: dict[str, Any]
 ) -> Response:
     async with parts.database.transaction(caller.access) as tx:
-        row = await Workflows(tx).change(id, values, revision=seen)
+        workflows = Workflows(tx)
+        if values.keys() & _SEEN_BY:
+            _require_say(caller, await workflows.get(id), values)
+        row = await workflows.change(id, values, revision=seen)
         require_open(row["status"])
     return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, dict(row)))))
+
+
+def _require_say(caller: Caller, row: RowMapping, values: dict[str, Any]) -> None:
+    """Nobody puts somebody else's workflow out of their own sight."""
+    changed = any(row[name] != values[name] for name in _SEEN_BY & values.keys())
+    if changed and row["created_by"] != caller.user_id and Permission.AUDIT_READ not in caller.permissions:
+        raise Forbidden("Its creator, or whoever may read the audit log, says who sees a workflow.")
 
 
 async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
     values = body.model_dump(exclude_unset=not whole)
     if "definition" in values:
         values["definition"] = await read(values["definition"])
+    if "assigned_users" in values:
+        values["assigned_users"] = [str(id) for id in dict.fromkeys(values["assigned_users"])]
     return values
 
 

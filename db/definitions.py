@@ -38,8 +38,9 @@ from db.base import (
     within,
 )
 from db.rows import Before, change, containing, many, newest_first, one, unchanged
+from db.tenants import Membership
 from domain.definitions.lifecycle import DefinitionStatus, Visibility
-from domain.errors import Stale
+from domain.errors import Invalid, Problem, Stale
 from domain.executions import TriggerType
 
 
@@ -89,6 +90,7 @@ class Workflow(Tenant, Base):
     #: Grows with every write; the ETag.
     revision: Mapped[int] = mapped_column(server_default="1")
     visibility: Mapped[str] = mapped_column(server_default=Visibility.PRIVATE)
+    #: The team of the definition: ids of members.
     assigned_users: Mapped[Words]
     #: Which of the product's own processes this is (`domain/processes`); nobody edits or lists it.
     process: Mapped[str | None]
@@ -184,7 +186,11 @@ class Workflows:
         self._tx = tx
 
     async def insert(self, id: UUID, values: Mapping[str, Any]) -> RowMapping:
-        """Store a draft; `values` hold columns of `workflows`. All columns afterwards."""
+        """Store a draft; `values` hold columns of `workflows`. All columns afterwards.
+
+        Raises Invalid when one of `assigned_users` is nobody here.
+        """
+        await self._require_members(values)
         return one(await self._tx.execute(insert(Workflow).values(id=id, **values).returning(*_WORKFLOW)))
 
     async def get(self, id: UUID) -> RowMapping:
@@ -218,7 +224,8 @@ class Workflows:
         return await many(self._tx, statement)
 
     async def change(self, id: UUID, values: Mapping[str, Any], *, revision: int | None = None) -> RowMapping:
-        """Write `values`, if `revision` is still the current one; raises NotFound, Stale."""
+        """Write `values`, if `revision` is still the current one; raises NotFound, Stale, Invalid as `insert`."""
+        await self._require_members(values)
         seen = unchanged(Workflow.revision, None if revision is None else literal(revision, BigInteger))
         try:
             return await change(
@@ -227,6 +234,25 @@ class Workflows:
         except Stale:
             await self.get(id)  # a process is not there for anybody
             raise
+
+    async def _require_members(self, values: Mapping[str, Any]) -> None:
+        """Ids in an array have no foreign key."""
+        wanted = values.get("assigned_users") or []
+        if not wanted:
+            return
+        known = select(Membership.user_id).where(Membership.user_id.in_([UUID(each) for each in wanted]))
+        members = {str(id) for id in await self._tx.scalars(known)}
+        problems = [
+            Problem(
+                f"#/assigned_users/{place}",
+                "There is no member with this id in your organization.",
+                "Send the id of one.",
+            )
+            for place, each in enumerate(wanted)
+            if each not in members
+        ]
+        if problems:
+            raise Invalid(problems=problems)
 
 
 class Versions:

@@ -17,7 +17,13 @@ class DefinitionStatus(StrEnum):
 
 
 class Visibility(StrEnum):
+    """Who reads, edits and starts a definition, if their role lets them; the policy `visible` holds to it.
+
+    Always among them: who created it, and who may read the audit log.
+    """
+
     PRIVATE = "private"
+    #: The users it is assigned to (`assigned_users`).
     TEAM = "team"
     ORGANIZATION = "organization"
 

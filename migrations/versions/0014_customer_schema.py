@@ -396,6 +396,44 @@ POLICIES = (
     ),
 )
 
+#: Within the organization, for the API: what `visibility` means (domain/documents.py, domain/definitions/lifecycle.py).
+#: Workers act for the organization itself and see all of it.
+VISIBLE = {
+    "documents": (
+        "uploaded_by = (SELECT app.me()) OR visibility = 'public' "  # noqa: S608 - constants only
+        "OR (visibility IN ('team', 'client') "
+        "AND (SELECT app.my_role()) <> '00000000-0000-7000-8000-000000000006') "
+        "OR (SELECT app.audits()) OR id IN (SELECT document_id FROM document_permissions "
+        f"WHERE {OURS} AND (expires_at IS NULL OR expires_at > now()) "
+        "AND (user_id = (SELECT app.me()) OR role_id = (SELECT app.my_role())))"
+    ),
+    "workflows": (
+        "visibility = 'organization' OR created_by = (SELECT app.me()) "
+        "OR (visibility = 'team' AND (SELECT app.me())::text = ANY (assigned_users)) OR (SELECT app.audits())"
+    ),
+}
+STANDING = (
+    """
+    CREATE FUNCTION app.my_role() RETURNS uuid LANGUAGE sql STABLE AS $$
+      SELECT role_id FROM public.user_organizations
+      WHERE organization_id = (SELECT app.org()) AND user_id = (SELECT app.me()) AND status = 'active'
+    $$
+    """,
+    # As `domain.permissions.decide` does; a test holds the shipped roles named here to the code's.
+    """
+    CREATE FUNCTION app.audits() RETURNS boolean LANGUAGE sql STABLE AS $$
+      SELECT EXISTS (
+        SELECT FROM public.user_organizations AS m JOIN public.roles AS r ON r.id = m.role_id
+        WHERE m.organization_id = (SELECT app.org()) AND m.user_id = (SELECT app.me()) AND m.status = 'active'
+          AND NOT coalesce(m.permissions_override -> 'deny', '[]') ? 'audit:read'
+          AND (coalesce(m.permissions_override -> 'grant', '[]') ? 'audit:read'
+            OR CASE WHEN r.organization_id IS NULL THEN r.name IN ('owner', 'admin', 'manager', 'auditor')
+              ELSE 'audit:read' = ANY (r.permissions) END))
+    $$
+    """,
+    "GRANT EXECUTE ON FUNCTION app.my_role(), app.audits() TO app_api",
+)
+
 GATEWAY = "gateway, nickname, config, is_active, is_default, is_test_mode, updated_at"
 #: What the platform sells, and what an organization has bought, no member writes.
 GRANTS = {
@@ -492,6 +530,12 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     for policy in POLICIES:
         op.execute(policy)
+    for statement in STANDING:
+        op.execute(statement.replace(":", "\\:"))
+    for table, seen in VISIBLE.items():
+        op.execute(
+            f"CREATE POLICY visible ON {table} AS RESTRICTIVE TO app_api USING ({seen})".replace(":", "\\:")
+        )
     for table, grants in GRANTS.items():
         for role, privileges in grants.items():
             op.execute(f"GRANT {privileges} ON {table} TO {role}")
@@ -515,12 +559,16 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION app.find_documents")
     for table, (role, privileges) in RESEALING.items():
         op.execute(f"REVOKE {privileges} ON {table} FROM {role}")
+    for table in VISIBLE:
+        op.execute(f"DROP POLICY visible ON {table}")
     for table in OFFERED:
         op.execute(f"DROP POLICY offered ON {table}")
     for table in CREATED:
         op.execute(f"DROP TABLE {table}")
     op.execute("DROP FUNCTION app.member_only")
     op.execute("DROP FUNCTION app.own_role_only")
+    op.execute("DROP FUNCTION app.audits")
+    op.execute("DROP FUNCTION app.my_role")
     for name in TYPES:
         op.execute(f"DROP TYPE {name}")
     op.execute("RESET ROLE")

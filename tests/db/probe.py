@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Column, Table, delete, func, insert, select, text, update
@@ -12,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Access, Role, enter
 from db.tables import SHARED_TABLES, metadata
+from db.tenants import SHIPPED_ROLES
 from domain.errors import Forbidden
+from domain.permissions import RoleName
 from tests.db.world import Context, Row, World
 from tests.factories import rows
 
@@ -23,6 +26,11 @@ MALFORMED = {"22P02"}
 OFFERED = {
     "ai_agents": ("slug", "organization_agents", "agent_slug"),
     "subscription_plans": ("id", "platform_subscriptions", "plan_id"),
+}
+#: Tables with a `visibility`: the column of who made a row, and what members see who are no clients.
+VISIBLE_BY = {
+    "documents": ("uploaded_by", {"team", "client", "public"}),
+    "workflows": ("created_by", {"organization"}),
 }
 #: Tables whose rows belong to a person.
 PERSONAL = {
@@ -114,7 +122,26 @@ class Probe:
                 and member["status"] in ("active", "suspended")
                 for member in self.world.everything["user_organizations"]
             )
-        return "organization_id" in row and bool(row["organization_id"] == organization_id)
+        if "organization_id" not in row or row["organization_id"] != organization_id:
+            return False
+        return self.role is not Role.API or self.shown(row)
+
+    def shown(self, row: Row) -> bool:
+        """What `visibility` lets the API show to the context's user: everything to a founder, who may audit."""
+        user_id, world = self.context.user_id, self.world
+        if self.table.name not in VISIBLE_BY or user_id in (world.a["created_by"], world.b["created_by"]):
+            return True
+        creator, everybody = VISIBLE_BY[self.table.name]
+        if row[creator] == user_id or row["visibility"] in everybody:
+            return True
+        if self.table.name == "workflows":
+            return row["visibility"] == "team" and str(user_id) in row["assigned_users"]
+        return any(
+            permission["document_id"] == row["id"]
+            and (permission["user_id"] == user_id or permission["role_id"] == SHIPPED_ROLES[RoleName.MEMBER])
+            and (permission["expires_at"] is None or permission["expires_at"] > datetime.now(UTC))
+            for permission in world.everything["document_permissions"]
+        )
 
     def has(self, offered: Row) -> bool:
         """Whether the organization took what the platform offers, or once offered."""

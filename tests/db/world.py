@@ -1,14 +1,17 @@
 """Two organizations with rows in every table, and the contexts from which somebody may look at them."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.session import Role
 from db.tables import metadata
+from db.tenants import SHIPPED_ROLES
+from domain.permissions import RoleName
 from tests.factories import rows
 
 PRIVILEGES = text(
@@ -34,6 +37,8 @@ class World:
 
     a: rows.Row
     b: rows.Row
+    #: A plain member of both.
+    member: rows.Row
     everything: dict[str, list[Row]] = field(default_factory=dict)
     #: Columns by role, table and privilege.
     privileges: dict[tuple[Role, str, str], set[str]] = field(default_factory=dict)
@@ -45,6 +50,7 @@ class World:
             Context("malformed", settings="0 OR true"),
             Context("A", self.a["id"], self.a["created_by"]),
             Context("B", self.b["id"], self.b["created_by"]),
+            Context("a member of A", self.a["id"], self.member["id"]),
         ]
 
     def other(self, context: Context) -> rows.Row:
@@ -58,9 +64,34 @@ async def settle(admin: AsyncEngine) -> World:
         shared = await rows.user(connection)
         for each in (a, b):
             await rows.member(connection, each["id"], user_id=shared["id"])
-    world = World(a, b)
+            await seen_by_some(connection, each["id"], shared["id"])
+    world = World(a, b, shared)
     await look(admin, world)
     return world
+
+
+async def seen_by_some(connection: AsyncConnection, organization_id: UUID, member: UUID) -> None:
+    """What a plain member sees of some, and of others not, although all belong to the organization."""
+    row = rows.row
+    for values in (
+        {"visibility": "organization"},
+        {"visibility": "team"},
+        {"visibility": "team", "assigned_users": [str(member)]},
+        {"visibility": "private", "created_by": member},
+    ):
+        await row(connection, "workflows", organization_id, **values)
+    for level in ("private", "team", "client", "public"):
+        await row(connection, "documents", organization_id, visibility=level)
+    await row(connection, "documents", organization_id, uploaded_by=member)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for grant in (
+        {"user_id": member},
+        {"user_id": member, "expires_at": yesterday},
+        {"user_id": None, "role_id": SHIPPED_ROLES[RoleName.MEMBER]},
+        {"user_id": None, "role_id": SHIPPED_ROLES[RoleName.AUDITOR]},
+    ):
+        document = await row(connection, "documents", organization_id)
+        await row(connection, "document_permissions", organization_id, document_id=document["id"], **grant)
 
 
 async def look(admin: AsyncEngine, world: World) -> None:
