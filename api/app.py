@@ -53,7 +53,7 @@ from api import (
 )
 from api.bodies import Bodies
 from api.collaborators import Collaborators
-from api.console import pages
+from api.console import accounts, pages
 from api.crossorigin import CrossOrigin
 from api.identification import Identification
 from api.methods import Methods
@@ -105,7 +105,15 @@ API = (
 )
 #: For people, probes, providers and Temporal's UI, who may bring query parameters of their own: a campaign's, a
 #: cache breaker.
-BESIDES = (hooks.router, codec.router, operations.router, metrics.router, reference.router, pages.router)
+BESIDES = (
+    hooks.router,
+    codec.router,
+    operations.router,
+    metrics.router,
+    reference.router,
+    pages.router,
+    accounts.router,
+)
 
 DESCRIPTION = """\
 Stored workflows that outlive the process running them.

@@ -23,8 +23,6 @@ class Protection:
         self._app = app
         self._always = {
             "X-Content-Type-Options": "nosniff",
-            # Not no-referrer: with it browsers send `Origin: null` along with our own forms.
-            "Referrer-Policy": "same-origin",
             "X-Frame-Options": "DENY",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -58,6 +56,9 @@ class Protection:
         for name, value in self._always.items():
             headers[name] = value
         headers.setdefault("Cache-Control", "no-store")
+        # Not no-referrer: with it browsers send `Origin: null` along with our own forms. Pages whose address holds
+        # a token say so themselves.
+        headers.setdefault("Referrer-Policy", "same-origin")
         kind = headers.get("content-type", "").partition(";")[0]
         policies = {"text/html": PAGE_POLICY, "image/svg+xml": DRAWING_POLICY}
         headers["Content-Security-Policy"] = policies.get(kind, DATA_POLICY)

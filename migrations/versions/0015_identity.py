@@ -248,7 +248,7 @@ DEFINERS = {
         END
         """,
     ),
-    "app.confirm_phone(wanted text, member uuid, country text, moment timestamptz) RETURNS TABLE (phone text) "
+    "app.confirm_phone(wanted text, member uuid, dialled text, moment timestamptz) RETURNS TABLE (phone text) "
     "LANGUAGE plpgsql VOLATILE": (
         "app_api",
         """
@@ -262,7 +262,7 @@ DEFINERS = {
           IF NOT FOUND THEN
             RETURN;
           END IF;
-          UPDATE public.users AS u SET phone = used.target, country_code = country, phone_verified = true,
+          UPDATE public.users AS u SET phone = used.target, country_code = dialled, phone_verified = true,
             phone_verified_at = moment
           WHERE u.id = member;
           RETURN QUERY SELECT used.target;

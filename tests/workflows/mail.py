@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -20,6 +24,8 @@ class Mailbox:
     #: In the order of arrival.
     subjects: list[str] = field(default_factory=list)
     message_ids: list[str] = field(default_factory=list)
+    #: Whole mails, with their recipients.
+    mails: list[tuple[tuple[str, ...], EmailMessage]] = field(default_factory=list)
     #: Mails that have begun to be slow.
     begun: list[str] = field(default_factory=list)
     refused: int = 0
@@ -37,6 +43,8 @@ class Mailbox:
             return "554 not today"
         self.subjects.append(subject)
         self.message_ids.append(headers["Message-ID"])
+        read = cast(EmailMessage, message_from_bytes(envelope.content, policy=default))  # type: ignore[attr-defined]
+        self.mails.append((tuple(envelope.rcpt_tos), read))  # type: ignore[attr-defined]
         return "250 kept"
 
 
