@@ -164,18 +164,18 @@ DEFINERS = {
     "app.restore_organization(organization uuid, member uuid, since timestamptz) RETURNS text "
     "LANGUAGE plpgsql VOLATILE": """
         DECLARE
-          found public.organizations;
+          closed public.organizations;
         BEGIN
-          SELECT o.* INTO found FROM public.organizations AS o
+          SELECT o.* INTO closed FROM public.organizations AS o
           JOIN public.user_organizations AS m ON m.organization_id = o.id
           JOIN public.users AS u ON u.id = m.user_id AND u.is_active
           WHERE o.id = organization AND m.user_id = member AND m.role_id = '00000000-0000-7000-8000-000000000001' AND m.status = 'active'
           FOR NO KEY UPDATE OF o;
           IF NOT FOUND THEN
             RETURN 'unknown';
-          ELSIF found.is_active THEN
+          ELSIF closed.is_active THEN
             RETURN 'active';
-          ELSIF found.deleted_at IS NULL OR found.deleted_at <= since THEN
+          ELSIF closed.deleted_at IS NULL OR closed.deleted_at <= since THEN
             RETURN 'too_late';
           END IF;
           UPDATE public.organizations SET is_active = true, deleted_at = NULL WHERE id = organization;
@@ -206,11 +206,11 @@ DEFINERS = {
     "app.accept_invitation(wanted text, member uuid, moment timestamptz) RETURNS text "
     "LANGUAGE plpgsql VOLATILE": """
         DECLARE
-          found public.invitations;
+          invited public.invitations;
           standing text;
         BEGIN
           -- The row lock makes two who hold one link take turns: the second finds it used.
-          SELECT i.* INTO found FROM public.invitations AS i
+          SELECT i.* INTO invited FROM public.invitations AS i
           JOIN public.organizations AS o ON o.id = i.organization_id AND o.is_active
           WHERE i.token_sha256 = wanted AND i.accepted_at IS NULL AND i.revoked_at IS NULL
             AND i.expires_at > moment
@@ -219,24 +219,24 @@ DEFINERS = {
             RETURN 'unknown';
           END IF;
           IF NOT EXISTS (
-            SELECT FROM public.users WHERE id = member AND is_active AND lower(email) = found.email) THEN
+            SELECT FROM public.users WHERE id = member AND is_active AND lower(email) = invited.email) THEN
             RETURN 'other_address';
           END IF;
           SELECT status INTO standing FROM public.user_organizations
-          WHERE organization_id = found.organization_id AND user_id = member FOR UPDATE;
+          WHERE organization_id = invited.organization_id AND user_id = member FOR UPDATE;
           IF standing = 'suspended' THEN
             RETURN 'suspended';
           ELSIF standing IS NULL THEN
             INSERT INTO public.user_organizations
               (user_id, organization_id, role_id, status, invited_by, joined_at)
-            VALUES (member, found.organization_id, found.role_id, 'active', found.invited_by, moment);
+            VALUES (member, invited.organization_id, invited.role_id, 'active', invited.invited_by, moment);
           ELSIF standing = 'pending' THEN
             UPDATE public.user_organizations
-            SET role_id = found.role_id, status = 'active', invited_by = found.invited_by, joined_at = moment
-            WHERE organization_id = found.organization_id AND user_id = member;
+            SET role_id = invited.role_id, status = 'active', invited_by = invited.invited_by, joined_at = moment
+            WHERE organization_id = invited.organization_id AND user_id = member;
           END IF;
-          UPDATE public.invitations SET accepted_at = moment, accepted_by = member WHERE id = found.id;
-          UPDATE public.users SET default_organization_id = found.organization_id
+          UPDATE public.invitations SET accepted_at = moment, accepted_by = member WHERE id = invited.id;
+          UPDATE public.users SET default_organization_id = invited.organization_id
           WHERE id = member AND default_organization_id IS NULL;
           RETURN CASE WHEN standing = 'active' THEN 'member' ELSE 'accepted' END;
         END
