@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ForeignKeyConstraint,
     Index,
     RowMapping,
     func,
@@ -112,15 +113,23 @@ def belongings(subject: Subject) -> list[Belonging]:
 def loose_ends() -> list[Belonging]:
     """References that run in circles or within their own table: emptied first, so that any order will do."""
     return [
-        Belonging(table.name, key.column_keys[-1])
+        Belonging(table.name, _emptied(key))
         for table in Base.metadata.sorted_tables
         for key in sorted(table.foreign_key_constraints, key=lambda each: str(each.name))
         if "organization_id" in key.column_keys
         and len(key.column_keys) > 1
         and key.ondelete is None
         and (key.use_alter or key.referred_table is table)
-        and table.c[key.column_keys[-1]].nullable
     ]
+
+
+def _emptied(key: ForeignKeyConstraint) -> str:
+    """One empty column is enough for a reference to say nothing. StopIteration for one that can never be empty."""
+    return next(
+        column.name
+        for column in reversed(list(key.columns))
+        if column.name != "organization_id" and column.nullable and column.computed is None
+    )
 
 
 class Erasures:

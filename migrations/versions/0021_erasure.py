@@ -82,6 +82,8 @@ STATEMENTS: tuple[str, ...] = (
       END LOOP;
     END $$
     """,
+    # The log keeps who did something, but not from where.
+    "ALTER POLICY erasure ON activity_logs USING ((SELECT app.erased()) IN (organization_id, user_id))",
     "CREATE POLICY erasure ON organizations TO app_owner USING (id = (SELECT app.erased()))",
     "CREATE POLICY erasure ON users TO app_owner USING (id = (SELECT app.erased()))",
     "CREATE POLICY erasure ON erasures TO app_owner "
@@ -100,17 +102,17 @@ STATEMENTS: tuple[str, ...] = (
     $$
     """,
     """
-    CREATE FUNCTION app.begin_removal(subject uuid) RETURNS void LANGUAGE plpgsql VOLATILE
+    CREATE FUNCTION app.begin_removal(erasing uuid) RETURNS void LANGUAGE plpgsql VOLATILE
     SET search_path = '' AS $$
     BEGIN
-      PERFORM set_config('app.erased', subject::text, true);
-      IF NOT EXISTS (SELECT FROM public.erasures WHERE subject_id = subject AND status = 'erasing') THEN
+      PERFORM set_config('app.erased', erasing::text, true);
+      IF NOT EXISTS (SELECT FROM public.erasures WHERE subject_id = erasing AND status = 'erasing') THEN
         RAISE insufficient_privilege USING MESSAGE = 'no erasure of this subject is under way';
       END IF;
     END $$
     """,
     """
-    CREATE FUNCTION app.erase_rows(subject uuid, target text, belonging text, batch integer) RETURNS integer
+    CREATE FUNCTION app.erase_rows(erasing uuid, target text, belonging text, batch integer) RETURNS integer
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     DECLARE
       key text;
@@ -119,25 +121,25 @@ STATEMENTS: tuple[str, ...] = (
       IF NOT app.belongs(target, belonging) OR (target, belonging) = ('users', 'id') THEN
         RAISE insufficient_privilege USING MESSAGE = format('rows of %s do not go by %s', target, belonging);
       END IF;
-      PERFORM app.begin_removal(subject);
+      PERFORM app.begin_removal(erasing);
       SELECT string_agg(format('%I', a.attname), ', ') INTO key
       FROM pg_catalog.pg_index AS i
       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
       WHERE i.indrelid = format('public.%I', target)::regclass AND i.indisprimary;
       EXECUTE format('DELETE FROM public.%1$I WHERE %2$I = $1 AND (%3$s) IN '
         '(SELECT %3$s FROM public.%1$I WHERE %2$I = $1 LIMIT $2)', target, belonging, key)
-      USING subject, batch;
+      USING erasing, batch;
       GET DIAGNOSTICS gone = ROW_COUNT;
       -- In the same transaction, so that the tombstone counts each row once, whoever is killed in between.
       UPDATE public.erasures SET erased = erased
         || jsonb_build_object(target, coalesce((erased ->> target)::bigint, 0) + gone)
-      WHERE subject_id = subject AND status = 'erasing' AND gone > 0;
+      WHERE subject_id = erasing AND status = 'erasing' AND gone > 0;
       PERFORM set_config('app.erased', '', true);
       RETURN gone;
     END $$
     """,
     """
-    CREATE FUNCTION app.loosen_rows(subject uuid, target text, reference text, batch integer) RETURNS integer
+    CREATE FUNCTION app.loosen_rows(erasing uuid, target text, reference text, batch integer) RETURNS integer
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     DECLARE
       loose integer;
@@ -145,11 +147,11 @@ STATEMENTS: tuple[str, ...] = (
       IF NOT app.belongs(target, 'organization_id') THEN
         RAISE insufficient_privilege USING MESSAGE = format('%s belongs to no organization', target);
       END IF;
-      PERFORM app.begin_removal(subject);
+      PERFORM app.begin_removal(erasing);
       EXECUTE format('UPDATE public.%1$I SET %2$I = NULL WHERE organization_id = $1 AND id IN '
         '(SELECT id FROM public.%1$I WHERE organization_id = $1 AND %2$I IS NOT NULL LIMIT $2)',
         target, reference)
-      USING subject, batch;
+      USING erasing, batch;
       GET DIAGNOSTICS loose = ROW_COUNT;
       PERFORM set_config('app.erased', '', true);
       RETURN loose;
@@ -157,7 +159,7 @@ STATEMENTS: tuple[str, ...] = (
     """,
     # Counts only, so that somebody who erases nothing may ask too: whether all of a subject's rows are reached.
     """
-    CREATE FUNCTION app.remaining_rows(subject uuid, target text, belonging text) RETURNS bigint
+    CREATE FUNCTION app.remaining_rows(erasing uuid, target text, belonging text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     DECLARE
       remaining bigint;
@@ -165,37 +167,41 @@ STATEMENTS: tuple[str, ...] = (
       IF NOT app.belongs(target, belonging) THEN
         RAISE insufficient_privilege USING MESSAGE = format('rows of %s do not go by %s', target, belonging);
       END IF;
-      PERFORM set_config('app.erased', subject::text, true);
+      PERFORM set_config('app.erased', erasing::text, true);
       EXECUTE format('SELECT count(*) FROM public.%I WHERE %I = $1', target, belonging)
-      INTO remaining USING subject;
+      INTO remaining USING erasing;
       PERFORM set_config('app.erased', '', true);
       RETURN remaining;
     END $$
     """,
     """
-    CREATE FUNCTION app.stop_organization(subject uuid) RETURNS void
+    CREATE FUNCTION app.stop_organization(erasing uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     BEGIN
-      PERFORM app.begin_removal(subject);
-      UPDATE public.organizations SET is_active = false WHERE id = subject AND is_active;
+      PERFORM app.begin_removal(erasing);
+      -- Deleted long ago, so that nobody restores it and the last owner may go.
+      UPDATE public.organizations SET is_active = false, deleted_at = 'epoch'
+      WHERE id = erasing AND (is_active OR deleted_at IS DISTINCT FROM 'epoch');
       PERFORM set_config('app.erased', '', true);
     END $$
     """,
     # Every column goes back to what a new row has, those of later releases too; three must differ or be unusable.
     """
-    CREATE FUNCTION app.anonymise_user(subject uuid) RETURNS void
+    CREATE FUNCTION app.anonymise_user(erasing uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     DECLARE
       emptied text;
     BEGIN
-      PERFORM app.begin_removal(subject);
+      PERFORM app.begin_removal(erasing);
       SELECT string_agg(format('%I = DEFAULT', attname), ', ') INTO emptied
       FROM pg_catalog.pg_attribute
       WHERE attrelid = 'public.users'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
         AND attname NOT IN ('id', 'username', 'email', 'password', 'role_id', 'is_active', 'created_at');
       EXECUTE format('UPDATE public.users SET %s, is_active = false, password = ''!'', '
         'username = ''erased-'' || id, email = ''erased-'' || id || ''@erased.invalid'' WHERE id = $1', emptied)
-      USING subject;
+      USING erasing;
+      UPDATE public.activity_logs SET ip_address = NULL, user_agent = NULL
+      WHERE user_id = erasing AND (ip_address IS NOT NULL OR user_agent IS NOT NULL);
       PERFORM set_config('app.erased', '', true);
     END $$
     """,
@@ -212,6 +218,7 @@ STATEMENTS: tuple[str, ...] = (
 )
 
 FUNCTIONS = (
+    "leave_for_good",
     "anonymise_user",
     "stop_organization",
     "remaining_rows",
@@ -223,10 +230,61 @@ FUNCTIONS = (
 )
 
 
+#: Runs as app_system for app_api, before an erasure exists: answers the organizations nobody but this person owns.
+#: Where none of them has others in it, the person is gone from this moment; the organizations are erased with them.
+LEAVE = """
+CREATE FUNCTION app.leave_for_good(member uuid, moment timestamptz)
+RETURNS TABLE (organization_id uuid, name text, others bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+  alone uuid[];
+  left_behind bigint;
+BEGIN
+  -- Two owners who leave at once take turns; the second finds itself the last.
+  PERFORM FROM public.organizations AS o WHERE o.id IN (
+    SELECT m.organization_id FROM public.user_organizations AS m
+    WHERE m.user_id = member AND m.role_id = '00000000-0000-7000-8000-000000000001' AND m.status = 'active')
+  ORDER BY o.id FOR NO KEY UPDATE;
+  SELECT array_agg(m.organization_id), sum((
+    SELECT count(*) FROM public.user_organizations AS x
+    JOIN public.users AS u ON u.id = x.user_id AND u.is_active
+    WHERE x.organization_id = m.organization_id AND x.user_id <> member AND x.status IN ('active', 'suspended')))
+  INTO alone, left_behind
+  FROM public.user_organizations AS m
+  WHERE m.user_id = member AND m.role_id = '00000000-0000-7000-8000-000000000001' AND m.status = 'active'
+    AND NOT EXISTS (
+      SELECT FROM public.user_organizations AS x JOIN public.users AS u ON u.id = x.user_id AND u.is_active
+      WHERE x.organization_id = m.organization_id AND x.user_id <> member AND x.role_id = m.role_id
+        AND x.status = 'active');
+  IF coalesce(left_behind, 0) = 0 THEN
+    UPDATE public.users SET is_active = false WHERE id = member AND is_active;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'no active user' USING ERRCODE = 'PD403';
+    END IF;
+    UPDATE public.sessions AS s SET revoked_at = moment WHERE s.user_id = member AND s.revoked_at IS NULL;
+    UPDATE public.user_organizations AS m SET status = 'suspended'
+    WHERE m.user_id = member AND m.organization_id <> ALL (coalesce(alone, '{}')) AND m.status <> 'suspended';
+  END IF;
+  RETURN QUERY SELECT o.id, o.name, (
+    SELECT count(*) FROM public.user_organizations AS x
+    JOIN public.users AS u ON u.id = x.user_id AND u.is_active
+    WHERE x.organization_id = o.id AND x.user_id <> member AND x.status IN ('active', 'suspended'))
+  FROM public.organizations AS o WHERE o.id = ANY (alone) ORDER BY o.name, o.id;
+END $$
+"""
+
+
 def upgrade() -> None:
     op.execute("SET LOCAL ROLE app_owner")
     for statement in STATEMENTS:
         op.execute(statement.replace(":", "\\:"))
+    op.execute("GRANT UPDATE (is_active) ON users TO app_system")
+    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
+    op.execute("SET LOCAL ROLE app_system")
+    op.execute(LEAVE)
+    op.execute("GRANT EXECUTE ON FUNCTION app.leave_for_good TO app_api")
+    op.execute("SET LOCAL ROLE app_owner")
+    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
     op.execute("RESET ROLE")
 
 
@@ -244,6 +302,7 @@ def downgrade() -> None:
         END $$
         """
     )
+    op.execute("REVOKE UPDATE (is_active) ON users FROM app_system")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION app.{name}")
     op.execute("DROP TABLE erasures")
