@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy import RowMapping
 
 from api.auth import NOBODY, Anyone, Caller, Person
 from api.authlog import personal
@@ -197,7 +198,7 @@ async def _sealed(parts: Collaborators, user_id: UUID, values: dict[str, Any]) -
     return {**values, "national_id": await seal_text(parts.keys, PLATFORM, where, national_id)}
 
 
-def _shown(caller: Caller, user: Mapping[str, Any], response: Response) -> dict[str, Any]:
+def _shown(caller: Caller, user: RowMapping, response: Response) -> dict[str, Any]:
     response.headers["ETag"] = etag(revision_of(user["updated_at"]))
     return {
         "id": user["id"],

@@ -100,7 +100,9 @@ class Factors:
 
     async def row_id(self) -> UUID:
         """The id of their row, which is made when there is none: what secrets are sealed for."""
-        statement = upsert(UserMfa).values(user_id=self._user_id).on_conflict_do_nothing()
+        enforced = func.app.mfa_required(self._user_id)
+        statement = upsert(UserMfa).values(user_id=self._user_id, mfa_enforced=enforced)
+        statement = statement.on_conflict_do_nothing()
         await self._tx.execute(statement)
         found = select(UserMfa.id).where(UserMfa.user_id == self._user_id)
         return UUID(str(one(await self._tx.execute(found))["id"]))
