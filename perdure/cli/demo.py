@@ -1,8 +1,6 @@
 """The demo: a client is taken on, through the public API alone, and the mirror is held against Temporal."""
 
 import asyncio
-import email
-import email.policy
 import json
 import secrets
 import time
@@ -17,6 +15,9 @@ from rich.console import Console
 from temporalio.client import Client, WorkflowExecutionDescription
 
 from perdure.cli import demo_report
+from perdure.cli.demo_http import DemoFailed, check, get, post
+from perdure.cli.demo_people import show_people, sign_up
+from perdure.cli.mailbox import Letter, Mailbox
 from workers.devstack.stack import Stack
 
 DEFINITION = Path(__file__).resolve().parents[2] / "examples" / "client-onboarding.yaml"
@@ -34,10 +35,6 @@ SCOPES = [
     *("triggers:read", "triggers:write", "deliveries:read", "deliveries:replay"),
 ]
 PATIENCE_SECONDS = 60.0
-
-
-class DemoFailed(Exception):
-    """The product did not do what the demo shows; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +58,24 @@ class Account:
 async def run_demo(stack: Stack, *, console: Console) -> dict[str, Any]:
     """Run the onboarding once and print what happened; the report says whether every execution completed."""
     async with httpx2.AsyncClient(base_url=stack.urls["api"], timeout=30.0, trust_env=False) as http:
-        account = await _account(stack, http)
+        mailbox = Mailbox(Path(stack.files["mail"]))
+        account = await _account(stack, http, mailbox)
         await stack.adopt_demo_organization(UUID(account.organization_id))
         await _ready(http)
         http.headers["Authorization"] = f"Bearer {account.api_key}"
         workflow_id = await _published(http, f"{stack.urls['echo']}/records")
         execution = await _onboard(http, workflow_id, console)
-        steps = (await _get(http, f"/v1/executions/{execution['id']}/steps"))["items"]
+        steps = (await get(http, f"/v1/executions/{execution['id']}/steps"))["items"]
+        del http.headers["Authorization"]
+        people = await show_people(http, mailbox, account.organization_id, account.email, account.password)
     description = await _described(stack, execution["temporal_workflow_id"])
     report = {
         "completed": execution["status"] == "completed",
         "executions": [execution],
         "steps": steps,
         "temporal": _facts(description),
-        "mail": _newest_mail(Path(stack.files["mail"])),
+        "mail": _shown(mailbox.newest(str(SAMPLE["email"]))),
+        "people": people,
         "login": {"url": stack.urls["login"], "email": account.email, "password": account.password},
         "api_key": account.api_key,
         "curl": _curl(stack.urls["api"], workflow_id, account.api_key),
@@ -83,25 +84,15 @@ async def run_demo(stack: Stack, *, console: Console) -> dict[str, Any]:
     return report
 
 
-async def _account(stack: Stack, http: httpx2.AsyncClient) -> Account:
+async def _account(stack: Stack, http: httpx2.AsyncClient, mailbox: Mailbox) -> Account:
     path = stack.data_dir / "demo.json"
     known = Account.read(path)
     if known is not None:
         return known
     password = secrets.token_urlsafe(12)
-    registered = await _post(
-        http,
-        "/v1/auth/register",
-        {
-            "email": ADMINISTRATOR,
-            "password": password,
-            "name": "Ada Harbour",
-            "organization_name": "Harbour & Lane",
-        },
-    )
-    bearer = {"Authorization": f"Bearer {registered['access_token']}"}
-    key = await _post(http, "/v1/me/api-keys", {"name": "demo", "scopes": SCOPES}, bearer)
-    account = Account(ADMINISTRATOR, password, registered["organization"]["id"], key["key"])
+    opened = await sign_up(http, mailbox, ADMINISTRATOR, password)
+    key = await post(http, "/v1/me/api-keys", {"name": "demo", "scopes": SCOPES}, opened.bearer)
+    account = Account(ADMINISTRATOR, password, opened.organization_id, key["key"])
     account.write(path)
     return account
 
@@ -127,22 +118,22 @@ async def _published(http: httpx2.AsyncClient, partner: str) -> str:
         "definition": DEFINITION.read_text(),
         "variables": {"partner": {"schema": {"type": "string"}, "default": partner}},
     }
-    found = (await _get(http, "/v1/workflows?q=Client onboarding"))["items"]
+    found = (await get(http, "/v1/workflows?q=Client onboarding"))["items"]
     if found:
         workflow_id: str = found[0]["id"]
         current = await http.get(f"/v1/workflows/{workflow_id}")
         answer = await http.patch(
             f"/v1/workflows/{workflow_id}", json=body, headers={"If-Match": current.headers["ETag"]}
         )
-        _check(answer)
+        check(answer)
     else:
-        workflow_id = (await _post(http, "/v1/workflows", body))["id"]
-    await _post(http, f"/v1/workflows/{workflow_id}/publish", {})
+        workflow_id = (await post(http, "/v1/workflows", body))["id"]
+    await post(http, f"/v1/workflows/{workflow_id}/publish", {})
     return workflow_id
 
 
 async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console) -> dict[str, Any]:
-    started = await _post(
+    started = await post(
         http,
         f"/v1/workflows/{workflow_id}/executions",
         {"input": SAMPLE},
@@ -152,7 +143,7 @@ async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console)
     waiting = await _until(http, path, {"waiting"})
     console.print(f"The execution waits for a person: {waiting['waiting_on']['title']}", markup=False)
     task_id = waiting["waiting_on"]["task_id"]
-    await _post(
+    await post(
         http,
         f"/v1/tasks/{task_id}/decision",
         {"outcome": "approved", "comment": "Checked against the register."},
@@ -163,7 +154,7 @@ async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console)
 async def _until(http: httpx2.AsyncClient, path: str, statuses: set[str]) -> dict[str, Any]:
     ends = time.monotonic() + PATIENCE_SECONDS
     while True:
-        execution = await _get(http, path)
+        execution = await get(http, path)
         if execution["status"] in statuses:
             return execution
         if execution["status"] in ("failed", "cancelled", "terminated", "timed_out"):
@@ -198,14 +189,8 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _newest_mail(folder: Path) -> dict[str, str] | None:
-    files = sorted((folder / "new").glob("*"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        return None
-    message = email.message_from_bytes(files[-1].read_bytes(), policy=email.policy.default)
-    body = message.get_body(("plain",))
-    shown = {name: str(message[name]) for name in ("From", "To", "Subject", "Message-ID")}
-    return {**shown, "text": "" if body is None else body.get_content()}
+def _shown(letter: Letter | None) -> dict[str, str] | None:
+    return None if letter is None else {**letter.headers, "text": letter.text}
 
 
 def _curl(api: str, workflow_id: str, key: str) -> str:
@@ -214,22 +199,3 @@ def _curl(api: str, workflow_id: str, key: str) -> str:
         f"curl -s {api}/v1/workflows/{workflow_id}/executions -H 'Authorization: Bearer {key}'"
         f" -H 'Content-Type: application/json' -H \"Idempotency-Key: $(date +%s)\" -d '{body}'"
     )
-
-
-async def _get(http: httpx2.AsyncClient, path: str) -> dict[str, Any]:
-    return _check(await http.get(path))
-
-
-async def _post(
-    http: httpx2.AsyncClient, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
-) -> dict[str, Any]:
-    return _check(await http.post(path, json=body, headers=headers))
-
-
-def _check(answer: httpx2.Response) -> dict[str, Any]:
-    if answer.is_error:
-        raise DemoFailed(
-            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
-        )
-    parsed: dict[str, Any] = answer.json()
-    return parsed

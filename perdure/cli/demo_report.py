@@ -20,6 +20,8 @@ def show(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None
         _mail(console, report["mail"])
     for execution in report["executions"]:
         _mirror(console, execution, report["temporal"])
+    _people(console, report["people"])
+    _log(console, report["people"])
     _next(console, report, urls)
 
 
@@ -87,6 +89,40 @@ def _mirror(console: Console, execution: dict[str, Any], temporal: dict[str, Any
     else:
         ids.append(("Workflow id in Temporal", temporal["workflow_id"]))
     _copied(console, [*ids, ("Run id", temporal["run_id"])])
+
+
+def _people(console: Console, people: dict[str, Any]) -> None:
+    _heading(console, "The people of the organization")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Name", "E-mail", "Role", "Status"):
+        table.add_column(heading, overflow="fold")
+    for member in people["members"]:
+        table.add_row(*(escape(str(member[name])) for name in ("name", "email", "role", "status")))
+    console.print(table)
+    invited = people["invited"]
+    if invited is None:
+        return
+    line(console, f"{invited['email']} was invited by mail ({invited['subject']}), joined through its link,")
+    line(
+        console,
+        f"enrolled an authenticator ({invited['backup_codes']} backup codes) and signed in again with",
+    )
+    line(console, f"{invited['signed_in_with']}.")
+    facts(console, [("Password", invited["password"]), ("Authenticator", invited["totp_secret"])])
+
+
+def _log(console: Console, people: dict[str, Any]) -> None:
+    _heading(console, "Who did what, newest first (the organization's audit log)")
+    names = {member["user_id"]: member["name"] for member in people["members"]}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("When", "Who", "What", "On"):
+        table.add_column(heading, overflow="fold")
+    for entry in people["log"]:
+        who = names.get(entry["user_id"], entry["actor_type"])
+        table.add_row(
+            _moment(entry["created_at"]), escape(who), escape(entry["action"]), escape(entry["resource"])
+        )
+    console.print(table)
 
 
 def _next(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None:

@@ -78,7 +78,8 @@ async def _start(stack: Stack) -> None:
 async def _demo(stack: Stack, as_json: bool) -> dict[str, Any]:
     """Run the demo; its report holds at least `completed`."""
     # late: it loads clients that `status` and `down` do without
-    from perdure.cli.demo import DemoFailed, run_demo  # noqa: PLC0415
+    from perdure.cli.demo import run_demo  # noqa: PLC0415
+    from perdure.cli.demo_http import DemoFailed  # noqa: PLC0415
 
     try:
         return await run_demo(stack, console=err if as_json else out)

@@ -43,7 +43,24 @@ def report(status: str = "completed") -> dict[str, Any]:
     }
     mail = {"From": "a", "To": "b", "Subject": "[bold]c", "Message-ID": "d", "text": "Dear " + "x " * 60}
     login = {"url": "http://127.0.0.1:8400/login", "email": "ada@harbour-lane.example", "password": "p[i]w"}
+    ada = {"user_id": "a", "name": "Ada [b]", "email": "ada@x.example", "role": "owner", "status": "active"}
+    entry = {
+        "created_at": execution["started_at"],
+        "user_id": "a",
+        "actor_type": "user",
+        "action": "member.[red]",
+        "resource": "user_organizations",
+    }
+    invited = {
+        "email": "grace@x.example",
+        "subject": "[bold]Come",
+        "backup_codes": 10,
+        "signed_in_with": "password and code",
+        "password": "q[i]w",
+        "totp_secret": "JBSWY3DPEHPK3PXP",
+    }
     return {
+        "people": {"members": [ada], "invited": invited, "log": [entry]},
         "executions": [execution],
         "steps": [STEP],
         "temporal": temporal,
