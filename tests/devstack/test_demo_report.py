@@ -90,14 +90,14 @@ def test_what_is_copied_stays_whole(width: int) -> None:
 
 def test_times_have_one_form() -> None:
     text = "\n".join(shown(80))
-    assert text.count("2026-11-22 14:53:40.302Z") == 3  # the timeline, the row, and Temporal's in its zone
+    assert text.count("2026-11-22 14:53:40.302Z") == 4  # the timeline, the row, the log, and Temporal's in its zone
     assert "+01:00" not in text
     assert "302350" not in text
 
 
 def test_the_tables_fit_eighty_columns() -> None:
     tables = [line for line in shown(80) if "───" in line]
-    assert len(tables) == 2
+    assert len(tables) == 4
     assert all(len(line) <= 80 for line in tables)
 
 
