@@ -84,6 +84,7 @@ class WorkflowExecution(Tenant, Base):
             "updated_at",
             postgresql_where=text("status IN ('queued', 'running', 'waiting', 'paused')"),
         ),
+        Index("ix_workflow_executions_created_at", "created_at", postgresql_using="brin"),
         Index(
             "ix_workflow_executions_stalled",
             "stalled_since",
@@ -148,6 +149,7 @@ class ExecutionStep(Tenant, Base):
     __table_args__ = (
         within("execution_id", "workflow_executions", ondelete="CASCADE"),
         Index(None, "organization_id", "execution_id", "position"),
+        Index("ix_execution_steps_started_at", "started_at", postgresql_using="brin"),
         one_of("status", StepStatus),
     )
 

@@ -3,6 +3,7 @@
 from db import (
     agents,
     attempts,
+    auditexports,
     authtokens,
     clients,
     definitions,
@@ -25,6 +26,7 @@ from db import (
     tenants,
     transfers,
     triggers,
+    usage,
 )
 from db.base import Base
 
@@ -35,6 +37,7 @@ metadata = Base.metadata
 SYSTEM_TABLES = frozenset(
     {
         "api_keys",
+        "audit_exports",
         "clients",
         "contacts",
         "auth_tokens",
@@ -43,6 +46,7 @@ SYSTEM_TABLES = frozenset(
         "encryption_keys",
         "event_subscriptions",
         "events",
+        "execution_steps",
         "idempotency_keys",
         "login_attempts",
         "invitations",
@@ -55,6 +59,7 @@ SYSTEM_TABLES = frozenset(
         "trigger_secrets",
         "trusted_devices",
         "triggers",
+        "usage_counters",
         "user_mfa",
         "user_organizations",
         "users",
@@ -86,6 +91,7 @@ __all__ = [
     "SYSTEM_TABLES",
     "agents",
     "attempts",
+    "auditexports",
     "authtokens",
     "clients",
     "definitions",
@@ -109,4 +115,5 @@ __all__ = [
     "tenants",
     "transfers",
     "triggers",
+    "usage",
 ]
