@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 T ?=
 TESTS := $(if $(T),$(if $(wildcard tests/$(T)),tests/$(T),$(T)),tests)
 
-.PHONY: up demo test check format conformance faults bench mutate-rls clean
+.PHONY: up demo test check format conformance faults soak bench mutate-rls clean
 
 up: $(VENV)/installed
 	@$(BIN)/perdure up
@@ -25,6 +25,10 @@ conformance: $(VENV)/installed
 # The long form of what `make test` does in short: about 20 minutes. ARGS="--seed 7" repeats a run.
 faults: $(VENV)/installed
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+# At least 10 000 generated requests against the whole OpenAPI, about 20 minutes; ARGS="--requests 500 --seed 7" is shorter.
+soak: $(VENV)/installed
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 # Perdure beside its peers in one interleaved run, about 15 minutes; ARGS="--size quick" takes two.
 bench: $(VENV)/installed
