@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import strictjson
 from api.errors import PayloadTooLarge, UnsupportedMediaType, respond
 from domain.errors import DomainError, Invalid, Problem
+from domain.imports import MAXIMUM_FILE
 
 BIGGEST = 1024 * 1024
 #: Temporal's UI sends the sealed payloads of a whole history at once.
@@ -16,6 +17,11 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Where the strictly read JSON of this request waits for whoever needs it again (the idempotency hash).
 PARSED = "perdure.json"
 RAW = "/v1/hooks/"
+#: Files are read by their routes, once they know who sends them.
+UPLOADS = frozenset({"/v1/clients/imports", "/v1/contacts/imports"})
+#: A file, and what a form puts around it.
+BIGGEST_UPLOAD = MAXIMUM_FILE + 64 * 1024
+FILE_TOO_LARGE = f"The file is larger than {MAXIMUM_FILE // 1024**2} MB; split it into several."
 #: Elsewhere bodies are forms.
 JSON = ("/v1/", "/codec/")
 
@@ -33,7 +39,10 @@ class Bodies:
             return
         try:
             _check_query(scope["query_string"])
-            replay = await _gate(scope, receive) if scope["method"] in _WITH_BODY else receive
+            if scope["path"] in UPLOADS:
+                replay = _capped(receive)
+            else:
+                replay = await _gate(scope, receive) if scope["method"] in _WITH_BODY else receive
         except DomainError as error:
             await respond(error)(scope, receive, send)
             return
@@ -67,6 +76,21 @@ async def _read(receive: Receive, biggest: int) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _capped(receive: Receive) -> Receive:
+    """Nobody reads more than a file may be large."""
+    size = 0
+
+    async def capped() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > BIGGEST_UPLOAD:
+            raise PayloadTooLarge(FILE_TOO_LARGE)
+        return message
+
+    return capped
 
 
 def _check_type(path: str, content_type: str) -> None:

@@ -22,7 +22,7 @@ from domain.clientfields import (
 )
 from domain.clients import ClientStatus, ClientType, CommunicationPreferences
 from domain.csvfiles import genuine, shown
-from domain.imports import MatchBy, TransferKind
+from domain.imports import TransferKind
 
 #: A row with more mistakes than this is no row of that table.
 MAXIMUM_PROBLEMS: Final = 10
@@ -247,16 +247,3 @@ def quoted(field: str | None, value: str | None) -> str | None:
     if value is None:
         return None
     return "•••" if field in _CONFIDENTIAL else shown(value)
-
-
-def key_of(kind: TransferKind, match_by: MatchBy | None, values: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What no other row of the same file may have too, as field and value; None when nothing has to be unique."""
-    if kind is TransferKind.CONTACTS:
-        return None
-    number = values.get("client_number")
-    if number is not None:
-        return "client_number", number
-    email = values.get("email")
-    if match_by is MatchBy.EMAIL and email is not None:
-        return "email", email.casefold()
-    return None

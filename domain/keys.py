@@ -68,6 +68,12 @@ class NoKeys:
     async def open(self, organization_id: UUID, sealed: bytes, bound_to: str) -> bytes:
         raise Unreadable("this process was wired without keys")
 
+    async def fingerprint(self, organization_id: UUID, content: bytes, bound_to: str) -> bytes:
+        raise RuntimeError("nothing can be looked up: this process was wired without keys")
+
+    async def fingerprints(self, organization_id: UUID, content: bytes, bound_to: str) -> list[bytes]:
+        raise RuntimeError("nothing can be looked up: this process was wired without keys")
+
     def forget(self, organization_id: UUID) -> None:
         return None
 

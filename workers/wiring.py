@@ -19,7 +19,7 @@ from db.processes import Processes
 from db.session import Database
 from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
-from domain.keys import KeyRing
+from domain.keys import SearchableKeyRing
 from workers.events import RecordedEvents
 from workers.mending import Mender
 from workers.reconciler import Reconciler
@@ -140,7 +140,7 @@ def _blobs(settings: Settings) -> BlobStore:
     )
 
 
-def _services(settings: Settings, keys: KeyRing) -> Services:
+def _services(settings: Settings, keys: SearchableKeyRing) -> Services:
     public = AddressPolicy.public()
     demo = AddressPolicy.allowing(
         (str(address), target.port)

@@ -16,7 +16,7 @@ from activities.gateways.sms import Messenger, NoMessenger
 from db.outbox import OutboxEntry
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
-from domain.keys import KeyRing, NoKeys
+from domain.keys import NoKeys, SearchableKeyRing
 from domain.openapi import Operation
 
 
@@ -44,7 +44,7 @@ class Services:
     http: GuardedHttpClient
     mail: Mailer
     http_policy: Callable[[UUID], AddressPolicy]
-    keys: KeyRing = field(default_factory=NoKeys)
+    keys: SearchableKeyRing = field(default_factory=NoKeys)
     sms: Messenger = field(default_factory=NoMessenger)
     #: None where nothing is mailed that leads back here.
     links: Links | None = None
