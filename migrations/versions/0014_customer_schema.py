@@ -515,8 +515,10 @@ GUARDS = (
 SEARCH = """
 CREATE FUNCTION app.find_documents(wanted jsonb, at_most integer) RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
-  SELECT id FROM public.documents
-  WHERE metadata @> wanted AND organization_id = (SELECT app.org()) ORDER BY id DESC LIMIT at_most
+  -- OFFSET 0: found by the metadata first, put in order then. Together, the order's index looked cheaper, and was not.
+  SELECT id FROM (
+    SELECT id FROM public.documents WHERE metadata @> wanted AND organization_id = (SELECT app.org()) OFFSET 0
+  ) AS found ORDER BY id DESC LIMIT at_most
 $$
 """
 

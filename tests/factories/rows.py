@@ -100,7 +100,7 @@ _numbers = count(1)
 
 
 async def row(
-    connection: AsyncConnection, name: str, organization_id: UUID | None = None, **given: Any
+    connection: AsyncConnection, name: str, organization_id: UUID | None = None, /, **given: Any
 ) -> Row:
     """Insert a row of the table called `name`; missing parents are made, in the same organization."""
     table = metadata.tables[name]
