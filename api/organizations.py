@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import NOBODY, Anyone, Caller, Person, require
 from api.collaborators import Parts
@@ -22,7 +21,7 @@ from db.activity import Activities
 from db.logins import Identities
 from db.session import Access, Role, enter
 from db.tenants import RESTORABLE_FOR, Foundations, Organizations
-from domain.errors import IdempotencyKeyReused, Invalid, Problem
+from domain.errors import Forbidden, IdempotencyKeyReused, Invalid, Problem
 from domain.ids import derived_id
 from domain.permissions import Permission
 from domain.tenants import CompanySize, VerificationLevel
@@ -135,34 +134,25 @@ async def create_organization(
     caller: Person, parts: Parts, once: Idempotent, body: NewOrganization
 ) -> Response:
     """A further organization that you own; send its id in X-Organization-Id to act in it."""
-    if caller.organization_id is None and once.key is not None:
-        # Kept answers belong to an organization; to a member of none, the id made from the key says the same.
-        id = derived_id(f"organization/{caller.user_id}/{once.key}")
-    else:
-        id = uuid4()
-    founder = Access(Role.API, id, caller.user_id)
+    # Kept answers belong to an organization, and who asks may be a member of none: an id made from the key tells
+    # a repeated request just as well, and for longer.
+    id = uuid4() if once.key is None else derived_id(f"organization/{caller.user_id}/{once.key}")
     values = body.model_dump(exclude_none=True)
-
-    async def create(tx: AsyncConnection) -> Answer[None]:
+    async with parts.database.transaction(NOBODY) as tx:
         is_new = await Foundations(tx).create(
             caller.user_id, {"id": str(id), "slug": slug(body.name), **values}
         )
-        await enter(tx, founder)
+        try:
+            await enter(tx, Access(Role.API, id, caller.user_id))
+        except Forbidden:  # made, and left or deleted since
+            raise IdempotencyKeyReused from None
         if is_new:
             activity = noted(caller, "organization.created", "organizations", id, organization_id=id)
             await Activities(tx).note([activity])
-        shown = _show(await Organizations(tx).get(id))
-        await enter(tx, caller.access)
-        if not is_new and any(shown[name] != value for name, value in values.items()):
-            raise IdempotencyKeyReused
-        return Answer(201, shown, replayed=not is_new)
-
-    if caller.organization_id is None:
-        async with parts.database.transaction(caller.access) as tx:
-            answer = await create(tx)
-    else:
-        answer = await once.run(caller, create)
-    return tagged(answer, location="/v1/organizations/{id}")
+        shown = show(await Organizations(tx).get(id))
+    if not is_new and any(shown[name] != value for name, value in values.items()):
+        raise IdempotencyKeyReused
+    return tagged(Answer(201, shown, replayed=not is_new), location="/v1/organizations/{id}")
 
 
 @router.get("/{organization_id}", operation_id="organizations_get", response_model=OrganizationView)
@@ -174,7 +164,7 @@ async def get_organization(
     """The organization you act in; another one is entered by X-Organization-Id."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Organizations(tx).get(organization_id)
-    return tagged(Answer(200, _show(row)))
+    return tagged(Answer(200, show(row)))
 
 
 @router.patch("/{organization_id}", operation_id="organizations_update", response_model=OrganizationView)
@@ -204,8 +194,8 @@ async def update_organization(
             caller, "organization.changed", "organizations", organization_id, fields=sorted(values)
         )
         await Activities(tx).note([activity])
-    return tagged(Answer(200, _show(row)))
+    return tagged(Answer(200, show(row)))
 
 
-def _show(row: Any) -> dict[str, Any]:
+def show(row: Any) -> dict[str, Any]:
     return OrganizationView.model_validate(dict(row)).model_dump(mode="json")

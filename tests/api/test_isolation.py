@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import create_engine
+from db.tenants import PLATFORM
 from db.tenants import SHIPPED_ROLES
 from domain.permissions import RoleName
 from tests.api.conftest import Account, World
@@ -24,6 +25,13 @@ DEFINITION = {"do": [{"note": {"set": {"a": 1}}}]}
 
 
 WEBHOOK = {"type": "webhook", "configuration": {"scheme": "github"}}
+IMPORT = {
+    "direction": "import",
+    "mode": "create",
+    "match_by": "client_number",
+    "settings": {"encoding": "utf-8", "delimiter": ",", "read_as": {}, "passed_over": []},
+}
+EXPORT = {"direction": "export", "settings": {"filters": {}, "delimiter": ",", "tax_ids": False}}
 #: Public addresses hold a secret instead of an id; tests/api/test_hooks.py asks them.
 PUBLIC = {"hooks_receive"}
 
@@ -54,6 +62,8 @@ SUBJECTS = {
     "devices_forget": Subject("trusted_devices"),
     "organizations_get": Subject("organizations"),
     "organizations_update": Subject("organizations", {"name": "Other"}, SEEN),
+    "organizations_remove": Subject("organizations"),
+    "organizations_restore": Subject("organizations"),
     "organizations_transfer": Subject("organizations", lambda owner: {"user_id": owner.user_id}),
     "members_leave": Subject("organizations"),
     "members_list": Subject("organizations"),
@@ -74,6 +84,24 @@ SUBJECTS = {
     "roles_remove": Subject("roles", None, SEEN),
     "settings_get": Subject("organizations"),
     "settings_replace": Subject("organizations", {}, SEEN),
+    "erasure_plan": Subject("organizations", {"name": "Other"}),
+    "erasure_get": Subject("erasures", key="subject_id"),
+    "erasure_cancel": Subject("erasures", key="subject_id"),
+    "erasure_mine": Subject("erasures"),
+    "clients_imports_get": Subject("transfers", given=IMPORT | {"kind": "clients"}),
+    "clients_imports_errors": Subject("transfers", given=IMPORT | {"kind": "clients"}),
+    "clients_imports_errors_csv": Subject("transfers", given=IMPORT | {"kind": "clients"}),
+    "clients_imports_cancel": Subject("transfers", given=IMPORT | {"kind": "clients"}),
+    "clients_exports_get": Subject("transfers", given=EXPORT | {"kind": "clients"}),
+    "clients_exports_file": Subject("transfers", given=EXPORT | {"kind": "clients"}),
+    "clients_exports_cancel": Subject("transfers", given=EXPORT | {"kind": "clients"}),
+    "contacts_imports_get": Subject("transfers", given=IMPORT | {"kind": "contacts"}),
+    "contacts_imports_errors": Subject("transfers", given=IMPORT | {"kind": "contacts"}),
+    "contacts_imports_errors_csv": Subject("transfers", given=IMPORT | {"kind": "contacts"}),
+    "contacts_imports_cancel": Subject("transfers", given=IMPORT | {"kind": "contacts"}),
+    "contacts_exports_get": Subject("transfers", given=EXPORT | {"kind": "contacts"}),
+    "contacts_exports_file": Subject("transfers", given=EXPORT | {"kind": "contacts"}),
+    "contacts_exports_cancel": Subject("transfers", given=EXPORT | {"kind": "contacts"}),
     "clients_get": Subject("clients"),
     "clients_change": Subject("clients", {"name": "Other"}, SEEN),
     "clients_remove": Subject("clients", None, SEEN),
@@ -143,6 +171,9 @@ async def the_row(behind: AsyncConnection, subject: Subject, owner: Account) -> 
     if subject.table == "organizations":
         return owner.organization_id
     given = dict(subject.given)
+    if subject.table == "erasures":
+        about = {"subject_id": owner.organization_id, "requested_by": owner.user_id}
+        return str((await row(behind, "erasures", PLATFORM, **about))[subject.key])
     if subject.table in OWNED:
         given["user_id"] = owner.user_id
     made = await row(behind, subject.table, owner.organization_id, **given)  # type: ignore[arg-type]
@@ -153,7 +184,7 @@ async def replay(
     who: Account, method: str, path: str, subject: Subject, id: str, *, inside: str | None = None
 ) -> httpx2.Response:
     """`inside` is the organization that the path names besides the id: one's own, if it is not said."""
-    if subject.table != "organizations":
+    if subject.table not in ("organizations", "erasures"):
         path = path.replace("{organization_id}", inside or who.organization_id)
     first, _, rest = path.partition("{")[2].partition("}")
     address = path.replace("{" + first + "}", id).replace("{number}", str(subject.path.get("number", "")))
