@@ -23,14 +23,17 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, JsonObject, Tenant, UpdatedAt, UserRef, one_of, tenant_key, within
 from db.rows import one, refusing
-from db.tenants import PLATFORM
+from db.session import NO_MEMBERSHIP
+from db.tenants import PLATFORM, SHIPPED_ROLES
 from domain.erasure import ErasureStatus, Subject
-from domain.errors import Conflict
+from domain.errors import Conflict, Forbidden
+from domain.permissions import RoleName
 
 #: Rows that one transaction removes.
 BATCH: Final = 1_000
@@ -125,11 +128,12 @@ def loose_ends() -> list[Belonging]:
 
 def _emptied(key: ForeignKeyConstraint) -> str:
     """One empty column is enough for a reference to say nothing. StopIteration for one that can never be empty."""
-    return next(
-        column.name
+    columns = (
+        column
         for column in reversed(list(key.columns))
         if column.name != "organization_id" and column.nullable and column.computed is None
     )
+    return str(next(columns).name)
 
 
 class Erasures:
@@ -160,6 +164,24 @@ class Erasures:
         """The erasure that this person asked for. Raises NotFound."""
         wanted = (Erasure.requested_by == user_id, Erasure.id == id)
         return one(await self._tx.execute(select(*Erasure.__table__.c).where(*wanted)))
+
+    async def take_along(self, id: UUID, organization_id: UUID, by: UUID, now: datetime) -> None:
+        """An organization goes with its only member; one whose own erasure is planned goes now."""
+        existing = (
+            update(Erasure)
+            .where(Erasure.subject_id == organization_id, Erasure.status == ErasureStatus.SCHEDULED)
+            .values(status=ErasureStatus.CANCELLED, ended_at=now)
+        )
+        await self._tx.execute(existing)
+        await self.plan(
+            {
+                "subject": Subject.ORGANIZATION,
+                "subject_id": organization_id,
+                "requested_by": by,
+                "scheduled_for": now,
+                "part_of": id,
+            }
+        )
 
     async def parts(self, id: UUID) -> Sequence[RowMapping]:
         """Erasures of the organizations that go with a person."""
@@ -204,6 +226,33 @@ class Erasures:
         changes = {"status": ErasureStatus.ERASED, "ended_at": now, "phase": None}
         still = Erasure.status == ErasureStatus.ERASING
         await self._tx.execute(update(Erasure).where(Erasure.id == id, still).values(changes))
+
+
+class Departures:
+    """Before anything is erased: `Access(Role.API)`, in no organization."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def leave_for_good(self, user_id: UUID, now: datetime) -> Sequence[RowMapping]:
+        """Organizations that only this person owns, with how many others are in each.
+
+        When there are no others anywhere, nobody can sign in as this person from this moment. Raises Forbidden for
+        somebody who is leaving already.
+        """
+        statement = text("SELECT * FROM app.leave_for_good(:member, :moment)")
+        try:
+            rows = await self._tx.execute(statement, {"member": user_id, "moment": now})
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == NO_MEMBERSHIP:
+                raise Forbidden("This account is being deleted.") from error
+            raise
+        return rows.mappings().all()
+
+
+async def owners_of(tx: AsyncConnection) -> Sequence[str]:
+    """Mail addresses of the owners of the entered organization."""
+    return (await tx.scalars(_OWNERS, {"owner": SHIPPED_ROLES[RoleName.OWNER]})).all()
 
 
 class Removal:
@@ -253,6 +302,12 @@ class Removal:
         return int(await self._tx.scalar(text(f"SELECT {call}"), values) or 0)
 
 
+_OWNERS = text(
+    """
+    SELECT u.email FROM users u JOIN user_organizations m ON m.user_id = u.id
+    WHERE m.organization_id = (SELECT app.org()) AND m.role_id = :owner AND m.status = 'active' ORDER BY u.email
+    """
+)
 _TOLD = text(
     """
     SELECT u.email, o.name FROM users u LEFT JOIN organizations o ON o.id = :subject

@@ -2,7 +2,8 @@
 that dies anywhere on the way costs nothing but time."""
 
 import base64
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,14 +13,14 @@ from google.protobuf.json_format import MessageToDict
 from sqlalchemy import RowMapping, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.erasing import Erasing
 from db.engine import create_engine
-from db.erasure import Erasures, belongings
+from db.erasure import Departures, Erasures, belongings
 from db.session import Access, Role
 from db.tables import metadata
 from db.tenants import PLATFORM
 from domain.erasure import Subject
 from domain.keys import Unreadable
-from domain.processes import Process
 from domain.processes.erasure import ERASE_ORGANIZATION, ERASE_USER
 from tests.factories import rows
 from tests.workflows.engine import Engine
@@ -71,7 +72,7 @@ async def plan(
     by: UUID,
     *,
     grace: int = 0,
-    process: Process | None = None,
+    parts: Sequence[UUID] = (),
 ) -> tuple[UUID, UUID]:
     """Ids of the erasure and of its execution, as the API begins them."""
     id = uuid4()
@@ -86,11 +87,13 @@ async def plan(
         await Erasures(tx).plan(values)
         begun = await engine.parts.api.processes.start(
             tx,
-            process or (ERASE_ORGANIZATION if subject is Subject.ORGANIZATION else ERASE_USER),
+            ERASE_ORGANIZATION if subject is Subject.ORGANIZATION else ERASE_USER,
             PLATFORM,
             input={"erasure_id": str(id), "grace_seconds": grace, "settle": "PT0.1S"},
             started_by=by,
         )
+        for part in parts:
+            await Erasures(tx).take_along(id, part, by, datetime.now(UTC))
         await Erasures(tx).run_by(id, begun.execution_id)
     assert begun.entry is not None
     await engine.parts.dispatcher.dispatch(begun.entry)
@@ -198,3 +201,119 @@ def test_every_table_of_a_tenant_goes_with_it() -> None:
     assert tenants == covered, (
         f"{sorted(tenants - covered)} would survive their organization: refer to it ON DELETE CASCADE (db.base.Tenant)"
     )
+
+
+async def test_a_person_goes_and_what_they_wrote_elsewhere_stays(
+    engine: Engine, behind: AsyncConnection
+) -> None:
+    person, alone = await me(engine), engine.organization_id
+    await behind.execute(
+        text("UPDATE users SET phone = '+49 30 1', national_id = 'x' WHERE id = :id"), {"id": person}
+    )
+    elsewhere = await rows.organization(behind)
+    await rows.member(behind, elsewhere["id"], user_id=person)
+    client = await rows.client(behind, elsewhere["id"], created_by=person)
+    log = await rows.row(
+        behind, "activity_logs", elsewhere["id"], user_id=person, ip_address="192.0.2.7", user_agent="Firefox"
+    )
+    for belonging in belongings(Subject.USER):
+        if not await behind.scalar(
+            text(f"SELECT 1 FROM {belonging.table} WHERE {belonging.column} = '{person}'")
+        ):
+            tenant = elsewhere["id"] if "organization_id" in metadata.tables[belonging.table].c else None
+            await rows.row(behind, belonging.table, tenant, **{belonging.column: person})
+
+    async with engine.parts.database.transaction(Access(Role.API)) as tx:
+        left_alone = await Departures(tx).leave_for_good(person, datetime.now(UTC))
+        assert [(row["organization_id"], row["others"]) for row in left_alone] == [(alone, 0)]
+    id, execution_id = await plan(engine, Subject.USER, person, person, parts=[alone])
+    row = await erased(engine, id, execution_id)
+
+    assert await left(behind, alone) == {}
+    assert row["erased"]["sessions"] >= 1
+    for belonging in belongings(Subject.USER):
+        where = f"{belonging.table} WHERE {belonging.column} = '{person}'"
+        assert await behind.scalar(text(f"SELECT count(*) FROM {where}")) == 0, where
+    user = (await behind.execute(text("SELECT * FROM users WHERE id = :id"), {"id": person})).mappings().one()
+    assert (user["email"], user["password"]) == (f"erased-{person}@erased.invalid", "!")
+    assert not user["is_active"]
+    kept = {"id", "username", "email", "password", "role_id", "is_active", "created_at", "updated_at"}
+    fresh = await rows.user(behind)
+    assert {name for name, value in user.items() if name not in kept and value != fresh[name]} == set()
+    assert "Ada" not in str(dict(user))
+    assert "ada@example.com" not in str(dict(user))
+    # Authorship points to nobody in particular; the log knows who, and no more from where.
+    created_by = text("SELECT created_by FROM clients WHERE id = :id")
+    assert await behind.scalar(created_by, {"id": client["id"]}) == person
+    noted = await behind.execute(
+        text("SELECT user_id, ip_address, user_agent FROM activity_logs WHERE id = :id"), {"id": log["id"]}
+    )
+    assert tuple(noted.one()) == (person, None, None)
+    # The address is free again.
+    account = {
+        "email": "ada@example.com",
+        "password": "tidal ferns at dusk",
+        "name": "Ada",
+        "organization_name": "Again",
+    }
+    assert (await engine.http.post("/v1/auth/register", json=account)).status_code == 201
+
+
+class Dying:
+    """The hands of an erasure in a process that dies: before a step does anything, and after it has done all."""
+
+    def __init__(self, real: Erasing) -> None:
+        self._real = real
+        self._deaths: dict[str, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        if not callable(found):
+            return found
+
+        async def dying(*given: Any) -> Any:
+            key = (
+                f"{name}{given[1:]}"
+                if name != "delete_rows" or given[1].table in ("clients", "workflows")
+                else ""
+            )
+            death = self._deaths[key] = self._deaths.get(key, 0) + 1 if key else 3
+            if death == 1:
+                raise ConnectionError("the process is killed before the step")
+            done = await found(*given)
+            if death == 2:
+                raise ConnectionError("the process is killed before it could tell")
+            return done
+
+        return dying
+
+    @property
+    def died(self) -> set[str]:
+        return {key.partition("(")[0] for key, times in self._deaths.items() if times >= 3 and key}
+
+
+async def test_a_worker_that_dies_around_every_step_costs_only_time(
+    engine: Engine, behind: AsyncConnection
+) -> None:
+    services = engine.parts.activities._services
+    dying = Dying(services.erasing)  # type: ignore[arg-type]
+    engine.parts.activities._services = replace(services, erasing=dying)  # type: ignore[arg-type]
+    await fill(behind, engine.organization_id)
+    before = await left(behind, engine.organization_id)
+    id, execution_id = await plan(engine, Subject.ORGANIZATION, engine.organization_id, await me(engine))
+    row = await erased(engine, id, execution_id)
+    assert await left(behind, engine.organization_id) == {}
+    assert dying.died >= {
+        "begin",
+        "stop",
+        "end_executions",
+        "delete_objects",
+        "loosen",
+        "plan",
+        "delete_rows",
+        "shred",
+        "finish",
+    }
+    # Each row was counted once, by the transaction that removed it.
+    assert row["erased"]["clients"] == before["clients"]
+    assert row["erased"]["workflows"] == before["workflows"]
