@@ -34,16 +34,17 @@ def _measure(
 
 
 #: `free` attempts, then a wait of `first` seconds that doubles up to `longest`; every `forget` seconds one is
-#: forgotten. The account's wait stays short: it slows guessing from many places, and the owner at a new one.
-PAIR: Final = _measure(free=8, first=30, longest=900, forget=900, own=True)
-ACCOUNT: Final = _measure(free=40, first=10, longest=60, forget=60, all_=False)
-ADDRESS: Final = _measure(free=60, first=10, longest=120, forget=20, all_=False)
+#: forgotten. Where that is sooner than the longest wait, the waits settle at about `forget`. The account's wait
+#: stays short: it slows guessing from many places, and the owner at a new one.
+PAIR: Final = _measure(free=8, first=30, longest=900, forget=1800, own=True)
+ACCOUNT: Final = _measure(free=40, first=10, longest=60, forget=120, all_=False)
+ADDRESS: Final = _measure(free=60, first=10, longest=120, forget=60, all_=False)
 EVERYBODY: Final = _measure(free=3_000, first=1, longest=2, forget=0.05, all_=False)
-#: Codes of six digits: together with the five tries per code that is some 300 guesses a day at one account.
-CODES: Final = _measure(free=10, first=60, longest=900, forget=600, own=True)
+#: Codes of six digits: some hundred guesses a day at one account, whichever codes they are for.
+CODES: Final = _measure(free=10, first=60, longest=900, forget=1800, own=True)
 REGISTRATIONS: Final = _measure(free=30, first=60, longest=60, forget=60)
 CONFLICTS: Final = _measure(free=5, first=600, longest=3600, forget=600)
-MAILS_TO: Final = _measure(free=5, first=300, longest=3600, forget=3600)
+MAILS_TO: Final = _measure(free=5, first=300, longest=3600, forget=7200)
 MAILS_FROM: Final = _measure(free=30, first=60, longest=600, forget=120)
 #: Messages cost money, wherever they go.
 SMS_TO: Final = _measure(free=3, first=120, longest=3600, forget=3600)
