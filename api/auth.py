@@ -20,12 +20,6 @@ from domain.permissions import Permission
 __all__ = ["NOBODY", "Anyone", "Caller", "Person", "authenticate", "require", "require_person"]
 
 
-class MfaEnrolmentRequired(Forbidden):
-    """This organization demands a second factor: set one up at /v1/me/mfa/totp, then everything else opens."""
-
-    code = "mfa_enrolment_required"
-
-
 #: What remains to somebody whose organization demands a second factor they do not have: to set one up.
 _ENROLLING = ("/v1/me/mfa", "/v1/auth/")
 #: Of a client's own description, this much is written down.
@@ -60,8 +54,6 @@ async def authenticate(
 ) -> Caller:
     """The caller of this request. Raises Unauthenticated, or Forbidden for a foreign organization."""
     caller = await _identified(request, parts, x_organization_id)
-    if caller.mfa_due and not _enrolling(request):
-        raise MfaEnrolmentRequired
     bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
     return replace(caller, origin=_origin(request, caller))
 
@@ -75,14 +67,14 @@ def _origin(request: Request, caller: Caller) -> Origin:
     )
 
 
-def _enrolling(request: Request) -> bool:
+def _is_enrolling(request: Request) -> bool:
     path = request.url.path
     return path.startswith(_ENROLLING) or (path == "/v1/me" and request.method in _SAFE)
 
 
 async def _identified(request: Request, parts: Collaborators, x_organization_id: str | None) -> Caller:
     identification = identification_of(request)
-    wanted = _organization(x_organization_id)
+    wanted, is_enrolling = _organization(x_organization_id), _is_enrolling(request)
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _sep, token = header.partition(" ")
@@ -90,8 +82,8 @@ async def _identified(request: Request, parts: Collaborators, x_organization_id:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         if token.startswith(KEY_PREFIX):
-            return await identification.by_api_key(token, wanted)
-        return await identification.by_access_token(token, wanted)
+            return await identification.by_api_key(token, wanted, is_enrolling=is_enrolling)
+        return await identification.by_access_token(token, wanted, is_enrolling=is_enrolling)
     cookie = request.cookies.get(cookie_name(parts))
     if cookie is None:
         raise Unauthenticated
@@ -99,7 +91,7 @@ async def _identified(request: Request, parts: Collaborators, x_organization_id:
         sent = request.headers.get("x-csrf-token", "")
         if not csrf_matches(parts.security.token_secret, cookie, sent):
             raise Forbidden("Send the page's CSRF token in X-CSRF-Token with this cookie.")
-    return await identification.by_cookie(cookie, wanted)
+    return await identification.by_cookie(cookie, wanted, is_enrolling=is_enrolling)
 
 
 def _organization(header: str | None) -> UUID | None:

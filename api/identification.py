@@ -13,6 +13,12 @@ from domain.errors import Forbidden, Unauthenticated
 from domain.permissions import Permission, decide, known, of_role
 
 
+class MfaEnrolmentRequired(Forbidden):
+    """This organization demands a second factor: set one up at /v1/me/mfa/totp, then everything else opens."""
+
+    code = "mfa_enrolment_required"
+
+
 class SessionIdle(Unauthenticated):
     """Nobody used this session for longer than the organization allows; sign in again."""
 
@@ -22,7 +28,8 @@ class SessionIdle(Unauthenticated):
 class Identification:
     """Reads credentials for one application.
 
-    Every method raises Unauthenticated, or Forbidden for an organization that is not the caller's.
+    Every method raises Unauthenticated, or Forbidden for an organization that is not the caller's, or that demands
+    a second factor the person does not have: MfaEnrolmentRequired, unless `is_enrolling` to get one.
     """
 
     def __init__(self, parts: Collaborators) -> None:
@@ -32,7 +39,7 @@ class Identification:
         self._keys: SharedLookups[KeyStanding | None] = SharedLookups()
         self._sessions: SharedLookups[SessionStanding | None] = SharedLookups()
 
-    async def by_api_key(self, token: str, wanted: UUID | None) -> Caller:
+    async def by_api_key(self, token: str, wanted: UUID | None, *, is_enrolling: bool = False) -> Caller:
         key = ApiKey.parse(token)
 
         async def look() -> KeyStanding | None:
@@ -43,11 +50,11 @@ class Identification:
             raise Unauthenticated("This API key is unknown, revoked or expired.")
         if wanted is not None and wanted != found.standing.organization_id:
             raise Forbidden("This API key belongs to another organization.")
-        caller = _caller(found.standing, scopes=found.scopes, api_key_id=found.id)
+        caller = _admitted(_caller(found.standing, scopes=found.scopes, api_key_id=found.id), is_enrolling)
         await self._note_use(caller, found)
         return caller
 
-    async def by_access_token(self, token: str, wanted: UUID | None) -> Caller:
+    async def by_access_token(self, token: str, wanted: UUID | None, *, is_enrolling: bool = False) -> Caller:
         claims = self._tokens.read(token, self._parts.clock())
 
         async def look() -> SessionStanding | None:
@@ -56,21 +63,25 @@ class Identification:
             )
 
         found = await self._sessions.get((claims, wanted), look)
-        return await self._session_caller(found, wanted)
+        return await self._session_caller(found, wanted, is_enrolling)
 
-    async def by_cookie(self, cookie: str, wanted: UUID | None = None) -> Caller:
+    async def by_cookie(
+        self, cookie: str, wanted: UUID | None = None, *, is_enrolling: bool = False
+    ) -> Caller:
         async with self._parts.database.transaction(NOBODY) as tx:
             found = await Identities(tx).cookie(cookie_sha256(cookie), wanted, self._parts.clock())
-        return await self._session_caller(found, wanted)
+        return await self._session_caller(found, wanted, is_enrolling)
 
-    async def _session_caller(self, found: SessionStanding | None, wanted: UUID | None) -> Caller:
+    async def _session_caller(
+        self, found: SessionStanding | None, wanted: UUID | None, is_enrolling: bool
+    ) -> Caller:
         if found is None:
             raise Unauthenticated("Your session has ended; sign in again.")
         if wanted is not None and found.standing.organization_id != wanted:
             raise Forbidden("You are not an active member of this organization.")
         if found.idle:
             raise SessionIdle
-        caller = _caller(found.standing, session=found)
+        caller = _admitted(_caller(found.standing, session=found), is_enrolling)
         now = self._parts.clock()
         if found.last_seen_at < now - USED_GRAIN:
             async with self._parts.database.transaction(caller.access) as tx:
@@ -83,6 +94,12 @@ class Identification:
         if found.last_used_at is None or found.last_used_at < now - USED_GRAIN:
             async with self._parts.database.transaction(caller.access) as tx:
                 await ApiKeys(tx, caller.user_id).used(found.id, now)
+
+
+def _admitted(caller: Caller, is_enrolling: bool) -> Caller:
+    if caller.mfa_due and not is_enrolling:
+        raise MfaEnrolmentRequired
+    return caller
 
 
 def _caller(

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.auth import Person
+from api.auth import Caller, Person
 from api.authlog import in_words, personal, tell
-from api.collaborators import Parts
+from api.collaborators import Collaborators, Parts
 from api.fields import Body
 from api.identity import Entrance, From
 from api.proof import WrongCode
+from api.sessions import Device, SignIn
 from api.stepup import Confirmed
 from db.activity import Activities
 from db.factors import Factors, TrustedDevices
@@ -69,6 +70,10 @@ class BackupCodes(BaseModel):
 @router.get("", operation_id="mfa_get", response_model=SecondFactorState)
 async def get_second_factor(caller: Person, parts: Parts) -> SecondFactorState:
     """Whether you have a second factor, and how many backup codes are left."""
+    return await state_of(caller, parts)
+
+
+async def state_of(caller: Caller, parts: Collaborators) -> SecondFactorState:
     async with parts.database.transaction(caller.access) as tx:
         factors = Factors(tx, caller.user_id)
         row, left = await factors.get(), await factors.codes_left()
@@ -96,25 +101,41 @@ async def enable(
     body: FirstCode, caller: Confirmed, parts: Parts, entrance: Entrance, device: From
 ) -> BackupCodes:
     """Prove the authenticator with its first code: from now on signing in asks for one. Answers backup codes."""
+    try:
+        codes = await enabled_by(
+            caller, body.code, parts, entrance, device, end_others=body.end_other_sessions
+        )
+    except WrongCode:
+        message = "This is not the code your authenticator shows now."
+        mend = "Check its clock, and send the six digits it shows next."
+        raise Invalid(problems=[Problem("#/code", message, mend, "wrong_code")]) from None
+    return BackupCodes(backup_codes=codes)
+
+
+async def enabled_by(
+    caller: Caller,
+    code: str,
+    parts: Collaborators,
+    entrance: SignIn,
+    device: Device,
+    *,
+    end_others: bool = True,
+) -> list[str]:
+    """The backup codes, after the first code put the authenticator in use. Raises WrongCode, NothingPending."""
     now = parts.clock()
 
     async def also(tx: AsyncConnection) -> None:
         sessions, mine = Sessions(tx, caller.user_id), cast(UUID, caller.session_id)
         await sessions.confirm(mine, now)
-        if body.end_other_sessions:
+        if end_others:
             await sessions.end_others(mine, now)
         # Whoever let a device in did so with the authenticator before this one.
         await TrustedDevices(tx, caller.user_id).forget_all()
         await Activities(tx).note(personal(caller, device, "mfa.enrolled", "users", caller.user_id))
 
-    try:
-        codes = await entrance.factor.enable(caller.access, body.code, also)
-    except WrongCode:
-        message = "This is not the code your authenticator shows now."
-        mend = "Check its clock, and send the six digits it shows next."
-        raise Invalid(problems=[Problem("#/code", message, mend, "wrong_code")]) from None
+    codes = await entrance.factor.enable(caller.access, code, also)
     await _tell(parts, caller.access, "mfa-enrolled", now)
-    return BackupCodes(backup_codes=codes)
+    return codes
 
 
 @router.delete("", status_code=204, operation_id="mfa_disable")

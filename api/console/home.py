@@ -10,6 +10,7 @@ from api.auth import Caller, cookie_name
 from api.collaborators import Collaborators, Parts
 from api.console.front import COMMENT_LENGTH, front_page, task_id_of
 from api.console.visits import check_form, form_of, moment, signed_in
+from api.identification import MfaEnrolmentRequired
 from db.identity import Users
 from db.tasks import Tasks
 from domain.errors import DomainError, Forbidden, Invalid, Unauthenticated
@@ -28,6 +29,8 @@ async def home(request: Request, parts: Parts, decided: str = "") -> Response:
         cookie, caller = await signed_in(request, parts)
     except Unauthenticated:
         return _to_login(ENDED if cookie_name(parts) in request.cookies else "")
+    except MfaEnrolmentRequired:
+        return RedirectResponse("/second-factor", 303)
     return await front_page(parts, cookie, caller, decided=decided)
 
 
@@ -37,6 +40,8 @@ async def decide(task_id: str, request: Request, parts: Parts) -> Response:
         cookie, caller = await signed_in(request, parts)
     except Unauthenticated:
         return _to_login(UNDECIDED)
+    except MfaEnrolmentRequired:
+        return RedirectResponse("/second-factor", 303)
     form = await form_of(request)
     try:
         check_form(request, parts, form, cookie)

@@ -11,12 +11,14 @@ from api.tokens import csrf_matches
 from domain.errors import Forbidden, Unauthenticated
 
 
-async def signed_in(request: Request, parts: Collaborators) -> tuple[str, Caller]:
-    """The session cookie and whose it is; raises Unauthenticated."""
+async def signed_in(
+    request: Request, parts: Collaborators, *, is_enrolling: bool = False
+) -> tuple[str, Caller]:
+    """The session cookie and whose it is; raises Unauthenticated, MfaEnrolmentRequired."""
     cookie = request.cookies.get(cookie_name(parts))
     if cookie is None:
         raise Unauthenticated
-    return cookie, await identification_of(request).by_cookie(cookie)
+    return cookie, await identification_of(request).by_cookie(cookie, is_enrolling=is_enrolling)
 
 
 async def form_of(request: Request) -> dict[str, str]:
