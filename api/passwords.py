@@ -2,6 +2,8 @@
 
 Kept form: `v1$` + bcrypt(base64(HMAC-SHA256(pepper, password))). The digest keeps long passwords and NULs
 whole (bcrypt stops at 72 bytes), and without the pepper a stolen table cannot be attacked at all.
+
+`v0$` + bcrypt(password) is what an import brought from a platform that had neither; a login makes a `v1$` of it.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +26,8 @@ T = TypeVar("T")
 
 SHORTEST, LONGEST = 8, 256
 VERSION = "v1$"
+IMPORTED = "v0$"
+_COST = re.compile(r"v0\$\$2[aby]\$(\d\d)\$")
 #: More people than this waiting for a hash are turned away: a flood of logins must not queue for minutes.
 _QUEUE = 64
 
@@ -70,6 +75,8 @@ class Passwords:
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Always costs one full hash, also when there is no such user: time must not tell them apart."""
+        if stored is not None and stored.startswith(IMPORTED):
+            return await self._run(lambda: self._matches_imported(password, stored))
         reference = stored if stored is not None and stored.startswith(VERSION) else self._dummy
         matches = await self._run(lambda: self._matches(password, reference))
         return matches and reference is stored
@@ -89,6 +96,18 @@ class Passwords:
         try:
             return bcrypt.checkpw(self._digest(password), stored.removeprefix(VERSION).encode())
         except ValueError:  # a kept form that bcrypt cannot read matches nobody
+            return False
+
+    def _matches_imported(self, password: str, stored: str) -> bool:
+        """bcrypt of the password itself, which ends at 72 bytes; a cheaper hash takes as long as one of ours."""
+        match = _COST.match(stored)
+        cost = int(match[1]) if match else 0
+        # 2^c + 2^c + 2^(c+1) + … + 2^(n-1) = 2^n: time must not tell who came from elsewhere.
+        for step in range(max(4, cost), self._cost):
+            bcrypt.hashpw(b"", bcrypt.gensalt(step))
+        try:
+            return bcrypt.checkpw(password.encode()[:72], stored.removeprefix(IMPORTED).encode())
+        except ValueError:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:

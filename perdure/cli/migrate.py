@@ -13,6 +13,7 @@ import asyncpg
 import typer
 from rich.table import Table
 
+from perdure.cli.importing import Wanted, import_from
 from perdure.cli.output import AsJson, DataDir, Progress, emit, explained, out
 from workers import revisions
 from workers.devstack import control
@@ -30,11 +31,19 @@ if TYPE_CHECKING:
 class Direction(StrEnum):
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
+    IMPORT = "import"
 
 
 def migrate(
     direction: Annotated[Direction, typer.Argument()] = Direction.UPGRADE,
-    revision: Annotated[str | None, typer.Argument(help="Default for upgrade: the newest.")] = None,
+    revision: Annotated[
+        str | None,
+        typer.Argument(
+            help="A revision; for import, the address of the customer's own database.",
+            metavar="[REVISION|SOURCE_URL]",
+            show_default="for upgrade, the newest",
+        ),
+    ] = None,
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print both directions as SQL; touch nothing.")
     ] = False,
@@ -44,11 +53,32 @@ def migrate(
             "--rehearse", help="Upgrade this restored copy, take it back, upgrade it again.", metavar="URL"
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With import: tell everything, keep nothing.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="With import: where every refused row is told of, as JSON.", metavar="FILE"),
+    ] = None,
+    time_zone: Annotated[
+        str, typer.Option(help="With import: where times without an offset were meant.", metavar="ZONE")
+    ] = "UTC",
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With import: what a role of the source is here, such as super_admin=admin.",
+            metavar="SOURCE=OURS",
+        ),
+    ] = None,
     data_dir: DataDir = DEFAULT_FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Upgrade or downgrade PERDURE_DATABASE_DIRECT_URL, or without it the stack's own database."""
+    """Upgrade or downgrade PERDURE_DATABASE_DIRECT_URL, or without it the stack's own database; or import into it."""
     with explained(as_json):
+        if direction is Direction.IMPORT:
+            wanted = Wanted(revision or "", dry_run, report, time_zone, tuple(role or ()))
+            import_from(wanted, data_dir.resolve(), as_json=as_json)
+            return
         if as_sql:
             _print_sql(revision or "head", as_json)
             return

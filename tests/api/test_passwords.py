@@ -1,11 +1,17 @@
 import asyncio
+from time import perf_counter
 
+import bcrypt
 import pytest
+from sqlalchemy import text
 
 from api.common_passwords import is_common
 from api.passwords import Passwords, check
+from db.engine import create_engine
+from tests.api.conftest import World
 
-passwords = Passwords(b"a pepper of thirty-two bytes.....", cost=4)
+PEPPER = b"a pepper of thirty-two bytes....."
+passwords = Passwords(PEPPER, cost=4)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +65,44 @@ def test_a_cheaper_hash_is_outdated() -> None:
     assert not passwords.outdated(stored)
     assert Passwords(b"p", cost=5).outdated(stored)
     assert passwords.outdated("$2b$04$whatever")
+
+
+async def test_an_imported_hash_signs_in_once_and_is_one_of_ours_then(world: World, admin_url: str) -> None:
+    account = await world.account()
+    kept = "v0$" + bcrypt.hashpw(b"tidal ferns", bcrypt.gensalt(4)).decode()
+    engine = create_engine(admin_url, pool_size=1)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE users SET password = :kept"), {"kept": kept})
+    wrong = await world.http.post("/v1/auth/login", json={"email": account.email, "password": "tidal fern"})
+    right = await world.http.post("/v1/auth/login", json={"email": account.email, "password": "tidal ferns"})
+    assert (wrong.status_code, right.status_code) == (401, 200)
+    async with engine.connect() as connection:
+        stored = await connection.scalar(text("SELECT password FROM users"))
+    assert str(stored).startswith("v1$")
+    again = await world.http.post("/v1/auth/login", json={"email": account.email, "password": "tidal ferns"})
+    assert again.status_code == 200
+    await engine.dispose()
+
+
+async def test_a_cheaper_imported_hash_takes_as_long_as_one_of_ours() -> None:
+    passwords = Passwords(PEPPER, 9)
+    kept = "v0$" + bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
+
+    async def seconds(stored: str | None) -> float:
+        best = 9.0
+        for _ in range(5):
+            began = perf_counter()
+            await passwords.verify("y", stored)
+            best = min(best, perf_counter() - began)
+        return best
+
+    assert await seconds(kept) > 0.6 * await seconds(None)
+    passwords.close()
+
+
+async def test_a_long_imported_password_is_read_as_its_maker_read_it() -> None:
+    passwords = Passwords(PEPPER, 4)
+    kept = "v0$" + bcrypt.hashpw(b"z" * 72, bcrypt.gensalt(4)).decode()
+    assert await passwords.verify("z" * 90, kept)
+    assert passwords.outdated(kept)
+    passwords.close()
