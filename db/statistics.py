@@ -49,12 +49,15 @@ class Statistics:
             return 0
         if await self._tx.scalar(_IS_FRESH, {"since": now - REFRESH_EVERY}):
             return 0
-        await self._tx.execute(text("REFRESH MATERIALIZED VIEW CONCURRENTLY stats.organization_stats"))
+        # A database restored from a dump may have lost the right to temporary tables; then readers wait a moment.
+        way = "CONCURRENTLY" if await self._tx.scalar(_MAY_COMPARE) else ""
+        await self._tx.execute(text(f"REFRESH MATERIALIZED VIEW {way} stats.organization_stats"))
         await self._tx.execute(_MARK, {"now": now})
         await self._tx.execute(_HEIGHTS, {"now": now})
         return 1
 
 
+_MAY_COMPARE = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
 _IS_FRESH = text(
     "SELECT EXISTS (SELECT FROM stats.marks WHERE name = 'organization_stats' AND marked_at > :since)"
 )

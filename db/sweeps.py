@@ -3,16 +3,20 @@
 All run as app_system, in batches that other processes may work on at the same time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.auditexports import OLD_EXPORTS
+from db.transfers import OLD_PARTS
+
 BATCH = 500
+BATCH_OF_ACTIVITIES = 5_000
 #: Of what was refused at one trigger, this much is kept; the rest of a flood is only worth counting.
 REFUSED_PER_TRIGGER = 1_000
 _DAYS_OF_BODIES = 30
@@ -33,9 +37,9 @@ class Sweeps:
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
 
-    async def old_bodies(self, now: datetime) -> int:
-        """Bodies in rows; the line in the ledger stays."""
-        return await self._gone(_OLD_BODIES, now)
+    async def forget(self, kind: str, now: datetime) -> int:
+        """A batch of one of KINDS."""
+        return int((await self._tx.execute(KINDS[kind], {"now": now, "limit": BATCH})).rowcount)
 
     async def old_blobs(self, now: datetime) -> list[StoredBody]:
         """Bodies in the blob store that are due: too old, or left behind by a process that died while receiving."""
@@ -45,42 +49,25 @@ class Sweeps:
     async def blobs_deleted(self, ids: Collection[UUID]) -> None:
         await self._tx.execute(_BLOBS_DELETED, {"ids": list(ids)})
 
-    async def old_refusals(self, now: datetime) -> int:
-        """Lines about requests that started nothing, after a month."""
-        return await self._gone(_OLD_REFUSALS, now)
-
     async def too_many_refusals(self) -> int:
         """At every trigger, all but the newest of them."""
         result = await self._tx.execute(_TOO_MANY_REFUSALS, {"kept": REFUSED_PER_TRIGGER, "limit": BATCH})
         return int(result.rowcount)
 
-    async def old_inbox(self, now: datetime) -> int:
-        return await self._gone(_OLD_INBOX, now)
-
-    async def old_events(self, now: datetime) -> int:
-        """Events after a month: a step that begins to listen later does not hear of them any more."""
-        return await self._gone(_OLD_EVENTS, now)
-
-    async def old_subscriptions(self, now: datetime) -> int:
-        """What was handed to whom, once those events are forgotten too."""
-        return await self._gone(_OLD_SUBSCRIPTIONS, now)
-
-    async def expired_secrets(self, now: datetime) -> int:
-        return await self._gone(_EXPIRED_SECRETS, now)
-
-    async def expired_answers(self, now: datetime) -> int:
-        """Answers kept for Idempotency-Keys."""
-        return await self._gone(_EXPIRED_ANSWERS, now)
-
-    async def expired_sessions(self, now: datetime) -> int:
-        return await self._gone(_EXPIRED_SESSIONS, now)
-
     async def partitions(self) -> int:
         """Months of the activity log, made ahead; how many were new."""
         return int(await self._tx.scalar(text("SELECT app.make_partitions(3)")) or 0)
 
-    async def _gone(self, statement: Any, now: datetime) -> int:
-        return int((await self._tx.execute(statement, {"now": now, "limit": BATCH})).rowcount)
+    async def stray_activities(self) -> int:
+        """Lines of the activity log that lie in no month: somebody should know why there are any."""
+        return int(await self._tx.scalar(text("SELECT app.stray_activities()")) or 0)
+
+    async def old_activities(self) -> int:
+        """Lines that their organization no longer keeps, and months that nobody keeps."""
+        found = await self._tx.scalar(
+            text("SELECT app.retire_activities(:limit)"), {"limit": BATCH_OF_ACTIVITIES}
+        )
+        return int(found or 0)
 
 
 _OLD_BODIES = text(
@@ -177,3 +164,34 @@ _EXPIRED_SESSIONS = text(
         SELECT id FROM sessions WHERE expires_at < CAST(:now AS timestamptz) - interval '30 days' LIMIT :limit)
     """
 )
+
+
+def _past(table: str, key: str, moment: str, spared: str = "0 days", further: str = "true") -> TextClause:
+    """Rows of which this moment is over for longer than they are spared."""
+    return text(
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} "  # noqa: S608 - constants only
+        f"WHERE {moment} < CAST(:now AS timestamptz) - interval '{spared}' AND {further} LIMIT :limit) "
+        f"AND {moment} < CAST(:now AS timestamptz) - interval '{spared}'"
+    )
+
+
+#: What is forgotten, by its name in the log: batches that are told the moment and how many rows at most.
+KINDS: Final[Mapping[str, TextClause]] = {
+    "bodies": _OLD_BODIES,
+    "refusals": _OLD_REFUSALS,
+    "inbox": _OLD_INBOX,
+    "events": _OLD_EVENTS,
+    "subscriptions": _OLD_SUBSCRIPTIONS,
+    "trigger secrets": _EXPIRED_SECRETS,
+    "kept answers": _EXPIRED_ANSWERS,
+    "sessions": _EXPIRED_SESSIONS,
+    # A day longer, so that a link that came too late is told from one that never was.
+    "tokens": _past("auth_tokens", "id", "expires_at", "1 day"),
+    "registrations": _past("registrations", "id", "expires_at"),
+    "login attempts": _past("login_attempts", "key", "expires_at"),
+    "trusted devices": _past("trusted_devices", "id", "expires_at"),
+    # Addresses of people who never came.
+    "invitations": _past("invitations", "id", "expires_at", "30 days", "accepted_at IS NULL"),
+    "parts of transfers": OLD_PARTS,
+    "exports of the log": OLD_EXPORTS,
+}

@@ -1,21 +1,32 @@
-"""Forgetting what is old, every few minutes, wherever the relay runs."""
+"""Forgetting what is old and counting what is new, every few minutes, wherever the relay runs."""
 
 import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Access, Database, Role
-from db.sweeps import BATCH, Sweeps
+from db.statistics import Statistics
+from db.sweeps import BATCH, BATCH_OF_ACTIVITIES, KINDS, Sweeps
+from db.usage import Counting
 from domain.blobs import BlobStore
 from domain.errors import DomainError
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 300.0
+#: Old months of the activity log are opened for it, so it is not done all the time.
+RETIRE_EVERY = timedelta(hours=6)
+STRAY_ACTIVITIES: Final = Gauge(
+    "perdure_activities_outside_partitions",
+    "Lines of the activity log that lie in its DEFAULT partition, after this process made the months ahead.",
+)
 #: A backlog is worked off over several rounds, so that no round holds up the next kind for long.
 ROUNDS = 20
 _SYSTEM = Access(Role.SYSTEM)
@@ -26,6 +37,7 @@ class Sweeper:
         self._database = database
         self._blobs = blobs
         self._clock = clock
+        self._retire_at = datetime.min.replace(tzinfo=UTC)
 
     async def run(self) -> None:
         """Sweep until cancelled; several processes share the work and do not meet at the same second."""
@@ -36,30 +48,58 @@ class Sweeper:
     async def sweep(self) -> dict[str, int]:
         """Everything once; how many rows went, by kind. What fails is told, and tried again the next time."""
         now = self._clock()
-        kinds: dict[str, Callable[[Sweeps], Awaitable[int]]] = {
-            "bodies": lambda sweeps: sweeps.old_bodies(now),
-            "refusals": lambda sweeps: sweeps.old_refusals(now),
-            "flooded refusals": lambda sweeps: sweeps.too_many_refusals(),
-            "inbox": lambda sweeps: sweeps.old_inbox(now),
-            "events": lambda sweeps: sweeps.old_events(now),
-            "subscriptions": lambda sweeps: sweeps.old_subscriptions(now),
-            "trigger secrets": lambda sweeps: sweeps.expired_secrets(now),
-            "kept answers": lambda sweeps: sweeps.expired_answers(now),
-            "sessions": lambda sweeps: sweeps.expired_sessions(now),
-            "new partitions": lambda sweeps: sweeps.partitions(),
+        kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
+            **{name: lambda tx, name=name: Sweeps(tx).forget(name, now) for name in KINDS},  # type: ignore[misc]
+            "flooded refusals": lambda tx: Sweeps(tx).too_many_refusals(),
+            "new partitions": lambda tx: Sweeps(tx).partitions(),
+            "hours of use": lambda tx: Counting(tx).fold(now, BATCH),
         }
         gone = {"stored bodies": await self._told("stored bodies", lambda: self._blob_round(now))}
         for name, work in kinds.items():
             gone[name] = await self._told(name, lambda work=work: self._round(work))  # type: ignore[misc]
+        await self._count(now)
+        await self._look_for_strays()
+        if now >= self._retire_at:
+            gone["activities"] = await self._told("activities", self._retire_round, BATCH_OF_ACTIVITIES)
+            self._retire_at = now + RETIRE_EVERY
         return gone
 
-    async def _told(self, name: str, once: Callable[[], Awaitable[int]]) -> int:
+    async def _count(self, now: datetime) -> None:
+        """Statistics and use, each when it is due and nobody else is at it."""
+        counts: tuple[Callable[[AsyncConnection], Awaitable[int]], ...] = (
+            lambda tx: Statistics(tx).refresh(now),
+            lambda tx: Counting(tx).count(now),
+        )
+        for count in counts:
+            try:
+                async with self._database.transaction(_SYSTEM) as tx:
+                    await count(tx)
+            except SQLAlchemyError as error:
+                log.warning("Statistics are not renewed: %s", error)
+
+    async def _look_for_strays(self) -> None:
+        """After the partitions were made: what still lies in none is dated far away, or making them fails."""
+        try:
+            async with self._database.transaction(_SYSTEM) as tx:
+                stray = await Sweeps(tx).stray_activities()
+        except SQLAlchemyError as error:
+            log.warning("Nobody could see whether the activity log is in order: %s", error)
+            return
+        STRAY_ACTIVITIES.set(stray)
+        if stray:
+            log.error("%d lines of the activity log lie outside of its months' partitions", stray)
+
+    async def _retire_round(self) -> int:
+        async with self._database.transaction(_SYSTEM) as tx:
+            return await Sweeps(tx).old_activities()
+
+    async def _told(self, name: str, once: Callable[[], Awaitable[int]], batch: int = BATCH) -> int:
         total = 0
         try:
             for _ in range(ROUNDS):
                 count = await once()
                 total += count
-                if count < BATCH:
+                if count < batch:
                     break
         except (SQLAlchemyError, OSError, DomainError) as error:
             log.warning("The sweep of %s stopped: %s", name, error)
@@ -67,9 +107,9 @@ class Sweeper:
             log.info("Swept %d %s", total, name)
         return total
 
-    async def _round(self, work: Callable[[Sweeps], Awaitable[int]]) -> int:
+    async def _round(self, work: Callable[[AsyncConnection], Awaitable[int]]) -> int:
         async with self._database.transaction(_SYSTEM) as tx:
-            return await work(Sweeps(tx))
+            return await work(tx)
 
     async def _blob_round(self, now: datetime) -> int:
         """The blob first, then its key: a sweep that dies in between repeats it."""

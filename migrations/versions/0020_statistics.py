@@ -171,6 +171,13 @@ SYSTEM = (
     """,
 )
 
+#: Refreshing a view while it is read compares by a temporary table.
+ON_DATABASE = """
+DO $$ BEGIN
+  EXECUTE format('{words} ON DATABASE %I {role}', current_database());
+END $$
+"""
+
 #: Owned by app_owner, the only one who may remove from the log. FORCE hides the rows even from it: a month's
 #: partition is opened while it works there, and only months that ended long ago are.
 RETIRE = """
@@ -252,6 +259,7 @@ FUNCTIONS = {
 
 def upgrade() -> None:
     op.execute("CREATE SCHEMA stats AUTHORIZATION app_system")
+    op.execute(ON_DATABASE.format(words="GRANT TEMPORARY", role="TO app_system"))
     op.execute("SET LOCAL ROLE app_owner")
     for statement in STATEMENTS:
         op.execute(statement)
@@ -279,6 +287,8 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP SCHEMA stats CASCADE")
+    op.execute("RESET ROLE")
+    op.execute(ON_DATABASE.format(words="REVOKE TEMPORARY", role="FROM app_system"))
     op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP INDEX ix_execution_steps_started_at")
     op.execute("DROP INDEX ix_workflow_executions_created_at")

@@ -44,6 +44,9 @@ async def copy_database(admin_url: str, template: str, name: str) -> None:
         )
         await _execute(connection, "REVOKE ALL ON DATABASE %I FROM PUBLIC", name)
         await _execute(connection, f"GRANT CONNECT ON DATABASE %I TO {RUNTIME}", name)
+        # What the migrations granted on the template itself is not copied with it.
+        if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = 'app_system'"):
+            await _execute(connection, "GRANT TEMPORARY ON DATABASE %I TO app_system", name)
     finally:
         await connection.close()
 
