@@ -43,7 +43,19 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, RowMapping, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    RowMapping,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -287,6 +299,16 @@ class Sessions:
     async def _end(self, now: datetime, condition: ColumnElement[bool]) -> None:
         mine = (Session.user_id == self._user_id, Session.revoked_at.is_(None), condition)
         await self._tx.execute(update(Session).where(*mine).values(revoked_at=now))
+
+    async def act_in(self, session_id: UUID, organization_id: UUID) -> None:
+        """The organization this login acts in from now on. Raises NotFound unless one is a member of it."""
+        statement = text(
+            "UPDATE sessions SET active_organization_id = :organization WHERE id = :id AND user_id = :me AND EXISTS ("
+            "SELECT FROM app.my_organizations(:me) WHERE organization_id = :organization AND status = 'active')"
+            " RETURNING id"
+        )
+        values = {"id": session_id, "me": self._user_id, "organization": organization_id}
+        one(await self._tx.execute(statement, values))
 
     async def family_of(self, session_id: UUID) -> UUID:
         mine = (Session.id == session_id, Session.user_id == self._user_id)

@@ -38,7 +38,7 @@ async def register_page(parts: Parts) -> Response:
 
 @router.post("/register")
 async def register(request: Request, parts: Parts, entrance: Entrance, device: From) -> Response:
-    form = _own(request, await form_of(request))
+    form = own(request, await form_of(request))
     wanted = Registration(
         form.get("email", "").strip()[:_LONGEST],
         form.get("password", ""),
@@ -68,7 +68,7 @@ async def forgot_page() -> Response:
 
 @router.post("/forgot-password")
 async def forgot(request: Request, parts: Parts, entrance: Entrance, device: From) -> Response:
-    email = _own(request, await form_of(request)).get("email", "").strip()[:_LONGEST]
+    email = own(request, await form_of(request)).get("email", "").strip()[:_LONGEST]
     try:
         if "@" not in email:
             raise _Missing("Give the e-mail address of your account.")
@@ -137,7 +137,7 @@ class _Missing(DomainError):
 
 
 async def _used(request: Request, template: str, work: Callable[[str], Awaitable[Response]]) -> Response:
-    form = _own(request, await form_of(request), may_be_private=True)
+    form = own(request, await form_of(request), may_be_private=True)
     token = form.get("token", "")[:_LONGEST]
     try:
         answer = await work(token)
@@ -154,7 +154,7 @@ def _with_token(template: str, token: str) -> Response:
     return _private(_page(template, token=token))
 
 
-def _own(request: Request, form: dict[str, str], *, may_be_private: bool = False) -> dict[str, str]:
+def own(request: Request, form: dict[str, str], *, may_be_private: bool = False) -> dict[str, str]:
     """Raises Forbidden for a form that another site sent."""
     origin = request.headers.get("origin")
     if origin is None or (may_be_private and origin == "null"):
@@ -165,14 +165,14 @@ def _own(request: Request, form: dict[str, str], *, may_be_private: bool = False
 
 
 def _page(template: str, refusal: DomainError | None = None, **values: Any) -> Response:
-    problem = "" if refusal is None else _in_words(refusal)
+    problem = "" if refusal is None else in_words(refusal)
     answer = render(template, 200 if refusal is None else status_of(refusal), problem=problem, **values)
     if isinstance(refusal, TooManyRequests):
         answer.headers["Retry-After"] = str(refusal.retry_after)
     return answer
 
 
-def _in_words(refusal: DomainError) -> str:
+def in_words(refusal: DomainError) -> str:
     """A person reads what is wrong, not where in a document it stands."""
     said = [
         " ".join(filter(None, (each.message, each.suggestion)))

@@ -16,6 +16,7 @@ from api.console.visits import moment
 from api.errors import status_of
 from api.tokens import csrf_token
 from db.identity import Users
+from db.logins import Identities
 from db.overview import newest_executions
 from db.tasks import TaskFilters, Tasks
 from db.tenants import Organizations
@@ -55,13 +56,14 @@ async def front_page(
     name = "No organization"
     async with parts.database.transaction(caller.access) as tx:
         user = await Users(tx).get(caller.user_id)
+        mine = await Identities(tx).organizations(caller.user_id)
         if caller.organization_id is not None:
             name = (await Organizations(tx).get(caller.organization_id))["name"]
         if caller.may(Permission.EXECUTIONS_READ):
             executions = await newest_executions(tx, NEWEST + 1)
         if caller.may(Permission.TASKS_READ):
-            mine = Decider(caller.user_id, user["email"], caller.role or "")
-            filters = TaskFilters(status=TaskStatus.OPEN, decider=mine)
+            decider = Decider(caller.user_id, user["email"], caller.role or "")
+            filters = TaskFilters(status=TaskStatus.OPEN, decider=decider)
             tasks = await Tasks(tx).page(filters, before=None, limit=NEWEST + 1)
             done = await _decided(tx, caller, decided)
     return render(
@@ -72,6 +74,8 @@ async def front_page(
         email=user["email"],
         role=caller.role or "member",
         organization=name,
+        organization_id=caller.organization_id,
+        organizations=mine,
         executions=[{**each, "detail": _detail(each)} for each in executions],
         may_read_executions=caller.may(Permission.EXECUTIONS_READ),
         may_decide=caller.may(Permission.TASKS_DECIDE),

@@ -15,11 +15,14 @@ from db.identity import Users
 from db.tasks import Tasks
 from domain.errors import DomainError, Forbidden, Invalid, Unauthenticated
 from domain.executions import TaskOutcome
+from domain.onetime import PATHS, Purpose
 from domain.permissions import Permission
 from domain.tasks import Decider, Decision, TaskClosed
 
 router = APIRouter(include_in_schema=False)
 
+#: Holds the link of an invitation while its reader signs in.
+INVITED = "perdure_invitation"
 ENDED, UNDECIDED = "session-ended", "not-decided"
 
 
@@ -31,6 +34,8 @@ async def home(request: Request, parts: Parts, decided: str = "") -> Response:
         return _to_login(ENDED if cookie_name(parts) in request.cookies else "")
     except MfaEnrolmentRequired:
         return RedirectResponse("/second-factor", 303)
+    if INVITED in request.cookies:
+        return RedirectResponse(PATHS[Purpose.INVITATION], 303)
     return await front_page(parts, cookie, caller, decided=decided)
 
 
