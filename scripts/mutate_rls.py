@@ -2,7 +2,7 @@
 
 `python scripts/mutate_rls.py [table …]` starts a throw-away PostgreSQL, migrates it, and per policy and table drops the
 policy, widens it, opens its check, lets the owner in, switches row security off. A mutation that leaves the
-test green is a hole in the test: exit 1.
+test green is a hole in the test: exit 1. Partitions, views and definer functions are broken too: no policy binds them.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import create_engine
 from db.session import Role
+from db.tenants import PLATFORM
+from tests.db import doors
 from tests.db.isolation import findings, owner
 from tests.db.world import World, settle
 from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER, copy_database
@@ -32,10 +34,15 @@ POLICIES = text(
     "FROM pg_policies WHERE schemaname = 'public' ORDER BY tablename, policyname"
 )
 FORCED = text(
-    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relforcerowsecurity "
-    "AND NOT relispartition ORDER BY relname"
+    "SELECT relname, relispartition FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+    "AND relforcerowsecurity ORDER BY relname"
 )
 MAY_ENTER = text("SELECT pg_get_functiondef('app.may_enter'::regproc)")
+#: Definer functions that answer by the entered organization.
+ANSWERING = text(
+    "SELECT proname, pg_get_functiondef(oid) AS whole FROM pg_proc "
+    "WHERE prosecdef AND pronamespace = 'app'::regnamespace AND prosrc LIKE '%app.org()%' ORDER BY proname"
+)
 LETS_EVERYBODY_IN = (
     "CREATE OR REPLACE FUNCTION app.may_enter(organization uuid, member uuid) RETURNS boolean "
     "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$ SELECT true $$"
@@ -48,6 +55,7 @@ class Mutation:
     table: str
     breaks: str
     mends: tuple[str, ...]
+    more: tuple[str, ...] = ()
 
 
 async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
@@ -73,17 +81,41 @@ async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
             found.append(Mutation(f"widen {name} on {table}", table, f"{alter} USING (true){check}", mend))
             if check and writable(world, table):
                 found.append(Mutation(f"open the check of {name} on {table}", table, f"{alter}{check}", mend))
-        for table in await connection.scalars(FORCED):
+        for table, is_partition in (await connection.execute(FORCED)).all():
+            parent = "activity_logs" if is_partition else table
             for word, breaks, mends in (("disable", "DISABLE", "ENABLE"), ("unforce", "NO FORCE", "FORCE")):
                 alter = f"ALTER TABLE {table} {{}} ROW LEVEL SECURITY"
                 found.append(
                     Mutation(
-                        f"{word} row security of {table}", table, alter.format(breaks), (alter.format(mends),)
+                        f"{word} row security of {table}",
+                        parent,
+                        alter.format(breaks),
+                        (alter.format(mends),),
                     )
                 )
         whole = await connection.scalar(MAY_ENTER)
         found.append(Mutation("let everybody enter", "organizations", LETS_EVERYBODY_IN, (str(whole),)))
+        for name, whole in (await connection.execute(ANSWERING)).all():
+            # Whoever asks, it answers the other organization, or as the platform.
+            always = PLATFORM if name in doors.AT_HOME or name == "add_registration" else world.b["id"]
+            breaks = whole.replace("app.org()", f"'{always}'::uuid")
+            found.append(Mutation(f"let {name} answer anybody", "organizations", breaks, (whole,)))
+        for name in await connection.scalars(doors.UNPROTECTED):
+            schema = name.rpartition(".")[0] or "public"
+            found.append(
+                Mutation(
+                    f"let {name} be read by name",
+                    "activity_logs",
+                    f"GRANT SELECT ON {name} TO app_api",
+                    (f"REVOKE SELECT ON {name} FROM app_api", *_closing(schema)),
+                    () if schema == "public" else (f"GRANT USAGE ON SCHEMA {schema} TO app_api",),
+                )
+            )
     return found
+
+
+def _closing(schema: str) -> tuple[str, ...]:
+    return () if schema == "public" else (f"REVOKE USAGE ON SCHEMA {schema} FROM app_api",)
 
 
 def writable(world: World, table: str) -> bool:
@@ -102,7 +134,7 @@ async def execute(admin: AsyncEngine, *statements: str) -> None:
 
 
 async def red(admin: AsyncEngine, app: AsyncEngine, world: World, mutation: Mutation) -> list[str]:
-    await execute(admin, mutation.breaks)
+    await execute(admin, mutation.breaks, *mutation.more)
     try:
         return await findings(app, world, [mutation.table]) + await owner(admin, [mutation.table])
     finally:

@@ -11,11 +11,18 @@ from sqlalchemy import Table, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from db.erasure import Belonging, Removal, belongings
 from db.session import Access, Role, enter
 from db.tables import SYSTEM_TABLES, metadata
+from domain.erasure import Subject
 from domain.errors import Forbidden
+from tests.db import doors
 from tests.db.probe import DENIED, Probe
 from tests.db.world import World
+
+PARTITIONS = text(
+    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'activity_logs'::regclass"
+)
 
 
 async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None = None) -> list[str]:
@@ -30,8 +37,10 @@ async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None 
                     found += [f"{role} in context {context.name}: {leak}" for leak in await probe.run()]
         for table in chosen:
             found += await system(connection, world, table)
+            found += await unreached(connection, world, table)
         found += await forgetful(connection)
         found += await unnoticed(connection, world)
+        found += await doors.findings(connection, world)
         found += await strangers(connection, world)
     return found
 
@@ -51,6 +60,29 @@ async def system(connection: AsyncConnection, world: World, table: Table) -> lis
         return [f"app_system reads {table.name}, which is not on its list"]
     missing = len(world.everything[table.name]) - (seen or 0)
     return [f"app_system does not see {missing} rows of {table.name}"] if missing else []
+
+
+async def unreached(connection: AsyncConnection, world: World, table: Table) -> list[str]:
+    """An erasure reaches every row of its subject, by whichever column it belongs to them."""
+    whose = {Subject.ORGANIZATION: world.b["id"], Subject.USER: world.b["created_by"]}
+    own = {"organizations": Subject.ORGANIZATION, "users": Subject.USER}
+    belonging = [
+        (subject, each.column)
+        for subject in Subject
+        for each in belongings(subject)
+        if each.table == table.name
+    ]
+    belonging += [(own[table.name], "id")] if table.name in own else []
+    found = []
+    for subject, column in belonging:
+        async with connection.begin() as transaction:
+            await enter(connection, Access(Role.SYSTEM))
+            reached = await Removal(connection).remaining(whose[subject], Belonging(table.name, column))
+            await transaction.rollback()
+        there = sum(row[column] == whose[subject] for row in world.everything[table.name])
+        if reached != there:
+            found.append(f"an erasure reaches {reached} of {there} rows of {table.name} by {column}")
+    return found
 
 
 async def forgetful(connection: AsyncConnection) -> list[str]:
@@ -73,6 +105,8 @@ async def unnoticed(connection: AsyncConnection, world: World) -> list[str]:
             changed = (await connection.execute(update(renamed).values(name="other"))).rowcount
             after = await connection.scalar(seen) or 0
             await transaction.rollback()
+    except Forbidden:
+        return ["a founder cannot enter"]
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in DENIED:
             raise
@@ -83,12 +117,15 @@ async def unnoticed(connection: AsyncConnection, world: World) -> list[str]:
 
 
 async def owner(admin: AsyncEngine, tables: Iterable[str] | None = None) -> list[str]:
-    """FORCE hides the rows from the role that owns the tables, too."""
+    """FORCE hides the rows from the role that owns the tables and partitions, too."""
     found = []
     async with admin.connect() as connection:
+        names = list(tables or metadata.tables)
+        if "activity_logs" in names:
+            names += await connection.scalars(PARTITIONS)
         await connection.execute(text("SET LOCAL ROLE app_owner"))
-        for name in tables or metadata.tables:
-            seen = await connection.scalar(select(func.count()).select_from(metadata.tables[name]))
+        for name in names:
+            seen = await connection.scalar(text(f"SELECT count(*) FROM {name}"))
             if seen:
                 found.append(f"app_owner sees {seen} rows of {name}")
         await connection.rollback()

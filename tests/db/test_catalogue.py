@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from db.tables import SHARED_TABLES, SYSTEM_TABLES, metadata
 from db.tenants import SHIPPED_ROLES
 from domain.permissions import RoleName
+from tests.db.doors import LISTED
 
 APPLICATION = ["app_api", "app_worker", "app_system"]
 TENANT_TABLES = sorted(metadata.tables.keys() - SHARED_TABLES)
@@ -254,6 +255,15 @@ async def test_definer_functions_are_a_closed_list_with_a_pinned_search_path(
         assert not function["everybody"], function
         found[function["proname"]] = function["owner"]
     assert found == DEFINERS
+
+
+async def test_every_definer_that_answers_by_the_entered_organization_is_probed(
+    catalogue: AsyncConnection,
+) -> None:
+    asking = await names(
+        catalogue, "SELECT proname FROM pg_proc WHERE prosecdef AND prosrc LIKE '%app.org()%'"
+    )
+    assert asking == LISTED, "say in tests/db/doors.py how it is asked, and what it may tell"
 
 
 async def test_a_worker_calls_no_definer_but_the_door(catalogue: AsyncConnection) -> None:

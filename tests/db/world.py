@@ -42,6 +42,8 @@ class World:
     everything: dict[str, list[Row]] = field(default_factory=dict)
     #: Columns by role, table and privilege.
     privileges: dict[tuple[Role, str, str], set[str]] = field(default_factory=dict)
+    #: What the functions of `tests/db/doors.py` are asked about.
+    asked: dict[str, Any] = field(default_factory=dict)
 
     def contexts(self) -> list[Context]:
         return [
@@ -65,9 +67,39 @@ async def settle(admin: AsyncEngine) -> World:
         for each in (a, b):
             await rows.member(connection, each["id"], user_id=shared["id"])
             await seen_by_some(connection, each["id"], shared["id"])
-    world = World(a, b, shared)
+        # Otherwise both would count the same.
+        await rows.client(connection, b["id"])
+        await every_partition(connection, (a, b))
+        asked = await letters(connection, shared)
+        await connection.execute(text("REFRESH MATERIALIZED VIEW stats.organization_stats"))
+    world = World(a, b, shared, asked=asked)
     await look(admin, world)
     return world
+
+
+async def every_partition(connection: AsyncConnection, tenants: tuple[rows.Row, ...]) -> None:
+    """Rows in each month that is prepared, and in the partition of all others."""
+    for tenant in tenants:
+        for days in (0, 31, 62, 92, 3650):
+            moment = datetime.now(UTC).replace(day=1) + timedelta(days=days)
+            await rows.row(connection, "activity_logs", tenant["id"], created_at=moment)
+
+
+async def letters(connection: AsyncConnection, person: rows.Row) -> dict[str, Any]:
+    """A mail of every kind that the platform's workers ask about, to one person; and somebody registering."""
+    targets = {
+        "reset_password": person["email"],
+        "change_email": "new@example.test",
+        "verify_phone": "+49301",
+    }
+    asked: dict[str, Any] = {}
+    for purpose, target in targets.items():
+        token = await rows.row(
+            connection, "auth_tokens", user_id=person["id"], purpose=purpose, target=target
+        )
+        asked[purpose] = token["id"]
+    registration = await rows.row(connection, "registrations")
+    return {**asked, "registration": registration["id"], "email": registration["email"]}
 
 
 async def seen_by_some(connection: AsyncConnection, organization_id: UUID, member: UUID) -> None:
