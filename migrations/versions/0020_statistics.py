@@ -203,7 +203,7 @@ BEGIN
       FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
       WHERE i.inhparent = 'public.activity_logs'::regclass AND c.relname ~ '^activity_logs_y[0-9]{4}m[0-9]{2}$'
     ) AS found
-    WHERE (found.first + interval '1 month') AT TIME ZONE 'UTC' < now() - interval '90 days'
+    WHERE found.first AT TIME ZONE 'UTC' < now() - interval '90 days'
     ORDER BY found.first
   LOOP
     EXIT WHEN gone >= batch;
