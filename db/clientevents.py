@@ -54,12 +54,9 @@ def removed(row: Row, noun: str = "client") -> Happened:
 
 
 class ClientEvents:
-    def __init__(
-        self, keys: KeyRing, organization_id: UUID, now: datetime, execution_id: UUID | None = None
-    ) -> None:
+    def __init__(self, keys: KeyRing, organization_id: UUID, now: datetime) -> None:
         self._keys = keys
         self._organization_id = organization_id
-        self._execution_id = execution_id
         self._time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     async def prepare(self) -> None:
@@ -90,7 +87,7 @@ class ClientEvents:
         return NewEvent(
             id=id,
             organization_id=self._organization_id,
-            execution_id=self._execution_id,
+            execution_id=None,
             source=source,
             event_id=str(id),
             type=kind,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,9 +12,19 @@ from sqlalchemy import RowMapping
 
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Arguments, Result, action
-from db.clients import Clients
+from db.clientevents import ClientEvents, Happened, changed, created
+from db.clients import Clients, Contacts
 from domain.actions import Effect, Lane
-from domain.clients import ClientStatus, ClientType
+from domain.clientfields import Country, Telephone, WebAddress, telephone
+from domain.clients import (
+    Channel,
+    ClientStatus,
+    ClientType,
+    CommunicationPreferences,
+    Purpose,
+    Unreachable,
+    addressee,
+)
 from domain.definitions.faults import Fault
 from domain.email import Mailbox
 from domain.errors import Conflict, DomainError, Forbidden, NotFound
@@ -33,23 +44,27 @@ class ClientFields(Arguments):
     industry: Line | None = None
     client_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     email: Annotated[str, Field(max_length=320)] | None = None
-    phone: Line | None = None
-    website: Line | None = None
+    phone: Telephone | None = None
+    website: WebAddress | None = None
     address: Line | None = None
     city: Line | None = None
     state: Line | None = None
     zip_code: Line | None = None
-    country: Line | None = None
+    country: Country | None = None
     registration_number: Line | None = None
     fiscal_year_end: Line | None = None
     status: ClientStatus = Field(default_factory=lambda: ClientStatus.ACTIVE)
     acquisition_source: Line | None = None
     referral_source: Line | None = None
     assigned_manager: UUID | None = None
-    communication_preferences: dict[str, JsonValue] = Field(default_factory=dict)
+    communication_preferences: CommunicationPreferences = Field(default_factory=CommunicationPreferences)
     service_preferences: dict[str, JsonValue] = Field(default_factory=dict)
     billing_address: dict[str, JsonValue] | None = None
     payment_terms: Line | None = None
+    credit_limit: Annotated[str, Field(pattern=r"^\d{1,10}(\.\d{1,2})?$")] | None = None
+    tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)] = Field(
+        default_factory=list
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> "ClientFields":
@@ -64,6 +79,12 @@ class CreateClient(ClientFields):
 
 class GetClient(Arguments):
     id: UUID
+
+
+class FindContact(Arguments):
+    id: UUID
+    channel: Channel = Channel.EMAIL
+    purpose: Purpose = Purpose.COMMUNICATION
 
 
 class UpdateClient(ClientFields):
@@ -102,9 +123,21 @@ class ClientResult(Result):
     service_preferences: dict[str, JsonValue]
     billing_address: JsonValue
     payment_terms: str | None
+    credit_limit: str | None
+    tags: list[str]
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+class ContactResult(Result):
+    """`address` is an e-mail address, a telephone number or a postal address, as the channel asks."""
+
+    client_id: UUID
+    contact_id: UUID | None
+    name: str
+    address: str
+    language: str | None
 
 
 @action(
@@ -122,8 +155,11 @@ async def create_client(context: ActionContext, arguments: CreateClient) -> Clie
     values = _given(arguments)
     values.update(organization_id=context.organization_id, created_by=context.started_by)
     with _faults():
-        await clients.insert_once(id, values)
-        return _result(await clients.get(id))
+        is_new = await clients.insert_once(id, values)
+        row = await clients.get(id)
+    if is_new:
+        await _tell(context, created(row))
+    return _result(row)
 
 
 @action(
@@ -154,15 +190,62 @@ async def update_client(context: ActionContext, arguments: UpdateClient) -> Clie
     values = _given(arguments)
     del values["id"]
     with _faults():
-        return _result(await Clients(context.transaction).change(arguments.id, values))
+        row = await Clients(context.transaction).change(arguments.id, values)
+    await _tell(context, changed(row, values))
+    return _result(row)
+
+
+@action(
+    "client.contact",
+    version="1.0.0",
+    title="Find out whom to write to",
+    effect=Effect.IDEMPOTENT,
+    lane=Lane.SEGMENT,
+    timeout=_TIMEOUT,
+)
+async def find_contact(context: ActionContext, arguments: FindContact) -> ContactResult:
+    """Return who is to be reached at a client: its primary contact, else another one who receives communications,
+    else the client itself. With `purpose: authorization`, only who may decide in its name.
+
+    Fails with status 404 for an unknown client, and with 409 when the client does not want this channel or nobody
+    can be reached by it.
+    """
+    with _faults():
+        client = await Clients(context.transaction).get(arguments.id)
+    contacts = await Contacts(context.transaction).of_client(arguments.id)
+    try:
+        found = addressee(client, contacts, arguments.channel, arguments.purpose)
+    except Unreachable as reason:
+        raise Fault("runtime", 409, "Client not to be reached", str(reason)) from None
+    return ContactResult(
+        client_id=arguments.id,
+        contact_id=None if found.contact is None else found.contact["id"],
+        name=found.name,
+        address=found.address,
+        language=(client["communication_preferences"] or {}).get("language"),
+    )
+
+
+async def _tell(context: ActionContext, happened: Happened) -> None:
+    events = ClientEvents(context.services.keys, context.organization_id, context.now)
+    await events.record(context.transaction, [happened])
 
 
 def _given(arguments: Arguments) -> dict[str, Any]:
-    return {name: getattr(arguments, name) for name in arguments.model_fields_set}
+    values = {name: getattr(arguments, name) for name in arguments.model_fields_set}
+    if isinstance(preferences := values.get("communication_preferences"), CommunicationPreferences):
+        values["communication_preferences"] = preferences.model_dump(exclude_unset=True)
+    if values.get("credit_limit") is not None:
+        values["credit_limit"] = Decimal(values["credit_limit"])
+    if values.get("phone") and values.get("country"):
+        values["phone"] = telephone(values["phone"], values["country"])
+    return values
 
 
 def _result(row: RowMapping) -> ClientResult:
-    return ClientResult(**{name: row[name] for name in ClientResult.model_fields})
+    values = {name: row[name] for name in ClientResult.model_fields}
+    limit = values["credit_limit"]
+    return ClientResult(**{**values, "credit_limit": None if limit is None else str(limit)})
 
 
 @contextmanager

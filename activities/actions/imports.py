@@ -70,9 +70,7 @@ async def import_part(context: ActionContext, arguments: Part) -> Done:
         problems = sorted([*problems, *done.problems], key=lambda each: (each.line, each.column or 0))
         if transfer["dry_run"]:
             done.happened.clear()
-        events = ClientEvents(
-            context.services.keys, context.organization_id, context.now, context.execution_id
-        )
+        events = ClientEvents(context.services.keys, context.organization_id, context.now)
         await events.record(context.transaction, done.happened)
         await transfers.finish_part(
             part["id"],

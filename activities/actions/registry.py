@@ -116,6 +116,7 @@ def built_in() -> Registry:
         [
             approvals.approve,
             clients.create_client,
+            clients.find_contact,
             clients.get_client,
             clients.update_client,
             email.send_email,

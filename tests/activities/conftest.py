@@ -17,6 +17,7 @@ from activities.gateways.oauth import Tokens
 from domain.addresses import AddressPolicy
 from domain.email import Delivery, Mail
 from domain.ids import effect_key
+from domain.keys import NoKeys
 from domain.openapi import Operation
 
 Answer = bytes | Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -154,6 +155,7 @@ def make_context() -> MakeContext:
         occurrence: str = "/do/0/step#1",
         tokens: Tokens | None = None,
         operations: Memory[Operation] | None = None,
+        keys: object | None = None,
     ) -> ActionContext:
         services = Services(
             http=http or HTTP,
@@ -161,6 +163,7 @@ def make_context() -> MakeContext:
             http_policy=lambda _: policy or AddressPolicy.public(),
             tokens=tokens or Tokens(),
             operations=operations or Memory(),
+            keys=keys or NoKeys(),  # type: ignore[arg-type]  # a SearchableKeyRing
         )
         return ActionContext(
             organization_id=organization_id or uuid4(),

@@ -9,8 +9,10 @@ import asyncpg
 import pytest
 
 from activities.actions.registry import built_in
+from db.keys import DataKeys
 from db.session import Access, Database, Role
 from domain.definitions.faults import Fault
+from workers.secret_values import MasterKey
 
 REGISTRY = built_in()
 
@@ -23,6 +25,7 @@ class Tenant:
     user_id: UUID
     database: Database
     make_context: Any
+    keys: DataKeys
 
     async def run(self, name: str, arguments: dict[str, Any], *, occurrence: str = "/do/0/step#1") -> Any:
         access = Access(Role.WORKER, self.organization_id)
@@ -32,6 +35,7 @@ class Tenant:
                 organization_id=self.organization_id,
                 started_by=self.user_id,
                 occurrence=occurrence,
+                keys=self.keys,
             )
             async with connection.begin_nested():
                 return await REGISTRY.run(f"client.{name}", "1.0.0", context, arguments)
@@ -62,7 +66,8 @@ async def tenant(admin_url: str, database: Database, make_context: Any) -> Tenan
         )
     finally:
         await connection.close()
-    return Tenant(organization, user, database, make_context)
+    keys = DataKeys(database, [MasterKey("test", b"m" * 32)])
+    return Tenant(organization, user, database, make_context, keys)
 
 
 @pytest.fixture
@@ -161,3 +166,75 @@ async def test_null_cannot_clear_what_must_be_there(ours: Tenant) -> None:
         refusal = await ours.fault("update", {"id": made["id"], field: None})
         assert refusal.status == 400
         assert field in (refusal.detail or "")
+
+
+async def contact(admin_url: str, tenant: Tenant, client_id: str, **values: Any) -> str:
+    row = {"first_name": "Ada", "last_name": "L", "email": "ada@client.example", **values}
+    names = ", ".join(row)
+    places = ", ".join(f"${n}" for n in range(3, 3 + len(row)))
+    connection = await asyncpg.connect(admin_url.replace("+asyncpg", ""))
+    try:
+        made = await connection.fetchval(
+            f"INSERT INTO contacts (organization_id, client_id, {names}) VALUES ($1, $2, {places}) RETURNING id",
+            tenant.organization_id,
+            UUID(client_id),
+            *row.values(),
+        )
+        return str(made)
+    finally:
+        await connection.close()
+
+
+async def test_the_primary_contact_who_receives_communications_is_written_to(
+    ours: Tenant, admin_url: str
+) -> None:
+    client = (await ours.run("create", {"name": "Acme", "email": "office@acme.example"}))["id"]
+    arguments = {"id": client}
+    found = await ours.run("contact", arguments)
+    assert (found["contact_id"], found["address"], found["name"]) == (None, "office@acme.example", "Acme")
+    silent = {"is_primary": True, "receives_communications": False, "email": "boss@acme.example"}
+    boss = await contact(admin_url, ours, client, **silent)
+    assert (await ours.run("contact", arguments))["contact_id"] is None, "the boss is not written to"
+    ada = await contact(admin_url, ours, client)
+    assert (await ours.run("contact", arguments))["contact_id"] == ada
+    refusal = await ours.fault("contact", {**arguments, "purpose": "authorization"})
+    assert (refusal.status, "can_authorize" in (refusal.detail or "")) == (409, True)
+    signs = await contact(admin_url, ours, client, can_authorize=True, email="eve@acme.example")
+    found = await ours.run("contact", {**arguments, "purpose": "authorization"})
+    assert (found["contact_id"], found["address"]) == (signs, "eve@acme.example")
+    assert boss not in str(found)
+
+
+async def test_a_client_who_forbids_a_channel_is_not_reached_by_it(ours: Tenant, admin_url: str) -> None:
+    wishes = {"email": False, "language": "de"}
+    made = await ours.run(
+        "create",
+        {
+            "name": "Acme",
+            "email": "a@acme.example",
+            "phone": "+49 30 901820",
+            "communication_preferences": wishes,
+        },
+    )
+    assert made["communication_preferences"] == wishes
+    await contact(admin_url, ours, made["id"])
+    refusal = await ours.fault("contact", {"id": made["id"]})
+    assert (refusal.status, "communication_preferences" in (refusal.detail or "")) == (409, True)
+    called = await ours.run("contact", {"id": made["id"], "channel": "phone"})
+    assert (called["address"], called["language"]) == ("+49 30 901820", "de")
+    assert (await ours.fault("contact", {"id": str(uuid4())})).status == 404
+
+
+async def test_what_actions_do_is_told_once(ours: Tenant, admin_url: str) -> None:
+    for _ in range(2):
+        made = await ours.run("create", {"name": "Ann"})
+    await ours.run("update", {"id": made["id"], "city": "Ulm"}, occurrence="/do/1/x#1")
+    connection = await asyncpg.connect(admin_url.replace("+asyncpg", ""))
+    try:
+        told = await connection.fetch("SELECT type, source FROM events ORDER BY number")
+    finally:
+        await connection.close()
+    assert [tuple(row) for row in told] == [
+        ("client.created", "/perdure/clients"),
+        ("client.changed", "/perdure/clients"),
+    ]
