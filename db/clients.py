@@ -42,11 +42,12 @@ from domain.errors import Conflict, Invalid, Problem
 from domain.tenants import MembershipStatus
 
 #: What `q` is looked for in, as the indexes and the functions that search have it.
+#: Bracketed as PostgreSQL brackets it, so that models and migrations can be compared.
 CLIENT_WORDS = (
-    "name || ' ' || coalesce(company_name, '') || ' ' || coalesce(client_number, '') "
-    "|| ' ' || coalesce(email, '')"
+    "(((((name || ' ') || coalesce(company_name, '')) || ' ') || coalesce(client_number, '')) || ' ') "
+    "|| coalesce(email, '')"
 )
-CONTACT_WORDS = "first_name || ' ' || last_name || ' ' || coalesce(email, '')"
+CONTACT_WORDS = "(((first_name || ' ') || last_name) || ' ') || coalesce(email, '')"
 
 
 class Client(Tenant, Base):

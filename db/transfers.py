@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, RowMapping, func, insert, select, text, update
+from sqlalchemy import Index, RowMapping, UniqueConstraint, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -67,9 +67,7 @@ class TransferPart(Tenant, Base):
     __table_args__ = (
         tenant_key(),
         within("transfer_id", "transfers", ondelete="CASCADE"),
-        Index(
-            "uq_transfer_parts_transfer_id_number", "organization_id", "transfer_id", "number", unique=True
-        ),
+        UniqueConstraint("organization_id", "transfer_id", "number"),
         Index(None, "created_at"),
     )
 
