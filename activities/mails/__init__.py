@@ -24,6 +24,10 @@ _WIDTH: Final = 76
 _LONGEST: Final = 300
 #: Control, format (directions, invisible joiners), line separators, halves of pairs, private.
 _INVISIBLE: Final = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn")
+#: Persian, Indian and emoji spelling needs them.
+_JOINERS: Final = "\u200c\u200d"
+#: Mail programs make links of what looks like one; in our mails only ours lead somewhere.
+_ADDRESS: Final = re.compile(r"(?i)(https?:|www\.)(?=\S)")
 _PARAGRAPHS: Final = re.compile(r"\n\s*\n")
 _text = Environment(loader=FileSystemLoader(_HERE), undefined=StrictUndefined, autoescape=False)  # noqa: S701
 _html = Environment(loader=FileSystemLoader(_HERE), undefined=StrictUndefined, autoescape=True)
@@ -103,8 +107,11 @@ def one_line(value: Any) -> str:
     """What a value shows as: visible characters of one line, at most 300 of them."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _refused("the values of a mail are texts and numbers")
-    visible = (" " if unicodedata.category(each) in _INVISIBLE else each for each in str(value))
-    words = " ".join("".join(visible).split())
+    visible = (
+        " " if unicodedata.category(each) in _INVISIBLE and each not in _JOINERS else each
+        for each in str(value)
+    )
+    words = _ADDRESS.sub(r"\1 ", " ".join("".join(visible).split()))
     return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
 
 
