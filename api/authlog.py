@@ -8,13 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from api.caller import Caller
 from api.collaborators import Collaborators
-from api.mailing import in_platform, mail, send
+from api.mailing import at_home, in_platform, mail, send
 from api.proof import Proven
 from api.sessions import Device
 from db.activity import Activities, Activity
 from db.identity import Users
+from db.outbox import OutboxEntry
 from db.session import Access, Role
 from domain.errors import Forbidden
 from domain.secondfactor import FEW_CODES
@@ -97,6 +100,14 @@ async def tell_of_codes(parts: Collaborators, email: str, proven: Proven) -> Non
     """A mail when the backup code just used leaves few."""
     if proven.codes_left is not None and proven.codes_left <= FEW_CODES:
         await tell(parts, email, "backup-codes-low", left=proven.codes_left)
+
+
+async def tell_in(
+    parts: Collaborators, tx: AsyncConnection, access: Access, email: str, template: str, **values: Any
+) -> OutboxEntry | None:
+    """The same within the transaction of the change; what comes back is for `send`, after the commit."""
+    async with at_home(tx, access):
+        return await mail(parts, tx, template, to=email, values=values)
 
 
 async def tell(parts: Collaborators, email: str, template: str, **values: Any) -> None:

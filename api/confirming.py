@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, Person
-from api.authlog import in_words, personal, tell, tell_of_codes
+from api.authlog import in_words, personal, tell_in, tell_of_codes
 from api.collaborators import Collaborators, Parts
 from api.fields import Body
 from api.identity import Code, Entrance, From, Password
+from api.mailing import send
 from api.passwords import check
 from api.proof import WrongCode
 from api.sessions import Device, SignIn
@@ -140,4 +141,6 @@ async def set_password(
         await Sessions(tx, caller.user_id).end_others(cast(UUID, caller.session_id), now)
         await TrustedDevices(tx, caller.user_id).forget_all()
         await Activities(tx).note(personal(caller, device, "password.changed", "users", caller.user_id))
-    await tell(parts, user["email"], "password-changed", at=in_words(now))
+        at = in_words(now)
+        entry = await tell_in(parts, tx, caller.access, user["email"], "password-changed", at=at)
+    await send(parts, entry)

@@ -1,7 +1,7 @@
 """One's own second factor: enrolling an authenticator, backup codes, and doing without again."""
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -9,10 +9,11 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, Person
-from api.authlog import in_words, personal, tell
+from api.authlog import in_words, personal, tell_in
 from api.collaborators import Collaborators, Parts
 from api.fields import Body
 from api.identity import Entrance, From
+from api.mailing import send
 from api.proof import WrongCode
 from api.sessions import Device, SignIn
 from api.stepup import Confirmed
@@ -20,6 +21,7 @@ from db.activity import Activities
 from db.factors import Factors, TrustedDevices
 from db.identity import Sessions, Users
 from db.logins import Identities
+from db.outbox import OutboxEntry
 from domain.errors import Conflict, Invalid, Problem
 
 router = APIRouter(prefix="/v1/me/mfa", tags=["identity"])
@@ -123,6 +125,7 @@ async def enabled_by(
 ) -> list[str]:
     """The backup codes, after the first code put the authenticator in use. Raises WrongCode, NothingPending."""
     now = parts.clock()
+    entries: list[OutboxEntry | None] = []
 
     async def also(tx: AsyncConnection) -> None:
         sessions, mine = Sessions(tx, caller.user_id), cast(UUID, caller.session_id)
@@ -132,9 +135,10 @@ async def enabled_by(
         # Whoever let a device in did so with the authenticator before this one.
         await TrustedDevices(tx, caller.user_id).forget_all()
         await Activities(tx).note(personal(caller, device, "mfa.enrolled", "users", caller.user_id))
+        entries.append(await _told(parts, tx, caller, "mfa-enrolled", now))
 
     codes = await entrance.factor.enable(caller.access, code, also)
-    await _tell(parts, caller.access, "mfa-enrolled", now)
+    await send(parts, *entries)
     return codes
 
 
@@ -149,7 +153,8 @@ async def disable(caller: Confirmed, parts: Parts, device: From) -> Response:
             raise NotEnrolled
         await TrustedDevices(tx, caller.user_id).forget_all()
         await Activities(tx).note(personal(caller, device, "mfa.removed", "users", caller.user_id))
-    await _tell(parts, caller.access, "mfa-removed", now)
+        entry = await _told(parts, tx, caller, "mfa-removed", now)
+    await send(parts, entry)
     return Response(status_code=204)
 
 
@@ -167,7 +172,8 @@ async def renew_backup_codes(
     return BackupCodes(backup_codes=await entrance.factor.renew_codes(caller.access, also))
 
 
-async def _tell(parts: Any, access: Any, template: str, now: datetime) -> None:
-    async with parts.database.transaction(access) as tx:
-        email = (await Users(tx).get(access.user_id))["email"]
-    await tell(parts, email, template, at=in_words(now))
+async def _told(
+    parts: Collaborators, tx: AsyncConnection, caller: Caller, template: str, now: datetime
+) -> OutboxEntry | None:
+    email = (await Users(tx).get(caller.user_id))["email"]
+    return await tell_in(parts, tx, caller.access, email, template, at=in_words(now))

@@ -204,10 +204,6 @@ class Identities:
         """Whether an organization they are an active member of demands a second factor."""
         return bool(await self._value("app.mfa_required(:user_id)", user_id=user_id))
 
-    async def forget_devices(self, user_id: UUID) -> None:
-        """No device of theirs signs in without a code any more; for a password set anew through the mail."""
-        await self._value("app.forget_devices(:user_id)", user_id=user_id)
-
     async def organizations(self, user_id: UUID) -> Sequence[RowMapping]:
         """id, name, slug and role of every active membership in an active organization."""
         statement = text(

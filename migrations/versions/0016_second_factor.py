@@ -258,11 +258,6 @@ DEFINERS = {
           RETURN NEXT;
         END
     """,
-    # A password set anew through the mail lets nobody past the second factor, so no device stays trusted.
-    "app.forget_devices(member uuid) RETURNS integer LANGUAGE sql VOLATILE": """
-        WITH forgotten AS (DELETE FROM public.trusted_devices WHERE user_id = member RETURNING 1)
-        SELECT count(*)::integer FROM forgotten
-    """,
     "app.mfa_required(member uuid) RETURNS boolean LANGUAGE sql STABLE": """
         SELECT EXISTS (
           SELECT FROM public.user_organizations AS m JOIN public.organizations AS o ON o.id = m.organization_id
@@ -346,7 +341,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER unproven_phone ON users")
     op.execute("DROP FUNCTION app.unproven_phone")
     for name in ("ask_session", "ask_api_key", "identify_session", "identify_api_key", "renew_session",
-                 "forget_devices", "project_mfa_policy", "mfa_required"):  # fmt: skip
+                 "project_mfa_policy", "mfa_required"):  # fmt: skip
         op.execute(f"DROP FUNCTION app.{name}")
     as_system({f"{signature} LANGUAGE sql STABLE": body for signature, body in OLD_IDENTIFY.items()})
     replace(*OLD_OPEN)

@@ -43,7 +43,6 @@ DEFINERS = {
     "find_session": "app_system",
     "find_token": "app_system",
     "forgive": "app_system",
-    "forget_devices": "app_system",
     "identify_api_key": "app_system",
     "identify_session": "app_system",
     "issue_token": "app_system",
