@@ -10,6 +10,8 @@ from fastapi import Depends, FastAPI
 from api import (
     actions,
     apikeys,
+    audit,
+    auditexports,
     clientexports,
     clients,
     codec,
@@ -26,6 +28,7 @@ from api import (
     errors,
     events,
     executions,
+    exports,
     expressions,
     graphs,
     hooks,
@@ -50,6 +53,7 @@ from api import (
     secrets,
     settings,
     starting,
+    statistics,
     tasks,
     trials,
     triggers,
@@ -87,6 +91,7 @@ API = (
     members.router,
     departures.router,
     erasure.router,
+    exports.router,
     invitations.router,
     welcoming.router,
     roles.router,
@@ -116,6 +121,9 @@ API = (
     triggers.router,
     trials.router,
     deliveries.router,
+    auditexports.router,
+    audit.router,
+    statistics.router,
 )
 #: For people, probes, providers and Temporal's UI, who may bring query parameters of their own: a campaign's, a
 #: cache breaker.

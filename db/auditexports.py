@@ -88,7 +88,7 @@ class AuditExports:
         return one(await self._tx.execute(statement))
 
     async def add_part(
-        self, export: RowMapping, content: str, rows: int, last: tuple[datetime, UUID]
+        self, export: RowMapping, content: str, rows: int, last: tuple[datetime, UUID] | None
     ) -> None:
         """The next part, and how far the export came with it."""
         number = export["parts"] + 1
@@ -103,8 +103,8 @@ class AuditExports:
         changes = {
             "parts": number,
             "written": export["written"] + rows,
-            "last_at": last[0],
-            "last_id": last[1],
+            "last_at": None if last is None else last[0],
+            "last_id": None if last is None else last[1],
         }
         await self._tx.execute(update(AuditExport).where(AuditExport.id == export["id"]).values(changes))
 

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 
 from activities.actions import (
     approvals,
+    audit,
     clients,
     email,
     erasure,
     events,
     executions,
+    exports,
     http,
     imports,
     mails,
@@ -115,6 +117,8 @@ def built_in() -> Registry:
     return Registry(
         [
             approvals.approve,
+            audit.export_part,
+            audit.finish_export,
             clients.create_client,
             clients.find_contact,
             clients.get_client,
@@ -135,5 +139,6 @@ def built_in() -> Registry:
             organizations.settle,
             templates.render,
             *erasure.ACTIONS,
+            *exports.ACTIONS,
         ]
     )
