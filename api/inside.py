@@ -28,7 +28,11 @@ def inside(*permissions: Permission) -> Callable[..., Coroutine[Any, Any, Caller
 def confirmed_inside(*permissions: Permission) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """The same for what is dangerous: a person who proved within ten minutes who they are."""
 
-    async def allowed(caller: Annotated[Caller, Depends(inside(*permissions))], _: Confirmed) -> Caller:
+    async def allowed(
+        organization_id: UUID, caller: Annotated[Caller, Depends(require(*permissions))], _: Confirmed
+    ) -> Caller:
+        if caller.organization_id != organization_id:
+            raise NotFound
         return caller
 
     return allowed

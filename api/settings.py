@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from api.auth import Caller, Person, require
+from api.auth import Caller
 from api.collaborators import Parts
 from api.etags import ExpectedRevision, etag
+from api.inside import confirmed_inside, inside
 from api.noting import noted
 from api.revisions import moment_of, revision_of
 from db.activity import Activities
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/settings", tags=[
 @router.get("", operation_id="settings_get", response_model=OrganizationSettings)
 async def get_settings(
     organization_id: UUID,
-    caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_READ))],
+    caller: Annotated[Caller, Depends(inside(Permission.ORGANIZATION_READ))],
     parts: Parts,
     response: Response,
 ) -> OrganizationSettings:
@@ -36,14 +37,16 @@ async def get_settings(
 async def replace_settings(
     *,
     organization_id: UUID,
-    caller: Annotated[Caller, Depends(require(Permission.ORGANIZATION_WRITE))],
-    _: Person,
+    caller: Annotated[Caller, Depends(confirmed_inside(Permission.ORGANIZATION_WRITE))],
     body: OrganizationSettings,
     seen: ExpectedRevision,
     parts: Parts,
     response: Response,
 ) -> OrganizationSettings:
-    """Replace all settings; what is left out has its default again. Counts from the next request on."""
+    """Replace all settings; what is left out has its default again. Counts from the next request on.
+
+    Takes a fresh proof of who you are: settings decide about second factors and about what is kept.
+    """
     async with parts.database.transaction(caller.access) as tx:
         organizations = Organizations(tx)
         before, _at = await organizations.settings(organization_id)
