@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import create_engine
 from db.identity import User
 from db.tenants import Membership, Organization, Role
+from domain.permissions import RoleName
 from tests.api.conftest import Account, World
-from tests.factories.rows import row
+from tests.factories.rows import member, row
 
 
 @pytest.fixture
@@ -25,6 +26,9 @@ async def behind(admin_url: str) -> AsyncIterator[AsyncConnection]:
 
 
 async def membership(behind: AsyncConnection, account: Account, **values: Any) -> None:
+    """Changes it behind everybody's back; somebody else stays an owner, which every organization needs."""
+    if not {"status", "role_id"}.isdisjoint(values):
+        await member(behind, UUID(account.organization_id), role=RoleName.OWNER)
     await behind.execute(update(Membership).where(Membership.user_id == UUID(account.user_id)).values(values))
 
 
