@@ -98,10 +98,11 @@ def written(form: ExportFormat, rows: Sequence[RowMapping], *, begins: bool) -> 
 
 
 def _line(row: RowMapping) -> dict[str, Any]:
-    told = {name: row[name] for name in COLUMNS if name not in ("actor", "created_at")}
-    moment = row["created_at"].astimezone(UTC).isoformat().replace("+00:00", "Z")
-    values = {**told, "actor": row["actor_type"], "created_at": moment}
-    return {name: values[name] for name in COLUMNS}
+    told = {name: row["actor_type" if name == "actor" else name] for name in COLUMNS}
+    for name in ("id", "user_id"):
+        told[name] = None if told[name] is None else str(told[name])
+    told["created_at"] = row["created_at"].astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return told
 
 
 def _cell(value: Any) -> str:
