@@ -22,16 +22,23 @@ def run(title: str, command: Sequence[str]) -> bool:
 
 def lint_migrations() -> bool:
     """squawk reads SQL files, so both directions of all migrations are written out first."""
+    directions = {"upgrade": ([], "squawk.toml"), "downgrade": (["--down"], "squawk-back.toml")}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "upgrade.sql")
-        written = subprocess.run(
-            [sys.executable, "-m", "workers.migrate", "sql"], capture_output=True, text=True, check=False
-        )
-        if written.returncode != 0:
-            print(f"migrations   FAILED\n{written.stderr}", flush=True)
-            return False
-        file.write_text(written.stdout)
-        return run("migrations", ["squawk", "-c", "migrations/squawk.toml", str(file)])
+        fine = []
+        for direction, (option, rules) in directions.items():
+            file = Path(folder, f"{direction}.sql")
+            written = subprocess.run(
+                [sys.executable, "-m", "workers.migrate", "sql", *option],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if written.returncode != 0:
+                print(f"migrations   FAILED\n{written.stderr}", flush=True)
+                return False
+            file.write_text(written.stdout)
+            fine.append(run(direction, ["squawk", "-c", f"migrations/{rules}", str(file)]))
+        return all(fine)
 
 
 def main() -> int:

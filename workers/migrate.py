@@ -58,9 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="workers.migrate")
     parser.add_argument("direction", choices=["upgrade", "downgrade", "sql"])
     parser.add_argument("revision", nargs="?", default="head")
+    parser.add_argument("--down", action="store_true", help="with sql: the way back")
     options = parser.parse_args()
     if options.direction == "sql":
-        sys.stdout.write(sql(options.revision))
+        sys.stdout.write(sql(options.revision, down=options.down))
         return
     url = os.environ.get("PERDURE_DATABASE_DIRECT_URL")
     if not url:
