@@ -3,25 +3,31 @@
 import asyncio
 import csv
 import io
+import os
+import sys
 from typing import Any
 
 import httpx2
-import pytest
 from sqlalchemy import text
 
 from db.session import Access, Role
 from domain.imports import ROWS_PER_PART
-from tests.workflows.engine import Engine
+from tests.workflows.engine import SECRET, Engine
+from workers.settings import Settings
 
 
-async def upload(engine: Engine, content: bytes | str, path: str = "clients", **query: Any) -> httpx2.Response:
+async def upload(
+    engine: Engine, content: bytes | str, path: str = "clients", **query: Any
+) -> httpx2.Response:
     body = content.encode() if isinstance(content, str) else content
     return await engine.http.post(
         f"/v1/{path}/imports", content=body, params=query, headers={"Content-Type": "text/csv"}
     )
 
 
-async def imported(engine: Engine, content: bytes | str, path: str = "clients", **query: Any) -> dict[str, Any]:
+async def imported(
+    engine: Engine, content: bytes | str, path: str = "clients", **query: Any
+) -> dict[str, Any]:
     """The import once its execution has ended."""
     answer = await upload(engine, content, path, **query)
     assert answer.status_code == 202, answer.text
@@ -104,7 +110,9 @@ async def test_upsert_changes_what_differs_and_tells_only_of_that(engine: Engine
 async def test_contacts_find_their_client_and_one_becomes_primary(engine: Engine) -> None:
     await imported(engine, "name,number,email\nAnn,1,office@ann.example\nBob,2,\n")
     rows = "Vorname,Nachname,client number,client email,email,primary,can_authorize\n"
-    rows += "Ada,A,1,,ada@ann.example,yes,x\nEve,E,,office@ann.example,eve@ann.example,ja,no\nNo,One,9,,,no,\n"
+    rows += (
+        "Ada,A,1,,ada@ann.example,yes,x\nEve,E,,office@ann.example,eve@ann.example,ja,no\nNo,One,9,,,no,\n"
+    )
     view = await imported(engine, rows, "contacts")
     assert (view["created"], view["failed"]) == (2, 1)
     assert [e["code"] for e in await errors(engine, view)] == ["unknown_client"]
@@ -127,7 +135,7 @@ async def test_a_number_that_somebody_has_is_reported_and_the_rest_goes_on(engin
 
 
 async def test_what_was_exported_is_imported_back_without_a_change(engine: Engine) -> None:
-    content = 'name,number,phone,tags,communication_preferences\n'
+    content = "name,number,phone,tags,communication_preferences\n"
     content += '"=1+1, ""x""",1,+49 30 901820,"a; b","{""email"":false}"\nBob\u2028,2,,,\n'
     assert (await imported(engine, content))["created"] == 2
     started = await engine.post("/v1/clients/exports", {"delimiter": "semicolon"})
@@ -141,13 +149,15 @@ async def test_what_was_exported_is_imported_back_without_a_change(engine: Engin
     assert lines[0]["phone"] == "'+49 30 901820"
     assert "tax_id" not in lines[0]
     again = await imported(engine, file.content, mode="upsert")
-    assert [again[n] for n in ("created", "updated", "unchanged", "failed")] == [0, 0, 2, 0], await errors(engine, again)
+    assert [again[n] for n in ("created", "updated", "unchanged", "failed")] == [0, 0, 2, 0], await errors(
+        engine, again
+    )
 
 
 async def test_a_cancelled_import_leaves_what_was_imported_and_says_so(engine: Engine) -> None:
     rows = "".join(f"Client {n},N-{n}\n" for n in range(ROWS_PER_PART * 40))
     started = (await upload(engine, "name,number\n" + rows)).json()
-    while (view := await engine.get(started["links"]["self"]))["processed"] == 0:
+    while (view := await engine.get(started["links"]["self"]))["processed"] == 0:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     answer = await engine.http.post(view["links"]["self"] + "/cancel")
     assert answer.status_code == 202, answer.text
@@ -159,3 +169,53 @@ async def test_a_cancelled_import_leaves_what_was_imported_and_says_so(engine: E
     assert f"cancelled after {there} of {view['total']} rows" in view["message"]
     assert f"{there} created" in view["message"]
     assert (await engine.http.post(view["links"]["self"] + "/cancel")).status_code in (202, 409)
+
+
+async def test_a_worker_killed_in_the_middle_leaves_no_row_out_and_does_none_twice(
+    idle_engine: Engine, engine_settings: Settings
+) -> None:
+    """kill -9 of the only worker while it writes."""
+    engine, total = idle_engine, ROWS_PER_PART * 16
+    relay = asyncio.create_task(engine.parts.relay.run())
+    worker = await started_worker(engine_settings)
+    try:
+        rows = "".join(f"Client {n},N-{n},{n}@x.example\n" for n in range(total))
+        started = (await upload(engine, "name,number,email\n" + rows)).json()
+        async with asyncio.timeout(100):
+            while (view := await engine.get(started["links"]["self"]))["processed"] < total // 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert view["processed"] < total, "too few rows to be interrupted"
+        worker.kill()
+        await worker.wait()
+        worker = await started_worker(engine_settings)
+        await engine.ended(started["execution_id"], 100)
+        view = await engine.get(started["links"]["self"])
+    finally:
+        worker.kill()
+        await worker.wait()
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+    assert [view[n] for n in ("status", "created", "failed")] == ["completed", total, 0]
+    [there] = await counted(
+        engine, "SELECT count(*), count(DISTINCT client_number), count(DISTINCT email) FROM clients"
+    )
+    assert tuple(there) == (total, total, total)
+    [told] = await counted(engine, "SELECT count(*) FROM events WHERE type = 'client.created'")
+    assert told[0] == total
+
+
+async def started_worker(settings: Settings) -> asyncio.subprocess.Process:
+    """A process of its own that does nothing but execute."""
+    given = {
+        "PERDURE_DATABASE_URL": settings.database_url,
+        "PERDURE_TEMPORAL_ADDRESS": settings.temporal_address,
+        "PERDURE_MASTER_KEYS": f"test:{SECRET}",
+        "PERDURE_TOKEN_SECRET": SECRET,
+        "PERDURE_PASSWORD_PEPPER": SECRET,
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workers.node", "--roles", "worker"),
+        env={**os.environ, **given},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
