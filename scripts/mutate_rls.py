@@ -75,7 +75,15 @@ async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
             alter = f"ALTER POLICY {name} ON {table}"
             if policy["qual"] == "true" or policy["cmd"] == "INSERT":
                 roles = f"{policy['roles']}, app_api, app_worker"
-                found.append(Mutation(f"open {name} on {table} to all", table, f"{alter} TO {roles}", mend))
+                # Where nobody but the system was granted anything, the policy alone opens nothing.
+                more = () if readable(world, table) else (f"GRANT SELECT ON {table} TO app_api",)
+                mends = (
+                    *mend,
+                    *(grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM ") for grant in more),
+                )
+                found.append(
+                    Mutation(f"open {name} on {table} to all", table, f"{alter} TO {roles}", mends, more)
+                )
                 continue
             check = " WITH CHECK (true)" if policy["with_check"] else ""
             found.append(Mutation(f"widen {name} on {table}", table, f"{alter} USING (true){check}", mend))
@@ -116,6 +124,10 @@ async def mutations(admin: AsyncEngine, world: World) -> list[Mutation]:
 
 def _closing(schema: str) -> tuple[str, ...]:
     return () if schema == "public" else (f"REVOKE USAGE ON SCHEMA {schema} FROM app_api",)
+
+
+def readable(world: World, table: str) -> bool:
+    return any(world.privileges[role, table, "SELECT"] for role in (Role.API, Role.WORKER))
 
 
 def writable(world: World, table: str) -> bool:

@@ -40,7 +40,8 @@ async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None 
             found += await unreached(connection, world, table)
         found += await forgetful(connection)
         found += await unnoticed(connection, world)
-        found += await doors.findings(connection, world)
+        if doors.TABLES & {table.name for table in chosen}:
+            found += await doors.findings(connection, world)
         found += await strangers(connection, world)
     return found
 
