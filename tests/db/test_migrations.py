@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.engine import create_engine
 from db.tables import metadata
 from db.tenants import PLATFORM
+from tests.conftest import Cluster
 from tests.db import isolation
 from tests.db.servers import installed, running
 from tests.db.world import settle
@@ -28,6 +29,8 @@ from workers.devstack.databases import LOGINS, OWNER, RUNTIME, SUPERUSER
 ROOT = Path(__file__).resolve().parents[2]
 #: Tables without entrances and policies; below it there is nothing to keep.
 BARE = "0002"
+#: What runs where this release is not yet.
+RELEASE_BEFORE = "0012"
 #: Of which a test's tenants have no rows.
 NOBODYS: set[str] = set()
 APP_ROLES = (
@@ -159,6 +162,42 @@ async def test_every_row_survives_every_step_there_and_back(
         before = after
     await looking.close()
     assert told == []
+
+
+async def test_what_the_release_before_writes_is_taken_after_the_migration(
+    postgres: Cluster, admin: AsyncEngine, owner_url: str, admin_url: str
+) -> None:
+    """Old code goes on writing while nodes are replaced: no new column is required of it, no new rule refuses it."""
+    async with admin.begin() as connection:
+        await rows.tenant(connection)
+    await admin.dispose()
+    migrate.downgrade(owner_url, RELEASE_BEFORE)
+    there = await asyncpg.connect(admin_url, statement_cache_size=0)
+    written = await contents(there)
+    await there.close()
+    name = postgres.create()
+    here = await asyncpg.connect(postgres.url(name, SUPERUSER))
+    refused = []
+    for table in metadata.sorted_tables:
+        later = {c.name for key in table.foreign_key_constraints if key.use_alter for c in key.columns}
+        for row in written.get(table.name, {}).values():
+            values = {
+                column: value
+                for column, value in row.items()
+                if table.c[column].computed is None and (column not in later or column == "organization_id")
+            }
+            places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+            named = ", ".join(f'"{column}"' for column in values)
+            try:
+                await here.execute(
+                    f'INSERT INTO "{table.name}" ({named}) VALUES ({places}) ON CONFLICT DO NOTHING',
+                    *values.values(),
+                )
+            except asyncpg.PostgresError as error:
+                refused.append(f"{table.name}: {error}")
+    await here.close()
+    postgres.drop(name)
+    assert refused == []
 
 
 async def test_the_sql_for_a_database_administrator_does_the_same(owner_url: str, admin: AsyncEngine) -> None:
