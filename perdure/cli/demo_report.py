@@ -97,7 +97,8 @@ def _people(console: Console, people: dict[str, Any]) -> None:
     for heading in ("Name", "E-mail", "Role", "Status"):
         table.add_column(heading, overflow="fold")
     for member in people["members"]:
-        table.add_row(*(escape(str(member[name])) for name in ("name", "email", "role", "status")))
+        told = (member["name"], member["email"], member["role"]["name"], member["status"])
+        table.add_row(*(escape(str(word)) for word in told))
     console.print(table)
     invited = people["invited"]
     if invited is None:

@@ -43,7 +43,13 @@ def report(status: str = "completed") -> dict[str, Any]:
     }
     mail = {"From": "a", "To": "b", "Subject": "[bold]c", "Message-ID": "d", "text": "Dear " + "x " * 60}
     login = {"url": "http://127.0.0.1:8400/login", "email": "ada@harbour-lane.example", "password": "p[i]w"}
-    ada = {"user_id": "a", "name": "Ada [b]", "email": "ada@x.example", "role": "owner", "status": "active"}
+    ada = {
+        "user_id": "a",
+        "name": "Ada [b]",
+        "email": "ada@x.example",
+        "role": {"name": "owner"},
+        "status": "active",
+    }
     entry = {
         "created_at": execution["started_at"],
         "user_id": "a",
@@ -90,7 +96,9 @@ def test_what_is_copied_stays_whole(width: int) -> None:
 
 def test_times_have_one_form() -> None:
     text = "\n".join(shown(80))
-    assert text.count("2026-11-22 14:53:40.302Z") == 4  # the timeline, the row, the log, and Temporal's in its zone
+    assert (
+        text.count("2026-11-22 14:53:40.302Z") == 4
+    )  # the timeline, the row, the log, and Temporal's in its zone
     assert "+01:00" not in text
     assert "302350" not in text
 
