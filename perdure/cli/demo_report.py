@@ -116,13 +116,11 @@ def _log(console: Console, people: dict[str, Any]) -> None:
     _heading(console, "Who did what, newest first (the organization's audit log)")
     names = {member["user_id"]: member["name"] for member in people["members"]}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("When", "Who", "What", "On"):
+    for heading in ("When", "Who", "By", "What", "On"):
         table.add_column(heading, overflow="fold")
     for entry in people["log"]:
-        who = names.get(entry["user_id"], entry["actor_type"])
-        table.add_row(
-            _moment(entry["created_at"]), escape(who), escape(entry["action"]), escape(entry["resource"])
-        )
+        told = (names.get(entry["user_id"]) or "-", entry["actor"], entry["action"], entry["resource"])
+        table.add_row(_moment(entry["created_at"]), *(escape(word) for word in told))
     console.print(table)
 
 

@@ -53,7 +53,7 @@ def report(status: str = "completed") -> dict[str, Any]:
     entry = {
         "created_at": execution["started_at"],
         "user_id": "a",
-        "actor_type": "user",
+        "actor": "user",
         "action": "member.[red]",
         "resource": "user_organizations",
     }
