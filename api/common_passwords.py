@@ -1,10 +1,19 @@
-"""Passwords nobody should use: our own selection of the words and habits people reach for first.
+"""Passwords nobody should use: those that leak most often, and the words and habits people reach for first.
 
-A list of a few thousand literal passwords is mostly variations of the same words, so the word is refused
-together with its variations: capitals, look-alike digits, and digits or punctuation around it.
+Attackers try the list beside this file, then its variations; so each word is refused together with them: capitals,
+look-alike digits, and digits or punctuation around it.
 """
 
 import re
+from pathlib import Path
+from typing import Final
+
+#: As leaked, small letters; the most frequent first.
+LEAKED: Final = tuple(
+    line
+    for line in (Path(__file__).parent / "common_passwords.txt").read_text("ascii").splitlines()
+    if not line.startswith("#")
+)
 
 _WORDS = frozenset(
     """
@@ -25,6 +34,7 @@ _WORDS = frozenset(
     abcdefgh abcd abc aaaa xxxx
     """.split()  # noqa: SIM905  a paragraph of words is easier to read and to extend
 )
+_REFUSED = _WORDS | frozenset(LEAKED)
 _LOOKALIKES = str.maketrans("01345789@$!", "oleastbgasi")
 _AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 _RUNS = (
@@ -38,7 +48,7 @@ _RUNS = (
 def is_common(password: str) -> bool:
     """True for a listed word with its usual decorations, a repetition, a run along alphabet or keyboard."""
     plain = password.casefold()
-    if len(set(plain)) <= 2 or _repeats(plain):
+    if plain in _REFUSED or len(set(plain)) <= 2 or _repeats(plain):
         return True
     if plain.isdigit() and len(plain) <= 10 and len(set(plain)) <= 4:
         return True
@@ -48,7 +58,7 @@ def is_common(password: str) -> bool:
     lookalike = _AROUND.sub("", plain.translate(_LOOKALIKES))
     if not bare:  # digits and punctuation only: dates, telephone numbers
         return len(plain) < 14
-    return bool({bare, lookalike, bare.translate(_LOOKALIKES)} & _WORDS)
+    return bool({bare, lookalike, bare.translate(_LOOKALIKES)} & _REFUSED)
 
 
 def _repeats(text: str) -> bool:

@@ -5,8 +5,8 @@ import bcrypt
 import pytest
 from sqlalchemy import text
 
-from api.common_passwords import is_common
-from api.passwords import Passwords, check
+from api.common_passwords import LEAKED, is_common
+from api.passwords import SHORTEST, Passwords, check
 from db.engine import create_engine
 from tests.api.conftest import World
 
@@ -23,6 +23,15 @@ passwords = Passwords(PEPPER, cost=4)
 def test_common_passwords_are_refused(password: str) -> None:
     assert is_common(password)
     assert check(password, email="a@b.example", pointer="#/password")
+
+
+def test_the_three_thousand_most_leaked_that_are_long_enough_are_refused() -> None:
+    """ASVS 6.2.4: at least the top 3000 that the other rules would let through."""
+    assert len(set(LEAKED)) == len(LEAKED) >= 3000
+    assert all(len(password) >= SHORTEST for password in LEAKED)
+    for password in LEAKED:
+        for typed in (password, password.upper(), f"{password}1!"):
+            assert check(typed, email="a@b.example", pointer="#/password"), typed
 
 
 @pytest.mark.parametrize(
