@@ -116,7 +116,8 @@ def _log(console: Console, people: dict[str, Any]) -> None:
     _heading(console, "Who did what, newest first (the organization's audit log)")
     names = {member["user_id"]: member["name"] for member in people["members"]}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("When", "Who", "By", "What", "On"):
+    table.add_column("When", no_wrap=True)
+    for heading in ("Who", "By", "What", "On"):
         table.add_column(heading, overflow="fold")
     for entry in people["log"]:
         told = (names.get(entry["user_id"]) or "-", entry["actor"], entry["action"], entry["resource"])
