@@ -61,6 +61,7 @@ from api import (
     workflows,
 )
 from api.bodies import Bodies
+from api.calls import CallCounting
 from api.collaborators import Collaborators
 from api.console import accounts, pages
 from api.crossorigin import CrossOrigin
@@ -158,6 +159,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.sign_in.close()
+        await app.state.calls.close()
 
     app = FastAPI(
         title="Perdure",
@@ -174,6 +176,7 @@ def create_app(
     app.state.collaborators = collaborators
     app.state.identification = Identification(collaborators)
     app.state.sign_in = SignIn(collaborators)
+    app.state.calls = CallCounting(collaborators)
     app.state.watching = Watching(collaborators.database)
     app.state.receiver = Receiver(collaborators)
     app.state.exposition = exposition

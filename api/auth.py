@@ -55,6 +55,8 @@ async def authenticate(
     """The caller of this request. Raises Unauthenticated, or Forbidden for a foreign organization."""
     caller = await _identified(request, parts, x_organization_id)
     bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
+    if caller.organization_id is not None:
+        request.app.state.calls.count(caller.organization_id)
     return replace(caller, origin=_origin(request, caller))
 
 

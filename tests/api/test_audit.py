@@ -80,7 +80,9 @@ async def test_filters_narrow_it(house: House) -> None:  # noqa: F811
     ],
 )
 async def test_a_filter_that_makes_no_sense_is_refused(
-    house: House, asked: dict[str, str], where: str  # noqa: F811
+    house: House,  # noqa: F811
+    asked: dict[str, str],
+    where: str,  # noqa: F811
 ) -> None:
     answer = await house.owner.http.get(at(house.owner, "/audit-log"), params=asked)
     assert answer.status_code == 422
@@ -239,3 +241,36 @@ async def test_months_are_asked_for_by_name(house: House, asked: dict[str, str],
     assert answer.status_code == status, answer.text
     if status == 200:
         assert [item["period"] for item in answer.json()["items"]][::11] == ["2026-01", "2026-12"]
+
+
+async def test_calls_are_counted_without_a_write_of_their_own(house: House) -> None:  # noqa: F811
+    """Refused ones are not: nobody is known to have made them."""
+    await house.owner.http.get("/v1/clients")  # the key's use is written to the minute
+    async with house.counting() as sent:
+        await house.owner.http.get("/v1/clients")
+        few = len(sent)
+        for _ in range(5):
+            await house.member.http.get("/v1/me")
+    assert few == 3, sent  # who it is, entering, the list
+    await house.owner.http.get("/v1/clients", headers={"Authorization": "Bearer nonsense"})
+    await house.app.state.calls.close()
+    (counter,) = [row for row in await house.everything("usage_counters") if row["metric"] == "api_calls"]
+    assert (counter["organization_id"], counter["amount"]) == (house.owner.organization_id, 7)
+
+
+async def test_calls_that_could_not_be_written_are_kept(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
+    async def away(*_: Any) -> None:
+        raise OSError("no database")
+
+    calls = house.app.state.calls
+    await house.owner.http.get("/v1/clients")
+    with monkeypatch.context() as broken:
+        broken.setattr("api.calls.add_calls", away)
+        await calls.write()
+    assert not [row for row in await house.everything("usage_counters") if row["metric"] == "api_calls"]
+    await calls.close()
+    (counter,) = [row for row in await house.everything("usage_counters") if row["metric"] == "api_calls"]
+    assert counter["amount"] == 1
