@@ -37,6 +37,9 @@ _WORDS = frozenset(
 _REFUSED = _WORDS | frozenset(LEAKED)
 _LOOKALIKES = str.maketrans("01345789@$!", "oleastbgasi")
 _AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_BEFORE, _AFTER = re.compile(r"^[\W\d_]+"), re.compile(r"[\W\d_]+$")
+#: Nobody puts more around a word out of habit.
+_DECORATION = 8
 _RUNS = (
     "0123456789012345",
     "abcdefghijklmnopqrstuvwxyz",
@@ -56,9 +59,21 @@ def is_common(password: str) -> bool:
         return True
     bare = _AROUND.sub("", plain)
     lookalike = _AROUND.sub("", plain.translate(_LOOKALIKES))
-    if not bare:  # digits and punctuation only: dates, telephone numbers
-        return len(plain) < 14
-    return bool({bare, lookalike, bare.translate(_LOOKALIKES)} & _REFUSED)
+    if not bare and len(plain) < 14:  # digits and punctuation only: dates, telephone numbers
+        return True
+    words = {bare, lookalike, bare.translate(_LOOKALIKES), *_undecorated(plain)}
+    return bool(words & _REFUSED)
+
+
+def _undecorated(plain: str) -> set[str]:
+    """With some of the digits and punctuation around it taken away: leaked ones have digits of their own."""
+    leading = len(plain) - len(_BEFORE.sub("", plain))
+    trailing = len(plain) - len(_AFTER.sub("", plain))
+    return {
+        plain[first : len(plain) - last]
+        for first in range(min(leading, _DECORATION) + 1)
+        for last in range(min(trailing, _DECORATION) + 1)
+    }
 
 
 def _repeats(text: str) -> bool:
