@@ -74,6 +74,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "transfers": {
         "direction": "import",
         "kind": "clients",
+        "mode": "create",
+        "match_by": "email",
         "settings": {"encoding": "utf-8", "delimiter": ",", "read_as": {}, "passed_over": []},
     },
     "trigger_secrets": {"kind": "signing"},

@@ -13,6 +13,7 @@ from schemathesis.engine import events, from_schema
 from tests.soak.people import Owner, People
 
 ORGANIZATION = "X-Organization-Id"
+IF_MATCH = "If-Match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,16 @@ def sign_in(schema: Any, people: People) -> None:
             case.headers["Authorization"] = f"Bearer {owner.token}"
             if ORGANIZATION in case.headers:
                 case.headers[ORGANIZATION] = owner.organization_id
+            if case.meta is not None and case.meta.generation.mode.is_positive and _is_guarded(case):
+                # What nobody can draw: the tag of what is there now. Without it no change would ever happen.
+                tag = people.tag(case.formatted_path)
+                if tag is not None:
+                    case.headers[IF_MATCH] = tag
+
+
+def _is_guarded(case: Any) -> bool:
+    """Whether the operation changes what it names only as its caller saw it."""
+    return any(each.name.lower() == "if-match" for each in case.operation.headers)
 
 
 @contextmanager

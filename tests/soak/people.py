@@ -6,9 +6,8 @@ the test goes on with full rights instead of seeing nothing but refusals.
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,7 +39,6 @@ class People:
     signed_up: int = 0
     _doubted: bool = False
     _owner: Owner | None = None
-    _numbers: "count[int]" = field(default_factory=count)
 
     def owner(self) -> Owner:
         if self._owner is None or (self._doubted and not self._stands(self._owner)):
@@ -51,6 +49,12 @@ class People:
     def answered(self, status: int) -> None:
         """A refusal may mean that a request before took the owner's rights."""
         self._doubted = self._doubted or status in (401, 403, 404)
+
+    def tag(self, path: str) -> str | None:
+        """The ETag of what the path names, if the owner may see it."""
+        with asgi.get_client(self.app) as client:
+            answer = client.get(path, headers={"Authorization": f"Bearer {self.owner().token}"})
+        return answer.headers.get("ETag") if answer.status_code == 200 else None
 
     def _stands(self, owner: Owner) -> bool:
         if datetime.now(UTC) - owner.since > TRUSTED:
