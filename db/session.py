@@ -94,6 +94,17 @@ class Database:
             opened.push_async_exit(attempt.pop_all())
             return connection
 
+    @asynccontextmanager
+    async def snapshot(self, access: Access) -> AsyncIterator[AsyncConnection]:
+        """Everything read inside is of the moment of the first statement; nothing can be written.
+
+        Raises Forbidden as `transaction` does.
+        """
+        engine = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        async with engine.begin() as connection:
+            await enter(connection, access)
+            yield connection
+
     async def first(self, statement: TextClause, values: Mapping[str, Any]) -> RowMapping | None:
         """The first row of one statement that is a transaction of its own, as whoever connected.
 

@@ -8,6 +8,7 @@ from activities.actions.context import Links, Services
 from activities.actions.registry import Registry, built_in
 from activities.erasing import Erasing
 from activities.executions import ExecutionActivities
+from activities.exporting import Exporting
 from activities.gateways.functions import WebFunctions
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.s3 import Bucket, S3Blobs
@@ -84,7 +85,11 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     )
     registry = built_in()
     endings = Endings(connection, database, accounts, mender)
-    services = replace(_services(settings, keys), erasing=Erasing(database, blobs, endings, keys, utc_now))
+    services = replace(
+        _services(settings, keys),
+        erasing=Erasing(database, blobs, endings, keys, utc_now),
+        exporting=Exporting(database, blobs, keys, utc_now),
+    )
     return Parts(
         settings=settings,
         database=database,

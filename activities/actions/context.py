@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.erasing import Erasing
+from activities.exporting import Exporting
 from activities.gateways.http_client import GuardedHttpClient
 from activities.gateways.memory import Memory
 from activities.gateways.oauth import Tokens
@@ -50,6 +51,7 @@ class Services:
     links: Links | None = None
     #: None where nothing is erased: in a dry run, say.
     erasing: Erasing | None = None
+    exporting: Exporting | None = None
     #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.
     tokens: Tokens = field(default_factory=Tokens)
     operations: Memory[Operation] = field(default_factory=Memory)

@@ -56,6 +56,50 @@ STATEMENTS: tuple[str, ...] = (
     "GRANT SELECT, INSERT, UPDATE (status, execution_id, phase, erased, begun_at, ended_at, updated_at) "
     "ON erasures TO app_worker",
     "CREATE TRIGGER touch BEFORE UPDATE ON erasures FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    """
+    CREATE TABLE exports (
+      id uuid DEFAULT gen_random_uuid() NOT NULL,
+      organization_id uuid NOT NULL,
+      requested_by uuid NOT NULL,
+      execution_id uuid,
+      status text DEFAULT 'running' NOT NULL,
+      progress integer DEFAULT '0' NOT NULL,
+      contents jsonb DEFAULT '{}' NOT NULL,
+      pieces integer DEFAULT '0' NOT NULL,
+      size bigint DEFAULT '0' NOT NULL,
+      taken_at timestamptz,
+      expires_at timestamptz,
+      created_at timestamptz DEFAULT now() NOT NULL,
+      updated_at timestamptz DEFAULT now() NOT NULL,
+      CONSTRAINT pk_exports PRIMARY KEY (id),
+      CONSTRAINT uq_exports_id UNIQUE (organization_id, id),
+      CONSTRAINT ck_exports_status CHECK (status IN ('running', 'ready', 'failed', 'expired')),
+      CONSTRAINT fk_exports_requested_by FOREIGN KEY (requested_by) REFERENCES users (id),
+      CONSTRAINT fk_exports_execution_id FOREIGN KEY (organization_id, execution_id)
+        REFERENCES workflow_executions (organization_id, id) ON DELETE SET NULL (execution_id),
+      CONSTRAINT fk_exports_organization_id FOREIGN KEY (organization_id)
+        REFERENCES organizations (id) ON DELETE CASCADE
+    )
+    """,
+    "CREATE INDEX ix_exports_execution_id ON exports (organization_id, execution_id)",
+    "CREATE INDEX ix_exports_created_at_id ON exports (organization_id, created_at, id)",
+    "CREATE INDEX ix_exports_expires_at ON exports (expires_at) WHERE status IN ('ready', 'failed')",
+    "CREATE UNIQUE INDEX uq_exports_running ON exports (organization_id) WHERE status = 'running'",
+    "ALTER TABLE exports ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE exports FORCE ROW LEVEL SECURITY",
+    """
+    CREATE POLICY tenant ON exports TO app_api, app_worker
+    USING (organization_id = (SELECT app.org())) WITH CHECK (organization_id = (SELECT app.org()))
+    """,
+    "CREATE POLICY system ON exports TO app_system USING (true) WITH CHECK (true)",
+    "GRANT SELECT, INSERT, UPDATE (status, execution_id, updated_at) ON exports TO app_api",
+    "GRANT SELECT, UPDATE (status, progress, contents, pieces, size, taken_at, expires_at, updated_at) "
+    "ON exports TO app_worker",
+    "GRANT SELECT (id, organization_id, execution_id, status, expires_at, created_at), UPDATE (status) "
+    "ON exports TO app_system",
+    "CREATE TRIGGER touch BEFORE UPDATE ON exports FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    # Retention: executions that ended long ago take their steps, effects and words to the engine along.
+    "GRANT DELETE ON workflow_executions TO app_system",
     # Whose rows the functions below may remove. Only they, being app_owner, meet a policy that reads it.
     """
     CREATE FUNCTION app.erased() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
@@ -305,5 +349,7 @@ def downgrade() -> None:
     op.execute("REVOKE UPDATE (is_active) ON users FROM app_system")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION app.{name}")
+    op.execute("REVOKE DELETE ON workflow_executions FROM app_system")
+    op.execute("DROP TABLE exports")
     op.execute("DROP TABLE erasures")
     op.execute("RESET ROLE")
