@@ -206,12 +206,12 @@ def name_of(delimiter: str) -> str:
 
 def harmless(cell: str) -> str:
     """The cell so that no spreadsheet runs it as a formula; `genuine` takes it back."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def genuine(cell: str) -> str:
     """A cell as it was before `harmless`, or before a spreadsheet marked it as text."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def write(rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:
