@@ -105,7 +105,9 @@ class Export:
             .limit(1)
         )
         found = (await self.tx.execute(statement)).one_or_none()
-        return None if found is None else (found[0], found[1])
+        if found is None or found.last_at is None or found.last_id is None:
+            return None
+        return found.last_at, found.last_id
 
     async def _rows(
         self, kind: TransferKind, behind: tuple[datetime, UUID] | None, limit: int
