@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import NOBODY
 from api.collaborators import Collaborators
-from api.proof import Proven, SecondFactor
+from api.proof import Proven, SecondFactor, WrongCode
+from api.refusals import Refusals
 from api.tokens import device_sha256, new_secret
 from db.authtokens import AuthTokens, NewToken
 from db.factors import TrustedDevices
@@ -53,9 +54,10 @@ class Trusted:
 
 
 class Challenges:
-    def __init__(self, parts: Collaborators, factor: SecondFactor) -> None:
+    def __init__(self, parts: Collaborators, factor: SecondFactor, refusals: Refusals) -> None:
         self._parts = parts
         self._factor = factor
+        self._refusals = refusals
 
     async def after_password(self, user_id: UUID, device_secret: str | None) -> Step:
         """A challenge for who has a second factor and comes from no device they trust."""
@@ -73,7 +75,9 @@ class Challenges:
             await AuthTokens(tx).issue(token)
         return Step(Challenge(secret, expires_at))
 
-    async def answer(self, token: str, code: str) -> tuple[UUID, Proven]:
+    async def answer(
+        self, token: str, code: str, address: str, user_agent: str | None
+    ) -> tuple[UUID, Proven]:
         """Who proved themselves, and how. Raises WrongCode, ChallengeOver, TooManyRequests.
 
         A challenge is used up together with the code, and worth nothing after five wrong ones.
@@ -93,6 +97,9 @@ class Challenges:
             proven = await self._factor.prove(Access(Role.API, None, user_id), code, use_up)
         except Forbidden:  # closed since the password was accepted
             raise ChallengeOver from None
+        except WrongCode:
+            self._refusals.tell(user_id, address, user_agent, "code")
+            raise
         return user_id, proven
 
     async def trust(self, user_id: UUID, address: str, user_agent: str | None, name: str | None) -> Trusted:

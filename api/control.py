@@ -14,8 +14,11 @@ from api.collaborators import Parts
 from api.executionviews import ExecutionView, show_one
 from api.fields import Body, Line, bounded_json
 from api.idempotency import Answer, Idempotent
+from api.noting import noted
+from db.activity import Activities
 from db.control import Asked, Control
 from db.outbox import OutboxEntry
+from domain.activities import Act
 from domain.executions import ExecutionStatus
 from domain.permissions import Permission
 
@@ -79,6 +82,14 @@ async def _wish(
         asked = await ask(tx)
         stands = asked.row["status"] == ExecutionStatus.PAUSED
         is_settled = asked.entry is None and stands == paused
+        if asked.entry is not None:
+            activity = noted(
+                caller,
+                Act.EXECUTION_PAUSED.value if paused else Act.EXECUTION_RESUMED.value,
+                "workflow_executions",
+                asked.row["id"],
+            )
+            await Activities(tx).note([activity])
         view = (await show_one(tx, asked.row)).model_dump(mode="json")
         return Answer(200 if is_settled else 202, view, carry=asked.entry)
 
@@ -105,6 +116,8 @@ async def signal_execution(
 
     async def work(tx: AsyncConnection) -> Answer[OutboxEntry]:
         sent = await Control(tx).signal(id, event)
+        activity = noted(caller, Act.EXECUTION_SIGNALLED.value, "workflow_executions", id)
+        await Activities(tx).note([activity])
         return Answer(202, {name: sent.event[name] for name in ("id", "type", "time")}, carry=sent.entry)
 
     answer = await once.run(caller, work)

@@ -13,11 +13,14 @@ from api.collaborators import Parts
 from api.executionviews import ExecutionSummary, ExecutionView, StepView, show_all, show_one
 from api.fields import Body, Moment
 from api.idempotency import Answer, Idempotent
+from api.noting import noted
 from api.pagination import Paging
 from api.revisions import moment_of, revision_of
+from db.activity import Activities
 from db.control import ExecutionClosed
 from db.executions import CancelResult, Executions, cancellation
 from db.outbox import Outbox, OutboxEntry
+from domain.activities import Act
 from domain.executions import ExecutionStatus, TriggerType
 from domain.permissions import Permission
 
@@ -120,6 +123,11 @@ async def cancel_execution(
         if result is CancelResult.TERMINAL and not _cancelled_on_request(row):
             raise ExecutionClosed(f"This execution is {row['status']}; there is nothing left to cancel.")
         entry = None
+        if result not in (CancelResult.TERMINAL, CancelResult.ALREADY_REQUESTED):
+            activity = noted(
+                caller, Act.EXECUTION_CANCELLED.value, "workflow_executions", id, how=result.value
+            )
+            await Activities(tx).note([activity])
         if result in (CancelResult.REQUESTED, CancelResult.TERMINATE):
             entry = cancellation(row, body.reason if body else "", result)
             await Outbox(tx).add(entry)

@@ -122,7 +122,9 @@ async def login(body: Credentials, entrance: Entrance, parts: Parts, device: Fro
 @router.post("/auth/mfa", operation_id="identity_mfa", response_model=TrustingTokens)
 async def second_step(body: SecondStep, entrance: Entrance, parts: Parts, device: From) -> Any:
     """Finish signing in with a code. With `trust_device`, this device is asked for none for thirty days."""
-    user_id, proven = await entrance.challenges.answer(body.mfa_token, body.code)
+    user_id, proven = await entrance.challenges.answer(
+        body.mfa_token, body.code, device.address, device.user_agent
+    )
     tokens: dict[str, Any] = await entrance.open_tokens(user_id, device)
     if body.trust_device:
         trusted = await entrance.challenges.trust(

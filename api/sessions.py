@@ -12,6 +12,7 @@ from api.collaborators import Collaborators
 from api.limits import Limits
 from api.passwords import Passwords
 from api.proof import SecondFactor
+from api.refusals import Refusals
 from api.tokens import (
     ACCESS_LIFETIME,
     REFRESH_GRACE,
@@ -44,7 +45,8 @@ class SignIn:
         self.passwords = Passwords(parts.security.pepper, parts.security.password_cost)
         self.limits = Limits(parts)
         self.factor = SecondFactor(parts)
-        self.challenges = Challenges(parts, self.factor)
+        self.refusals = Refusals(parts)
+        self.challenges = Challenges(parts, self.factor, self.refusals)
         self._tokens = AccessTokens(parts.security.token_secret, parts.security.public_url)
 
     def close(self) -> None:
@@ -60,6 +62,8 @@ class SignIn:
             found = await Identities(tx).login(email)
         matches = await self.passwords.verify(password, found.password if found is not None else None)
         if found is None or not matches or not found.is_active:
+            if found is not None:
+                self.refusals.tell(found.user_id, device.address, device.user_agent, "password")
             raise Unauthenticated("The e-mail address or the password is wrong.")
         await passage.succeeded()
         if self.passwords.outdated(found.password):

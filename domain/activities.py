@@ -66,6 +66,9 @@ class Act(StrEnum):
     ROLE_REMOVED = "role.removed"
     ERASURE_PLANNED = "erasure.planned"
     ERASURE_CANCELLED = "erasure.cancelled"
+    EXPORT_STARTED = "export.started"
+    EXPORT_FETCHED = "export.fetched"
+    EXPORT_REMOVED = "export.removed"
     # What leaves the house, or lets somebody look inside
     AUDIT_READ = "audit.read"
     AUDIT_EXPORTED = "audit.exported"

@@ -79,7 +79,9 @@ async def second_step(request: Request, parts: Parts, entrance: Entrance, device
         check_form(request, parts, form, request.cookies.get(_FORM))
         if token is None:
             raise ChallengeOver
-        user_id, proven = await entrance.challenges.answer(token, form.get("code", "")[:64])
+        user_id, proven = await entrance.challenges.answer(
+            token, form.get("code", "")[:64], device.address, device.user_agent
+        )
     except ChallengeOver:
         return _to_login(OVER)
     except (Forbidden, Unauthenticated, TooManyRequests) as refusal:

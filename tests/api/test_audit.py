@@ -82,7 +82,7 @@ async def test_filters_narrow_it(house: House) -> None:  # noqa: F811
 async def test_a_filter_that_makes_no_sense_is_refused(
     house: House,  # noqa: F811
     asked: dict[str, str],
-    where: str,  # noqa: F811
+    where: str,
 ) -> None:
     answer = await house.owner.http.get(at(house.owner, "/audit-log"), params=asked)
     assert answer.status_code == 422
@@ -259,8 +259,8 @@ async def test_calls_are_counted_without_a_write_of_their_own(house: House) -> N
 
 
 async def test_calls_that_could_not_be_written_are_kept(
-    house: House,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    house: House,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def away(*_: Any) -> None:
         raise OSError("no database")

@@ -36,7 +36,6 @@ from db.tenants import PLATFORM, Organization
 from domain.tenants import ActorType, MembershipStatus
 from tests.db.test_catalogue import UNREADABLE
 from tests.factories import rows
-from tests.pace import slowness
 
 LOG = metadata.tables["activity_logs"]
 CANARY = "canary-7f3a"
@@ -392,7 +391,7 @@ async def test_nobody_forges_a_line_of_another_organization(admin: AsyncEngine, 
 async def test_ten_thousand_clients_at_once_are_told_one_by_one_and_soon(
     admin: AsyncEngine, narrow: Database
 ) -> None:
-    """About 60 µs each: an import of 100 000 takes six seconds longer."""
+    """About 60 µs each on a quiet machine, three times what the row itself costs: 100 000 take six seconds longer."""
     async with admin.begin() as connection:
         acme = await rows.organization(connection)
     bulk = text(
@@ -401,16 +400,15 @@ async def test_ten_thousand_clients_at_once_are_told_one_by_one_and_soon(
     )
     values = {"org": acme["id"], "user": acme["created_by"]}
     access = Access(Role.API, acme["id"], acme["created_by"])
-
-    async def once() -> float:
-        began = time.perf_counter()
+    took: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
+    for word in ("ENABLE", "DISABLE") * 2:  # in turn: others use this machine too
+        async with admin.begin() as connection:
+            await connection.execute(text(f"ALTER TABLE clients {word} TRIGGER audit"))
         async with narrow.transaction(access) as tx:
+            began = time.perf_counter()
             await tx.execute(bulk, values)
-        return time.perf_counter() - began
-
-    audited = await once()
+            took[word].append(time.perf_counter() - began)
     async with admin.begin() as connection:
-        assert len(await lines(connection, resource="clients")) == 10_000
-        await connection.execute(text("ALTER TABLE clients DISABLE TRIGGER audit"))
-    plain = await once()
-    assert audited - plain < 1.2 * slowness(), f"{plain:.2f} s without, {audited:.2f} s with the log"
+        assert len(await lines(connection, resource="clients")) == 20_000
+    audited, plain = min(took["ENABLE"]), min(took["DISABLE"])
+    assert audited < 8 * plain, f"{plain:.2f} s without, {audited:.2f} s with the log"
