@@ -5,9 +5,11 @@ database, all logs, the mail, every table and a dump are searched for each word 
 """
 
 import asyncio
+import re
 import subprocess
 import time
 from collections.abc import Callable
+from mailbox import Maildir
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -152,6 +154,38 @@ async def _everything_that_can_happen(
         assert row["status"] == "failed", (name, row)
 
 
+async def _comes_back(stack: Stack, http: httpx2.AsyncClient) -> list[str]:
+    """A password is forgotten and replaced through the mail's page; the words that nothing may keep."""
+    password = canary("password")
+    await http.post("/v1/auth/forgot-password", json={"email": "ada@example.com"})
+    token = await _mailed(Path(stack.files["mail"]), "Choose a new password")
+    page = await http.get("/reset-password", params={"token": token})
+    assert page.is_success
+    assert token in page.text
+    form = {"token": token, "password": password}
+    done = await http.post("/reset-password", data=form, headers={"Origin": "null"})
+    assert done.is_success, done.text
+    await _mailed(Path(stack.files["mail"]), "Your password was changed")
+    login = await http.post("/v1/auth/login", json={"email": "ada@example.com", "password": password})
+    assert login.is_success, login.text
+    tokens = login.json()
+    await http.post("/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    return [password, token, tokens["refresh_token"], tokens["access_token"]]
+
+
+async def _mailed(folder: Path, subject: str) -> str:
+    """The token in the mail of this subject, or nothing where it has none."""
+    for _ in range(300):
+        for message in Maildir(folder):
+            if message["Subject"] == subject:
+                text = next(part for part in message.walk() if part.get_content_type() == "text/plain")
+                written = text.get_payload(decode=True).decode()  # type: ignore[union-attr]
+                found = re.search(r"token=([\w-]+)", written)
+                return found[1] if found else ""
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no mail said {subject!r}")
+
+
 async def _dump(stack: Stack, place: Path) -> None:
     """A dump as an administrator takes it."""
     program = binaries.postgres_binary().parent / "pg_dump"
@@ -180,8 +214,10 @@ async def test_nothing_a_tenant_writes_is_where_it_does_not_belong(data_dir: Pat
         async with httpx2.AsyncClient(base_url=stack.urls["api"], timeout=60, trust_env=False) as http:
             await _signed_up(stack, http)
             await _everything_that_can_happen(Tenant(http), stack.urls["echo"], words, secret)
+            private = Search(proofs := await _comes_back(stack, http))
         await _dump(stack, tmp_path / "dump.sql")
         in_tables = await secrets.in_database(stack.admin_url)
+        in_tables += await private.in_database(stack.admin_url)
         known = await Search([words["input"]]).in_database(stack.admin_url)
         temporal = Path(stack.files["temporal"]).parent
         while_running = everything.in_folder(temporal)  # the journal beside the database holds the latest
@@ -196,6 +232,12 @@ async def test_nothing_a_tenant_writes_is_where_it_does_not_belong(data_dir: Pat
         everything.in_folder(Path(stack.files["logs"])),
         secrets.in_folder(Path(stack.files["mail"])),
         secrets.in_folder(data_dir / "postgres"),
+        private.in_folder(temporal),
+        private.in_folder(Path(stack.files["logs"])),
+        private.in_folder(data_dir / "postgres"),
+        private.in_file(tmp_path / "dump.sql"),
+        # The mail holds its own link, and nothing else that proves who somebody is.
+        Search([word for word in proofs if word != proofs[1]]).in_folder(Path(stack.files["mail"])),
         secrets.in_file(tmp_path / "dump.sql"),
         in_tables,
     ):
