@@ -214,7 +214,8 @@ async def find_contact(context: ActionContext, arguments: FindContact) -> Contac
         client = await Clients(context.transaction).get(arguments.id)
     contacts = await Contacts(context.transaction).of_client(arguments.id)
     try:
-        found = addressee(client, contacts, arguments.channel, arguments.purpose)
+        known = [dict(contact) for contact in contacts]
+        found = addressee(dict(client), known, arguments.channel, arguments.purpose)
     except Unreachable as reason:
         raise Fault("runtime", 409, "Client not to be reached", str(reason)) from None
     return ContactResult(

@@ -20,7 +20,6 @@ from db.exporting import Export
 from db.imports import Imported, Importing, ImportRow
 from db.sealed import place
 from db.taxids import TaxIds
-from db.tenants import ActorType
 from db.transfers import Direction, Transfers
 from domain.actions import Effect, Lane
 from domain.definitions.faults import Fault
@@ -28,6 +27,7 @@ from domain.errors import NotFound
 from domain.importrows import RowProblem, read_row
 from domain.imports import ImportMode, MatchBy, TransferKind
 from domain.keys import Unreadable
+from domain.tenants import ActorType
 
 _TIMEOUT = timedelta(seconds=30)
 
