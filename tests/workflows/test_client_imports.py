@@ -219,3 +219,33 @@ async def started_worker(settings: Settings) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+
+
+async def test_a_step_that_listens_hears_of_clients_made_over_the_api_and_by_imports(engine: Engine) -> None:
+    listening = {
+        "hear": {
+            "listen": {
+                "to": {
+                    "all": [_to("client.created", "C-1"), _to("client.created", "C-2"), _to("client.changed")]
+                },
+                "read": "envelope",
+            }
+        }
+    }
+    id = (await engine.start(await engine.publish([listening])))["id"]
+    await engine.waiting(id)
+    made = await engine.http.post("/v1/clients", json={"name": "Ann", "client_number": "C-1"})
+    await imported(engine, "name,number\nBob,C-2\nCid,C-3\n")
+    change = await engine.http.patch(
+        f"/v1/clients/{made.json()['id']}", json={"city": "Ulm"}, headers={"If-Match": made.headers["etag"]}
+    )
+    assert change.status_code == 200, change.text
+    output = (await engine.ended(id, 60))["output"]
+    heard = {(e["type"], e["data"]["client_number"]) for e in output}
+    assert heard == {("client.created", "C-1"), ("client.created", "C-2"), ("client.changed", "C-1")}
+    assert next(e for e in output if e["type"] == "client.changed")["data"]["changed"] == ["city"]
+
+
+def _to(kind: str, number: str | None = None) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"type": kind, "source": "/perdure/clients"}
+    return {"with": wanted | ({"data": f'${{ .client_number == "{number}" }}'} if number else {})}
