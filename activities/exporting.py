@@ -113,7 +113,7 @@ class Exporting:
         with zipfile.ZipFile(pieces, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]  # write and flush are all it needs
             for number, exported in enumerate(tables):
                 pages = snapshot.rows(exported)
-                contents[exported.table.name] = await _lines(archive, exported.table.name, pages, pieces)
+                contents[exported.name] = await _lines(archive, exported.name, pages, pieces)
                 await self._note(
                     worker, id, progress=100 * (number + 1) // (len(tables) + 2), contents=contents
                 )
@@ -160,9 +160,7 @@ async def _lines(
 def _manifest(
     organization_id: UUID, taken_at: datetime, tables: list[Exported], contents: dict[str, int]
 ) -> bytes:
-    listed = {
-        each.table.name: {"rows": contents[each.table.name], "columns": list(each.columns)} for each in tables
-    }
+    listed = {each.name: {"rows": contents[each.name], "columns": list(each.columns)} for each in tables}
     about = {
         "format": FORMAT,
         "organization_id": organization_id,

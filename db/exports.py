@@ -132,6 +132,11 @@ class Exported:
     columns: tuple[str, ...]
     sealed: tuple[SealedColumn, ...]
 
+    @property
+    def name(self) -> str:
+        """Plain: SQLAlchemy's own kind of text is no key of JSON."""
+        return str(self.table.name)
+
 
 class Snapshot:
     """Everything of the entered organization that one of its members may read, as it was at one moment.
@@ -168,7 +173,10 @@ class Snapshot:
             statement = statement.where(table.c.organization_id == self._organization_id)
         result = await self._tx.stream(statement, execution_options={"yield_per": _PAGE})
         async for page in result.mappings().partitions(_PAGE):
-            yield [await self._opened(exported, dict(row)) for row in page]
+            yield [
+                await self._opened(exported, dict(zip(exported.columns, row.values(), strict=True)))
+                for row in page
+            ]
 
     async def _opened(self, exported: Exported, row: dict[str, Any]) -> dict[str, Any]:
         for column in exported.sealed:
@@ -190,7 +198,7 @@ def goes_out(table: Table) -> tuple[str, ...]:
         return OF_PEOPLE
     if table.name in LEFT_OUT or not ("organization_id" in table.c or table.name == "organizations"):
         return ()
-    return tuple(column.name for column in table.columns if _may_go_out(table.name, column))
+    return tuple(str(column.name) for column in table.columns if _may_go_out(table.name, column))
 
 
 def _may_go_out(table: str, column: Any) -> bool:
