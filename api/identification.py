@@ -9,6 +9,7 @@ from api.shared import SharedLookups
 from api.tokens import AccessTokens, ApiKey, cookie_sha256
 from db.identity import USED_GRAIN, ApiKeys, Sessions
 from db.logins import Identities, KeyStanding, SessionStanding, Standing, Standings
+from db.tenants import note_presence
 from domain.errors import Forbidden, Unauthenticated
 from domain.permissions import Permission, decide, known, of_role
 
@@ -86,6 +87,7 @@ class Identification:
         if found.last_seen_at < now - USED_GRAIN:
             async with self._parts.database.transaction(caller.access) as tx:
                 await Sessions(tx, caller.user_id).seen(found.session_id, now)
+                await note_presence(tx, caller.user_id, now)
         return caller
 
     async def _note_use(self, caller: Caller, found: KeyStanding) -> None:
@@ -94,6 +96,7 @@ class Identification:
         if found.last_used_at is None or found.last_used_at < now - USED_GRAIN:
             async with self._parts.database.transaction(caller.access) as tx:
                 await ApiKeys(tx, caller.user_id).used(found.id, now)
+                await note_presence(tx, caller.user_id, now)
 
 
 def _admitted(caller: Caller, is_enrolling: bool) -> Caller:

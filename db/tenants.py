@@ -12,8 +12,10 @@ from sqlalchemy import (
     RowMapping,
     UniqueConstraint,
     bindparam,
+    or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -59,6 +61,8 @@ PLATFORM = UUID("00000000-0000-7000-8000-0000000000aa")
 MOST_ORGANIZATIONS = 20
 #: For so long its owner may take the deletion of an organization back; then it is erased.
 RESTORABLE_FOR = timedelta(days=30)
+#: `last_active_at` of a membership is this coarse.
+ACTIVE_GRAIN = timedelta(hours=1)
 
 
 class Organization(Base):
@@ -264,6 +268,13 @@ class TooLate(Conflict):
     """This organization was deleted too long ago; it is being erased."""
 
     code = "too_late_to_restore"
+
+
+async def note_presence(tx: AsyncConnection, user_id: UUID, now: datetime) -> None:
+    """`last_active_at` of the user's membership in the entered organization, true to the hour."""
+    coarse = or_(Membership.last_active_at.is_(None), Membership.last_active_at < now - ACTIVE_GRAIN)
+    statement = update(Membership).where(Membership.user_id == user_id, coarse)
+    await tx.execute(statement.values(last_active_at=now))
 
 
 class Foundations:

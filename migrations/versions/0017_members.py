@@ -109,6 +109,12 @@ STATEMENTS: tuple[str, ...] = (
       RETURN NULL;
     END $$
     """,
+    # Being there is no change that somebody else's If-Match should fail for.
+    "DROP TRIGGER touch ON user_organizations",
+    """
+    CREATE TRIGGER touch BEFORE UPDATE OF role_id, status, permissions_override, invited_by, joined_at
+    ON user_organizations FOR EACH ROW EXECUTE FUNCTION app.touch()
+    """,
     f"""
     CREATE TRIGGER owner_remains AFTER UPDATE OF role_id, status OR DELETE ON user_organizations
     FOR EACH ROW WHEN (OLD.role_id = '{OWNER}' AND OLD.status = 'active')
@@ -278,6 +284,10 @@ def downgrade() -> None:
     op.execute("SET LOCAL ROLE app_owner")
     for signature in DEFINERS:
         op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
+    op.execute("DROP TRIGGER touch ON user_organizations")
+    op.execute(
+        "CREATE TRIGGER touch BEFORE UPDATE ON user_organizations FOR EACH ROW EXECUTE FUNCTION app.touch()"
+    )
     op.execute("DROP TRIGGER owner_remains ON user_organizations")
     op.execute("DROP FUNCTION app.owner_remains()")
     op.execute(

@@ -294,3 +294,18 @@ async def test_the_database_itself_keeps_the_last_owner(people: People) -> None:
 
     done = await asyncio.gather(suspend(people.owner.user_id), suspend(second.user_id))
     assert sorted(done) == [False, True]
+
+
+async def test_being_there_is_noted_to_the_hour_and_changes_no_etag(people: People) -> None:
+    ben = await people.add()
+    place = people.place(f"/members/{ben.user_id}")
+    before = await people.owner.get(place)
+    assert before.json()["last_active_at"] is None
+    people.world.clock.forward(minutes=2)
+    await ben.get("/v1/me")
+    after = await people.owner.get(place)
+    assert after.json()["last_active_at"] is not None
+    assert after.headers["ETag"] == before.headers["ETag"]
+    people.world.clock.forward(minutes=5)
+    await ben.get("/v1/me")
+    assert (await people.owner.get(place)).json() == after.json()
