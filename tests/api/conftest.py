@@ -9,10 +9,12 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actions.registry import built_in
 from api.app import create_app
 from api.collaborators import Collaborators, Security
+from db.engine import create_engine
 from db.keys import DataKeys
 from db.outbox import OutboxEntry
 from db.processes import Processes
@@ -147,3 +149,12 @@ async def world(database_url: str, catalogue: Catalogue) -> AsyncIterator[World]
 @pytest.fixture
 async def account(world: World) -> Account:
     return await world.account()
+
+
+@pytest.fixture
+async def behind(admin_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection that no policy restricts."""
+    engine = create_engine(admin_url)
+    async with engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+    await engine.dispose()

@@ -3,18 +3,17 @@
 A new route with an id in its path fails here until it says, in SUBJECTS, which row it is about.
 """
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.engine import create_engine
-from db.tenants import PLATFORM
-from db.tenants import SHIPPED_ROLES
+from db.tables import metadata
+from db.tenants import PLATFORM, SHIPPED_ROLES
 from domain.permissions import RoleName
 from tests.api.conftest import Account, World
 from tests.factories.rows import row
@@ -169,13 +168,16 @@ def operations(world: World) -> dict[str, tuple[str, str]]:
     return {name: found[name] for name in found.keys() - PUBLIC}
 
 
-@pytest.fixture
-async def behind(admin_url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection that no policy restricts."""
-    engine = create_engine(admin_url)
-    async with engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-    await engine.dispose()
+async def snapshot(behind: AsyncConnection, owner: Account) -> dict[str, str]:
+    """A hash of the rows of every tenant table that belong to the account's organization."""
+    parts = " UNION ALL ".join(
+        f"SELECT '{table.name}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table.name} AS t "
+        "WHERE organization_id = :org"
+        for table in metadata.sorted_tables
+        if "organization_id" in table.c
+    )
+    found = await behind.execute(text(parts), {"org": owner.organization_id})
+    return {row[0]: row[1] for row in found}
 
 
 async def the_row(behind: AsyncConnection, subject: Subject, owner: Account) -> str:
@@ -219,6 +221,7 @@ async def test_a_foreign_id_answers_like_an_unknown_one(
     subject = SUBJECTS[operation]
     id = await the_row(behind, subject, ada)
 
+    before = await snapshot(behind, ada)
     foreign = await replay(mallory, method, path, subject, id)
     unknown = await replay(mallory, method, path, subject, str(uuid4()))
     assert foreign.status_code == unknown.status_code == 404
@@ -228,6 +231,7 @@ async def test_a_foreign_id_answers_like_an_unknown_one(
     if "{organization_id}" in path:
         there = await replay(mallory, method, path, subject, id, inside=ada.organization_id)
         assert (there.status_code, there.content) == (404, unknown.content)
+    assert await snapshot(behind, ada) == before, "a refused request changed somebody else's rows"
 
     mine = await replay(ada, method, path, subject, id)
     assert mine.status_code != 404, "the request must reach the row when its owner sends it"
