@@ -111,6 +111,10 @@ async def test_a_search_among_sixty_thousand_clients_uses_the_index(crowd: Crowd
 
 async def test_no_organization_finds_what_is_anothers(crowd: Crowd) -> None:
     assert [len(await crowd.found(n, "zebrafink")) for n in range(ORGANIZATIONS)] == [0, 1, 0]
+    # Of the function itself, before row level security looks at the rows again.
+    async with crowd.database.transaction(crowd.access(0)) as tx:
+        assert (await tx.execute(text("SELECT app.search_clients(ARRAY['%zebra%'])"))).all() == []
+        assert len((await tx.execute(text("SELECT app.search_clients(ARRAY['%person17@%'])"))).all()) == 1
     everything = [await crowd.found(n, "person17@") for n in range(ORGANIZATIONS)]
     assert [len(found) for found in everything] == [1, 1, 1]
     assert len({row["id"] for found in everything for row in found}) == ORGANIZATIONS
