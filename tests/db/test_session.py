@@ -21,9 +21,10 @@ from tests.factories import rows
 
 CONTEXT = text(
     "SELECT current_user, coalesce(current_setting('app.org_id', true), ''), "
-    "coalesce(current_setting('app.user_id', true), '')"
+    "coalesce(current_setting('app.user_id', true), ''), coalesce(current_setting('app.actor', true), ''), "
+    "coalesce(current_setting('app.origin', true), '')"
 )
-LEFT_ALONE = ("perdure_app", "", "")
+LEFT_ALONE = ("perdure_app", "", "", "", "")
 SYSTEM = Access(Role.SYSTEM)
 
 
@@ -33,7 +34,18 @@ async def test_a_member_becomes_role_organization_and_user(admin: AsyncEngine, n
     access = Access(Role.API, acme["id"], acme["created_by"])
     async with narrow.transaction(access) as tx:
         context = (await tx.execute(CONTEXT)).one()
-    assert tuple(context) == ("app_api", str(acme["id"]), str(acme["created_by"]))
+    assert tuple(context) == ("app_api", str(acme["id"]), str(acme["created_by"]), "user", "")
+
+
+async def test_who_entered_as_the_release_before_does_is_known_by_the_role(
+    admin: AsyncEngine, app: AsyncEngine
+) -> None:
+    """Three arguments, as long as processes of both releases run."""
+    async with admin.begin() as connection:
+        acme = await rows.organization(connection)
+    async with app.begin() as connection:
+        await connection.execute(text("SELECT app.enter('app_worker', :org, NULL)"), {"org": acme["id"]})
+        assert tuple((await connection.execute(CONTEXT)).one())[3:] == ("worker", "")
 
 
 @pytest.mark.parametrize("role", [Role.API, Role.WORKER, Role.SYSTEM])
