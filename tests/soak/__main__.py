@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.conftest import memory_folder
 from tests.soak.application import Addresses, served
-from tests.soak.campaign import Outcome, Plan, conduct
+from tests.soak.campaign import PHASES, Outcome, Plan, conduct
 from tests.soak.report import summary, wrong
 from workers.devstack.databases import OWNER, RUNTIME, SUPERUSER
 from workers.devstack.postgres import Postgres
@@ -51,7 +51,7 @@ def soak(server: Postgres, seed: int, requests: int, examples: int) -> Outcome:
     with served(Addresses(server.url(RUNTIME), admin)) as app:
         number = 0
         while everything.requests < requests:
-            phases = Plan.phases if number == 0 else ("fuzzing", "stateful")
+            phases = PHASES if number == 0 else ("fuzzing", "stateful")
             plan = Plan(seed + number, examples, phases=phases)
             found = conduct(app, admin, plan, lambda text: print(text, flush=True))
             add(everything, found)

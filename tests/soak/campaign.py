@@ -14,6 +14,8 @@ from tests.soak.people import Owner, People
 
 ORGANIZATION = "X-Organization-Id"
 IF_MATCH = "If-Match"
+#: The first two enumerate the document, the last two draw.
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Plan:
     examples: int
     #: Ends drawing; what enumerates the document goes on to its end.
     seconds: int | None = None
-    phases: tuple[str, ...] = ("examples", "coverage", "fuzzing", "stateful")
+    phases: tuple[str, ...] = PHASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,12 @@ class Outcome:
 
 def configured(plan: Plan) -> SchemathesisConfig:
     """All checks in all phases; each exception is said here with its reason."""
-    all_phases = ("examples", "coverage", "fuzzing", "stateful")
     settings: dict[str, Any] = {
         "seed": plan.seed,
         "suppress-health-check": ["all"],  # two cores are shared: slowness is no finding
         "continue-on-failure": True,
         "generation": {"max-examples": plan.examples, "no-shrink": True, "database": "none"},
-        "phases": {name: {"enabled": name in plan.phases} for name in all_phases},
+        "phases": {name: {"enabled": name in plan.phases} for name in PHASES},
         "checks": CHECKS,
         "operations": OPERATIONS,
         "cache": {"enabled": False},

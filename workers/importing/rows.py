@@ -104,6 +104,10 @@ def _parents(table: str) -> Mapping[str, str]:
     for constraint in metadata.tables[table].foreign_key_constraints:
         assert isinstance(constraint, ForeignKeyConstraint)
         for column, key in zip(constraint.columns, constraint.elements, strict=True):
-            if key.column.name == "id" and column.name != "organization_id":
+            if column.name == "organization_id":
+                continue
+            if key.column.name == "id":
                 found[column.name] = constraint.referred_table.name
+            elif key.column.name == "user_id":  # of a membership: still the id of a person
+                found[column.name] = "users"
     return found
