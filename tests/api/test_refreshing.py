@@ -30,6 +30,7 @@ from tests.api.conftest import (
     World,
     keys_of,
 )
+from tests.api.racing import meeting
 
 
 @pytest.fixture
@@ -93,21 +94,23 @@ async def test_a_thief_within_the_grace_is_found_out_at_the_next_refresh(
 
 
 async def test_a_crowd_of_retries_makes_one_session(
-    world: World, account: Account, behind: AsyncConnection
+    world: World, account: Account, behind: AsyncConnection, admin_url: str
 ) -> None:
-    answers = await asyncio.gather(*(refresh(world, account.refresh_token) for _ in range(6)))
+    crowd = (refresh(world, account.refresh_token) for _ in range(4))
+    answers = await meeting(admin_url, "SELECT FROM sessions FOR UPDATE", *crowd)
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
     mine = select(func.count()).select_from(Session).where(Session.user_id == UUID(account.user_id))
     assert await behind.scalar(mine) == 2
 
 
-async def test_a_retry_races_with_the_use_of_the_new_token(world: World, account: Account) -> None:
+async def test_a_retry_races_with_the_use_of_the_new_token(world: World, admin_url: str) -> None:
     """Either the retry came first, or it ends the family: nobody is left with two newest tokens."""
-    for _ in range(8):
+    for _ in range(4):
         fresh = await world.account()
         new = (await refresh(world, fresh.refresh_token)).json()["refresh_token"]
-        retried, used = await asyncio.gather(refresh(world, fresh.refresh_token), refresh(world, new))
+        both = (refresh(world, fresh.refresh_token), refresh(world, new))
+        retried, used = await meeting(admin_url, "SELECT FROM sessions FOR UPDATE", *both)
         outcome = (retried.status_code, used.status_code)
         assert outcome in {(200, 200), (401, 200), (401, 401)}
         if retried.status_code == 401 and used.status_code == 200:

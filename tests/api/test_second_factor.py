@@ -15,6 +15,7 @@ from db.identity import Session, User
 from db.tenants import ActivityLog, Organization
 from tests.api.conftest import Account, World
 from tests.api.factor import Enrolled, answer, challenge, enrol, log_in, signed_in
+from tests.api.racing import meeting
 
 
 @pytest.fixture
@@ -119,6 +120,19 @@ async def test_of_two_who_send_one_code_at_once_one_is_let_in(world: World, mara
     tokens = [await challenge(world, mara.account.email) for _ in range(2)]
     answers = await asyncio.gather(*(answer(world, token, backup) for token in tokens))
     assert sorted(each.status_code for each in answers) == [200, 401]
+
+
+async def test_of_two_codes_for_one_challenge_at_once_one_counts_and_the_other_is_not_used_up(
+    world: World, mara: Enrolled, admin_url: str
+) -> None:
+    token, backup = await challenge(world, mara.account.email), mara.backup_codes[0]
+    both = (answer(world, token, mara.next_code()), answer(world, token, backup))
+    answers = await meeting(admin_url, "SELECT FROM user_mfa FOR UPDATE", *both)
+    assert sorted(each.status_code for each in answers) == [200, 401]
+    refused = next(each for each in answers if each.status_code == 401)
+    assert refused.json()["code"] == "challenge_over"
+    left = (await mara.account.get("/v1/me/mfa")).json()["backup_codes_left"]
+    assert left == (10 if answers[1] is refused else 9)
 
 
 async def test_a_code_is_good_for_its_step_and_one_to_either_side(world: World, mara: Enrolled) -> None:
