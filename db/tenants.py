@@ -10,8 +10,10 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     RowMapping,
+    Text,
     UniqueConstraint,
     bindparam,
+    cast,
     or_,
     select,
     text,
@@ -36,7 +38,7 @@ from db.base import (
     one_of,
     tenant_key,
 )
-from db.rows import change, one, unchanged
+from db.rows import change, one, refusing, unchanged
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.permissions import RoleName
 from domain.tenants import (
@@ -327,3 +329,38 @@ class Foundations:
         )
         values = {"user_id": user_id, "since": now - RESTORABLE_FOR}
         return (await self._tx.execute(statement, values)).mappings().all()
+
+
+class DomainTaken(Conflict):
+    """Another organization has proven this domain."""
+
+    code = "domain_taken"
+
+
+class Verification:
+    """What the platform's operators found out about organizations: bound to a transaction of the system."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def find(self, name: str) -> RowMapping:
+        """By id or slug. Raises NotFound."""
+        columns = (Organization.id, Organization.slug, Organization.domain, Organization.verification_level)
+        same = or_(cast(Organization.id, Text()) == name.lower(), Organization.slug == name)
+        return one(await self._tx.execute(select(*columns).where(same)))
+
+    async def put(self, id: UUID, level: VerificationLevel, domain: str | None) -> None:
+        """`domain` is proven from now on; None: it has none. A claim that nobody proved gives way.
+
+        Raises DomainTaken.
+        """
+        if domain is not None:
+            unproven = (
+                Organization.domain == domain,
+                Organization.is_verified.is_(False),
+                Organization.id != id,
+            )
+            await self._tx.execute(update(Organization).where(*unproven).values(domain=None))
+        values = {"domain": domain, "is_verified": domain is not None, "verification_level": level.value}
+        with refusing({"uq_organizations_domain": DomainTaken}):
+            await self._tx.execute(update(Organization).where(Organization.id == id).values(**values))

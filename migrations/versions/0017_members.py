@@ -90,7 +90,10 @@ STATEMENTS: tuple[str, ...] = (
     COLLEAGUE.format(status="IN ('active', 'suspended')"),
     f"CREATE POLICY own ON roles TO app_api USING ({OURS}) WITH CHECK ({OURS})",
     "GRANT INSERT, UPDATE (name, description, permissions, updated_at), DELETE ON roles TO app_api",
-    "GRANT UPDATE (is_active, deleted_at, updated_at) ON organizations TO app_system",
+    """
+    GRANT UPDATE (is_active, deleted_at, domain, is_verified, verification_level, updated_at)
+      ON organizations TO app_system
+    """,
     "GRANT UPDATE (role_id, status, joined_at, invited_by, updated_at) ON user_organizations TO app_system",
     """
     CREATE FUNCTION app.owner_remains() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -293,7 +296,10 @@ def downgrade() -> None:
     op.execute(
         "REVOKE UPDATE (role_id, status, joined_at, invited_by, updated_at) ON user_organizations FROM app_system"
     )
-    op.execute("REVOKE UPDATE (is_active, deleted_at, updated_at) ON organizations FROM app_system")
+    op.execute(
+        "REVOKE UPDATE (is_active, deleted_at, domain, is_verified, verification_level, updated_at) "
+        "ON organizations FROM app_system"
+    )
     op.execute(
         "REVOKE INSERT, UPDATE (name, description, permissions, updated_at), DELETE ON roles FROM app_api"
     )

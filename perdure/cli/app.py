@@ -9,6 +9,7 @@ from perdure.cli import (
     executions,
     hooks,
     migrate,
+    organizations,
     processes,
     rotate,
     secrets,
@@ -36,5 +37,6 @@ app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(executions.app, name="executions")
+app.add_typer(organizations.app, name="organizations")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(workflows.app, name="workflows")
