@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.auth import Caller, require
+from api.auth import Caller, Person, require
 from api.authlog import personal
 from api.collaborators import Parts
 from api.fields import Body, Line, Moment
@@ -137,8 +137,10 @@ async def rotate_api_key(
 
 
 @router.delete("/{api_key_id}", status_code=204, operation_id="identity_revoke_api_key")
-async def revoke_api_key(api_key_id: UUID, caller: KeyWriter, parts: Parts, device: From) -> Response:
-    """Revoke a key: the next request with it is refused. A key may revoke itself and its owner's others."""
+async def revoke_api_key(
+    *, api_key_id: UUID, caller: KeyWriter, _: Person, parts: Parts, device: From
+) -> Response:
+    """Revoke a key: the next request with it is refused."""
     async with parts.database.transaction(caller.access) as tx:
         await ApiKeys(tx, caller.user_id).revoke(api_key_id, parts.clock())
         await Activities(tx).note(personal(caller, device, "api_key.revoked", "api_keys", api_key_id))
