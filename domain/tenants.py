@@ -94,7 +94,8 @@ class Retention(_Closed):
     """For how many days things are kept after they ended; None keeps them as long as the organization."""
 
     executions_days: Annotated[int, Field(ge=1, le=3653)] | None = None
-    deliveries_days: Annotated[int, Field(ge=1, le=365)] = 30
+    #: The whole line; what was received goes after a month in any case.
+    deliveries_days: Annotated[int, Field(ge=1, le=3653)] | None = None
     audit_days: Annotated[int, Field(ge=90, le=3653)] | None = None
 
 

@@ -11,6 +11,8 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.exports import folder
+from db.retention import Retention
 from db.session import Access, Database, Role
 from db.statistics import Statistics
 from db.sweeps import BATCH, BATCH_OF_ACTIVITIES, KINDS, Sweeps
@@ -50,11 +52,14 @@ class Sweeper:
         now = self._clock()
         kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
             **{name: lambda tx, name=name: Sweeps(tx).forget(name, now) for name in KINDS},  # type: ignore[misc]
+            "old executions": lambda tx: Retention(tx).old_executions(now),
+            "old deliveries": lambda tx: Retention(tx).old_deliveries(now),
             "flooded refusals": lambda tx: Sweeps(tx).too_many_refusals(),
             "new partitions": lambda tx: Sweeps(tx).partitions(),
             "hours of use": lambda tx: Counting(tx).fold(now, BATCH),
         }
         gone = {"stored bodies": await self._told("stored bodies", lambda: self._blob_round(now))}
+        gone["expired exports"] = await self._told("expired exports", lambda: self._export_round(now))
         for name, work in kinds.items():
             gone[name] = await self._told(name, lambda work=work: self._round(work))  # type: ignore[misc]
         await self._count(now)
@@ -114,10 +119,22 @@ class Sweeper:
     async def _blob_round(self, now: datetime) -> int:
         """The blob first, then its key: a sweep that dies in between repeats it."""
         async with self._database.transaction(_SYSTEM) as tx:
-            due = await Sweeps(tx).old_blobs(now)
+            due = await Sweeps(tx).old_blobs(now) or await Retention(tx).due_bodies(now)
         for each in due:
             await self._blobs.delete(each.key)
         if due:
             async with self._database.transaction(_SYSTEM) as tx:
                 await Sweeps(tx).blobs_deleted([each.delivery_id for each in due])
+        return len(due)
+
+    async def _export_round(self, now: datetime) -> int:
+        async with self._database.transaction(_SYSTEM) as tx:
+            due = await Retention(tx).expired_exports(now)
+        for each in due:
+            while found := await self._blobs.under(folder(each.organization_id, each.id)):
+                for blob in found:
+                    await self._blobs.delete(blob.key)
+        if due:
+            async with self._database.transaction(_SYSTEM) as tx:
+                await Retention(tx).exports_deleted([each.id for each in due])
         return len(due)

@@ -100,6 +100,7 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE TRIGGER touch BEFORE UPDATE ON exports FOR EACH ROW EXECUTE FUNCTION app.touch()",
     # Retention: executions that ended long ago take their steps, effects and words to the engine along.
     "GRANT DELETE ON workflow_executions TO app_system",
+    "GRANT SELECT (execution_id) ON deliveries TO app_system",
     # Whose rows the functions below may remove. Only they, being app_owner, meet a policy that reads it.
     """
     CREATE FUNCTION app.erased() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
@@ -349,6 +350,7 @@ def downgrade() -> None:
     op.execute("REVOKE UPDATE (is_active) ON users FROM app_system")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION app.{name}")
+    op.execute("REVOKE SELECT (execution_id) ON deliveries FROM app_system")
     op.execute("REVOKE DELETE ON workflow_executions FROM app_system")
     op.execute("DROP TABLE exports")
     op.execute("DROP TABLE erasures")

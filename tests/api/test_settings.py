@@ -5,7 +5,7 @@ from tests.api.conftest import Account, World
 DEFAULTS = {
     "mfa_required": False,
     "session_idle_minutes": None,
-    "retention": {"executions_days": None, "deliveries_days": 30, "audit_days": None},
+    "retention": {"executions_days": None, "deliveries_days": None, "audit_days": None},
     "allowed_email_domains": [],
 }
 
