@@ -158,10 +158,20 @@ OWNED = ("sessions", "api_keys", "trusted_devices")
 MAKING = {"secrets_put"}
 
 
+_DOCUMENTS: list[dict[str, Any]] = []
+
+
+def document(world: World) -> dict[str, Any]:
+    """The OpenAPI document, the same for every test; writing it takes a second."""
+    if not _DOCUMENTS:
+        _DOCUMENTS.append(world.app.openapi())
+    return _DOCUMENTS[0]
+
+
 def operations(world: World) -> dict[str, tuple[str, str]]:
     """Operation id → (method, path) of every operation with an id in its path."""
     found = {}
-    for path, methods in world.app.openapi()["paths"].items():
+    for path, methods in document(world)["paths"].items():
         for method in METHODS:
             if method in methods and "{" in path:
                 found[methods[method]["operationId"]] = (method.upper(), path)

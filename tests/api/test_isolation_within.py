@@ -19,7 +19,7 @@ from db.tables import metadata
 from db.tenants import SHIPPED_ROLES
 from domain.permissions import RoleName
 from tests.api.conftest import Account, World
-from tests.api.test_isolation import DEFINITION, METHODS, SUBJECTS, snapshot, the_row
+from tests.api.test_isolation import DEFINITION, METHODS, SUBJECTS, document, snapshot, the_row
 from tests.factories import rows
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -77,7 +77,7 @@ OPEN = {"operations_health", "operations_ready", "operations_metrics"}
 
 def places(world: World) -> dict[str, tuple[str, str, list[str]]]:
     """Everywhere that a body or a query takes an id: `operation place` → method, path, the way to the place."""
-    spec = world.app.openapi()
+    spec = document(world)
     found = {}
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
@@ -208,7 +208,7 @@ async def test_no_list_shows_anything_of_another_organization(
     ada, mallory = await world.account("Ada & Co"), await world.account("Mallory Ltd")
     secrets = await _fill(behind, ada)
     before = await snapshot(behind, ada)
-    spec, asked, seen = world.app.openapi(), [], 0
+    spec, asked, seen = document(world), [], 0
     for path, methods in spec["paths"].items():
         if "get" not in methods or methods["get"]["operationId"] in OPEN:
             continue
@@ -251,7 +251,7 @@ async def test_another_organization_is_not_entered_by_its_name_in_a_header(world
 async def test_nothing_answers_without_credentials_but_what_is_public(world: World) -> None:
     """Operations that need none say so in the document; every other one answers 401, whatever is sent."""
     await world.account()
-    spec = world.app.openapi()
+    spec = document(world)
     open_ones = set()
     for path, methods in spec["paths"].items():
         for method in METHODS:
