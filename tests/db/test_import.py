@@ -597,3 +597,39 @@ async def test_the_command(customer: Earlier, postgres: Cluster, database: str, 
     gone = await asyncio.to_thread(run, "postgresql://nobody@127.0.0.1:1/none")
     assert gone.returncode == 1
     assert "cannot be reached" in gone.stderr
+
+
+async def test_a_killed_import_is_gone_on_with(
+    customer: Earlier, postgres: Cluster, database: str, admin: AsyncEngine
+) -> None:
+    for organization, by in ((ACME, ADA), (BETA, CY)):
+        await customer.connection.execute(
+            f"INSERT INTO clients (organization_id, name, created_by) SELECT '{organization}', 'n' || n, '{by}' "
+            "FROM generate_series(1, 3000) n"
+        )
+    environment = {
+        "PERDURE_DATABASE_DIRECT_URL": postgres.url(database, OWNER),
+        "PERDURE_MASTER_KEYS": "test:" + "bW1t" * 10 + "bW0=",
+        "PATH": "",
+    }
+    command = [sys.executable, "-m", "perdure", "migrate", "import", customer.url]
+    killed = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert killed.stderr is not None
+    while line := await killed.stderr.readline():
+        if b"organization 2 of 2" in line:
+            break
+    killed.kill()
+    await killed.wait()
+    left = await rows(admin, "SELECT 1 FROM pg_policies WHERE policyname = 'importing'")
+    assert left, "it was killed in the middle"
+    assert (await counted(admin))["clients"] == 3000
+    again = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    said, complaints = await again.communicate()
+    assert again.returncode == 0, complaints.decode()
+    assert "3000" in said.decode()
+    assert (await counted(admin))["clients"] == 6000
+    assert await rows(admin, "SELECT 1 FROM pg_policies WHERE policyname = 'importing'") == []
