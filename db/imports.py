@@ -100,7 +100,10 @@ class Importing:
             if any(problem.line == row.line for problem in done.problems):
                 continue
             stands = found.get(row.line)
-            if stands is None:
+            if stands is None and not row.values.get("name"):
+                mend = "Fill the cell."
+                done.problems.append(row.refused("name", "A new client needs a name.", mend, "missing"))
+            elif stands is None:
                 id = derived_id(f"{self.transfer_id}/{row.line}")
                 values = await self.tax_ids.sealed(id, row.values)
                 fresh.append((row, self._new(id, {**_NEW_CLIENT, **values})))

@@ -96,8 +96,11 @@ def columns_of(
     line: int = 1,
     mapping: Mapping[str, str | None] | None = None,
     ignore_unknown: bool = False,
+    required: Sequence[str] | None = None,
 ) -> tuple[Columns, list[Problem]]:
     """Read the header row; `mapping` says header → field (None: pass it over) where names do not tell.
+
+    `required` are the fields without which nothing can be imported; those of a new row if absent.
 
     Problems point at `#/line/<n>/column/<n>`, or at `query/mapping`.
     """
@@ -140,14 +143,14 @@ def columns_of(
             )
         ]
     elif not problems:
-        problems = _missing(kind, fields, headers, line)
+        problems = _missing(_REQUIRED[kind] if required is None else required, fields, headers, line)
     return Columns(fields, passed_over), problems
 
 
 def _missing(
-    kind: TransferKind, fields: Mapping[str, int], headers: Sequence[str], line: int
+    required: Sequence[str], fields: Mapping[str, int], headers: Sequence[str], line: int
 ) -> list[Problem]:
-    missing = [field for field in _REQUIRED[kind] if field not in fields]
+    missing = [field for field in required if field not in fields]
     if missing == ["name"] and "company_name" in fields:  # a company is called by its name
         missing = []
     found = ", ".join(f"“{shown(header, 40)}”" for header in headers[:10])

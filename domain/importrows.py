@@ -118,7 +118,8 @@ class _Row(BaseModel):
 
 
 class ClientRow(_Row):
-    name: ShortLine
+    #: A client that is there already has one.
+    name: ShortLine | None = None
     company_name: ShortLine | None = None
     client_type: _Type | None = None
     industry: ShortLine | None = None

@@ -34,6 +34,13 @@ class Asked:
     mapping: Mapping[str, str | None] | None = None
     ignore_unknown: bool = False
 
+    @property
+    def required(self) -> list[str] | None:
+        """Clients that are changed need no name, but what they are matched by."""
+        if self.kind is TransferKind.CLIENTS and self.match_by is not None:
+            return [self.match_by.value]
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -82,6 +89,7 @@ def _staged(encoding: str, delimiter: str, records: Iterator[Record], asked: Ask
         line=header.line,
         mapping=asked.mapping,
         ignore_unknown=asked.ignore_unknown,
+        required=asked.required,
     )
     if problems:
         raise UnreadableFile(problems=problems)

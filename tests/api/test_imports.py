@@ -122,6 +122,14 @@ async def test_options_nobody_understands_are_refused(house: House, query: dict[
     assert all(p.startswith("query/") for p in problems(answer)), answer.text
 
 
+async def test_who_changes_clients_says_by_what_they_are_known(house: House) -> None:
+    refused = await send(house.owner, b"name,phone\nAnn,+49 30 901820\n", mode="upsert")
+    assert (refused.status_code, "No column is read as client_number" in refused.text) == (422, True)
+    assert (
+        await send(house.owner, b"phone,e-mail\n1234,a@b.example\n", mode="upsert", match_by="email")
+    ).is_success
+
+
 async def test_what_is_too_large_or_no_csv_is_refused(house: House) -> None:
     large = b"name\n" + b"x" * (10 * 1024 * 1024)
     assert (await send(house.owner, large)).status_code == 413

@@ -105,6 +105,10 @@ async def test_upsert_changes_what_differs_and_tells_only_of_that(engine: Engine
     told = await counted(engine, "SELECT type, count(*) FROM events GROUP BY type ORDER BY type")
     assert [tuple(row) for row in told] == [("client.changed", 1), ("client.created", 4)]
     assert {c["city"] for c in (await engine.get("/v1/clients?q=bob"))["items"]} == {"Köln"}
+    phones = await imported(engine, "number,phone\n2,+49 30 901820\n9,+49 30 901821\n", mode="upsert")
+    assert [phones[n] for n in ("created", "updated", "failed")] == [0, 1, 1]
+    [wrong] = await errors(engine, phones)
+    assert (wrong["line"], wrong["message"]) == (3, "A new client needs a name.")
 
 
 async def test_contacts_find_their_client_and_one_becomes_primary(engine: Engine) -> None:
