@@ -80,7 +80,7 @@ async def plan_erasure(caller: Owner, parts: Parts, once: Idempotent, body: Plan
         await Activities(tx).note([noted(caller, "erasure.planned", "organizations", organization_id)])
         due = parts.clock() + grace
         await enter(tx, _PLATFORM)
-        row, entry = await _planned(
+        row, entry = await planned(
             parts, tx, ERASE_ORGANIZATION, Subject.ORGANIZATION, organization_id, caller.user_id, due, grace
         )
         told = [
@@ -121,7 +121,7 @@ async def cancel_erasure(caller: Owner, parts: Parts) -> Any:
         await Activities(tx).note([noted(caller, "erasure.cancelled", "organizations", caller.organization)])
         await enter(tx, _PLATFORM)
         row = await Erasures(tx).cancel(caller.organization, parts.clock())
-        entries: list[OutboxEntry | None] = [await _stopped(tx, row)]
+        entries: list[OutboxEntry | None] = [await stopped(tx, row)]
         what = {"what": f"the organization {organization['name']}"}
         for address in owners:
             entries.append(await mail(parts, tx, "erasure-cancelled", to=address, values=what))
@@ -152,7 +152,7 @@ async def erase_me(caller: Confirmed, parts: Parts) -> Any:
                 f"Others are members of {', '.join(others[:5])}, which only you own; hand it over, or erase it."
             )
         await enter(tx, _PLATFORM)
-        row, entry = await _planned(
+        row, entry = await planned(
             parts, tx, ERASE_USER, Subject.USER, caller.user_id, caller.user_id, now, timedelta(0)
         )
         for organization in alone:
@@ -161,7 +161,7 @@ async def erase_me(caller: Confirmed, parts: Parts) -> Any:
     return _shown(row, 0)
 
 
-async def _planned(
+async def planned(
     parts: Collaborators,
     tx: AsyncConnection,
     process: Process,
@@ -193,7 +193,7 @@ async def _planned(
     return row, begun.entry
 
 
-async def _stopped(tx: AsyncConnection, row: RowMapping) -> OutboxEntry | None:
+async def stopped(tx: AsyncConnection, row: RowMapping) -> OutboxEntry | None:
     """The execution need not wait any more: its row decides already that nothing happens."""
     if row["execution_id"] is None:
         return None

@@ -6,6 +6,7 @@ import httpx2
 
 from db.tenants import MOST_ORGANIZATIONS
 from domain.permissions import RoleName
+from domain.processes.erasure import ERASE_ORGANIZATION
 from domain.processes.organizations import STANDSTILL
 from tests.api.conftest import Account, World
 from tests.api.people import Colleague, People, people
@@ -93,7 +94,7 @@ async def test_a_deleted_organization_lets_nobody_in(people: People, world: Worl
     ]
     assert (await ben.get("/v1/organizations?deleted=true")).status_code == 403
     started = [entry.payload["definition_name"] for entry in world.dispatcher.entries]
-    assert started == [STANDSTILL.name], "what runs is brought to a standstill"
+    assert started == [STANDSTILL.name, ERASE_ORGANIZATION.name], "what runs stands still, then it is erased"
 
 
 async def test_its_owner_alone_restores_it_and_all_is_as_before(people: People, world: World) -> None:
@@ -110,6 +111,8 @@ async def test_its_owner_alone_restores_it_and_all_is_as_before(people: People, 
     assert (await ben.get("/v1/me")).json()["role"] == "admin"
     bearer = {"Authorization": f"Bearer {key}"}
     assert (await world.http.get("/v1/clients", headers=bearer)).status_code == 200
+    erasure = await people.owner.get(people.place("/erasure"))
+    assert erasure.json()["status"] == "cancelled"
     again = await people.owner.post(people.place("/restore"))
     assert (again.status_code, again.json()["code"]) == (409, "organization_not_deleted")
     assert (await people.log())[-2:] == ["organization.deleted", "organization.restored"]
@@ -136,3 +139,13 @@ async def test_only_an_owner_deletes(people: People) -> None:
     assert (await admin.request("DELETE", people.place())).json()["code"] == "forbidden"
     assert (await deputy.request("DELETE", people.place())).json()["code"] == "owners_only"
     assert (await people.owner.get("/v1/me")).json()["organization_id"] == people.id
+
+
+async def test_an_erasure_planned_besides_outlives_a_restoration(people: People) -> None:
+    body = {"name": "Lind & Co", "grace_days": 7}
+    planned = await people.owner.post(people.place("/erasure"), json=body)
+    deleted = await people.owner.request("DELETE", people.place())
+    assert deleted.json()["restorable_until"] == planned.json()["scheduled_for"]
+    assert (await people.owner.post(people.place("/restore"))).status_code == 200
+    kept = await people.owner.get(people.place("/erasure"))
+    assert (kept.json()["id"], kept.json()["status"]) == (planned.json()["id"], "scheduled")
