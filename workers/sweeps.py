@@ -50,6 +50,7 @@ class Sweeper:
     async def sweep(self) -> dict[str, int]:
         """Everything once; how many rows went, by kind. What fails is told, and tried again the next time."""
         now = self._clock()
+        await self._count(now)  # before what is to be counted may go
         kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
             **{name: lambda tx, name=name: Sweeps(tx).forget(name, now) for name in KINDS},  # type: ignore[misc]
             "old executions": lambda tx: Retention(tx).old_executions(now),
@@ -62,7 +63,6 @@ class Sweeper:
         gone["expired exports"] = await self._told("expired exports", lambda: self._export_round(now))
         for name, work in kinds.items():
             gone[name] = await self._told(name, lambda work=work: self._round(work))  # type: ignore[misc]
-        await self._count(now)
         await self._look_for_strays()
         if now >= self._retire_at:
             gone["activities"] = await self._told("activities", self._retire_round, BATCH_OF_ACTIVITIES)

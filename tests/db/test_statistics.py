@@ -177,6 +177,19 @@ async def test_a_row_committed_late_is_counted_and_a_forgotten_one_stays_counted
         assert sum(amount for metric, amount in amounts if metric == "executions_started") == 2
 
 
+async def test_a_row_of_the_hour_before_may_come_after_that_was_counted(
+    admin: AsyncEngine, narrow: Database
+) -> None:
+    hour = hour_of(NOW)
+    async with admin.begin() as connection:
+        acme = await rows.organization(connection)
+    await count(narrow, hour + timedelta(minutes=2))
+    async with admin.begin() as connection:
+        await executions(connection, acme["id"], hour - timedelta(minutes=5), 1)
+    await count(narrow, hour + timedelta(minutes=7))
+    assert (await month(narrow, acme, hour - timedelta(minutes=5)))["executions_started"] == 1
+
+
 async def test_calls_are_added_up_and_what_is_gone_is_passed_over(
     admin: AsyncEngine, narrow: Database
 ) -> None:
