@@ -176,6 +176,10 @@ DEFINERS = {
         DECLARE
           given public.registrations;
         BEGIN
+          -- Those of one address in one order: two that are finished at once must not wait for each other.
+          PERFORM FROM public.registrations AS r
+          WHERE lower(r.email) = (SELECT lower(o.email) FROM public.registrations AS o WHERE o.token_sha256 = wanted)
+          ORDER BY r.id FOR UPDATE;
           DELETE FROM public.registrations AS r WHERE r.token_sha256 = wanted AND r.expires_at > moment
           RETURNING * INTO given;
           IF NOT FOUND THEN
@@ -200,6 +204,9 @@ DEFINERS = {
         DECLARE
           owner public.users;
         BEGIN
+          -- The account before its tokens, here and below: two of them used at once must not wait for each other.
+          PERFORM FROM public.users AS u JOIN public.auth_tokens AS t ON t.user_id = u.id
+          WHERE t.token_sha256 = wanted FOR UPDATE OF u;
           UPDATE public.auth_tokens AS t SET used_at = moment FROM public.users AS u
           WHERE t.token_sha256 = wanted AND t.purpose = 'reset_password' AND t.used_at IS NULL
             AND t.expires_at > moment AND u.id = t.user_id AND u.is_active
@@ -228,6 +235,8 @@ DEFINERS = {
           used public.auth_tokens;
           owner public.users;
         BEGIN
+          PERFORM FROM public.users AS u JOIN public.auth_tokens AS t ON t.user_id = u.id
+          WHERE t.token_sha256 = wanted FOR UPDATE OF u;
           UPDATE public.auth_tokens AS t SET used_at = moment
           WHERE t.token_sha256 = wanted AND t.purpose = 'change_email' AND t.used_at IS NULL
             AND t.expires_at > moment
@@ -255,6 +264,8 @@ DEFINERS = {
         DECLARE
           used public.auth_tokens;
         BEGIN
+          PERFORM FROM public.users AS u JOIN public.auth_tokens AS t ON t.user_id = u.id
+          WHERE t.token_sha256 = wanted FOR UPDATE OF u;
           UPDATE public.auth_tokens AS t SET used_at = moment
           WHERE t.token_sha256 = wanted AND t.purpose = 'verify_phone' AND t.used_at IS NULL
             AND t.expires_at > moment AND t.user_id = member

@@ -555,3 +555,31 @@ async def test_without_a_provider_nobody_waits_for_a_code(build: Build) -> None:
     await hall.opened()
     answer = await hall.post("/v1/me/phone", {"phone": "+4930901820"}, **await hall.bearer())
     assert (answer.status_code, answer.json()["code"]) == (409, "sms_unavailable")
+
+
+async def test_two_links_of_one_account_used_at_once_do_not_wait_for_each_other(hall: Hall) -> None:
+    await hall.opened()
+    for number in range(3):
+        made = [await hall.reset_token() for _ in range(3)]
+        answers = await asyncio.gather(
+            *(
+                hall.post(
+                    "/v1/auth/reset-password", {"token": each, "password": f"slow rivers carry {number}"}
+                )
+                for each in made
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 422, 422]
+        await hall.run("DELETE FROM login_attempts")
+
+
+async def test_two_registrations_of_one_address_finished_at_once_make_one_account(hall: Hall) -> None:
+    for _ in range(4):
+        assert (await hall.post("/v1/auth/register", GRACE)).status_code == 202
+    ids = [UUID(str(row["id"])) for row in await hall.all("SELECT id FROM registrations")]
+    tokens = [derive(SECURITY.token_secret, Purpose.VERIFY_EMAIL, id) for id in ids]
+    answers = await asyncio.gather(
+        *(hall.post("/v1/auth/verify-email", {"token": token}) for token in (*tokens, *tokens))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [422] * 7
+    assert len(await hall.all("SELECT 1 FROM users")) == 1
