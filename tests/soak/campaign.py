@@ -4,16 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import schemathesis
+from anyio.from_thread import start_blocking_portal
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
+from db.engine import create_engine
 from tests.soak.people import Owner, People
 
 ORGANIZATION = "X-Organization-Id"
 IF_MATCH = "If-Match"
+#: One request in so many keeps the ids that were drawn: those of nobody.
+STRANGERS = 4
 #: The first two enumerate the document, the last two draw.
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
@@ -97,18 +102,23 @@ OPERATIONS: list[dict[str, Any]] = [
 
 def conduct(app: Any, admin_url: str, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Outcome:
     """Sends what the plan says to the application and returns what was found."""
-    people, outcome = People(app, admin_url), Outcome()
+    outcome = Outcome()
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=configured(plan))
-    sign_in(schema, people)
-    with listening(outcome, people):
-        for event in from_schema(schema).execute():
-            note(event, outcome, say)
+    with start_blocking_portal() as portal:
+        behind = create_engine(admin_url, pool_size=1)
+        people = People(app, admin_url, portal, behind)
+        sign_in(schema, people)
+        with listening(outcome, people):
+            for event in from_schema(schema).execute():
+                note(event, outcome, say)
+        portal.call(behind.dispose)
     outcome.signed_up = people.signed_up
     return outcome
 
 
 def sign_in(schema: Any, people: People) -> None:
     """Every request with a credential has that of an owner, and means an organization that exists."""
+    turns = count()
 
     @schema.auth(refresh_interval=None)
     class AsOwner:
@@ -119,11 +129,26 @@ def sign_in(schema: Any, people: People) -> None:
             case.headers["Authorization"] = f"Bearer {owner.token}"
             if ORGANIZATION in case.headers:
                 case.headers[ORGANIZATION] = owner.organization_id
-            if case.meta is not None and case.meta.generation.mode.is_positive and _is_guarded(case):
+            if case.meta is None or not case.meta.generation.mode.is_positive:
+                return
+            if next(turns) % STRANGERS:
+                name_rows(case, people)
+            if _is_guarded(case):
                 # What nobody can draw: the tag of what is there now. Without it no change would ever happen.
                 tag = people.tag(case.formatted_path)
                 if tag is not None:
                     case.headers[IF_MATCH] = tag
+
+
+def name_rows(case: Any, people: People) -> None:
+    """Puts rows into the path that are there and the owner's, where drawing would never hit one."""
+    names = list(case.path_parameters or {})
+    parts = people.subject(case.operation.definition.raw.get("operationId", "")) if names else {}
+    for name in names:
+        if name in parts and (name != "organization_id" or len(names) > 1):
+            case.path_parameters[name] = parts[name]
+        elif parts:
+            case.path_parameters[name] = parts[""]
 
 
 def _is_guarded(case: Any) -> bool:

@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from anyio.from_thread import BlockingPortal
 from schemathesis.python import asgi
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import create_engine
 from db.tables import metadata
 from tests.api.conftest import PASSWORD
+from tests.api.test_isolation import SUBJECTS, Subject, the_row
 from tests.factories import rows
 
 #: Shorter than an access token lives, and than a login counts as fresh.
@@ -27,6 +30,7 @@ TRUSTED = timedelta(minutes=8)
 class Owner:
     token: str
     organization_id: str
+    user_id: str
     since: datetime
 
 
@@ -36,6 +40,8 @@ class People:
 
     app: Any
     admin_url: str
+    portal: BlockingPortal
+    behind: AsyncEngine
     signed_up: int = 0
     _doubted: bool = False
     _owner: Owner | None = None
@@ -75,7 +81,20 @@ class People:
         organization_id = made["organization"]["id"]
         asyncio.run(furnish(self.admin_url, UUID(organization_id), UUID(made["user"]["id"])))
         self.signed_up += 1
-        return Owner(made["access_token"], organization_id, datetime.now(UTC))
+        return Owner(made["access_token"], organization_id, made["user"]["id"], datetime.now(UTC))
+
+    def subject(self, operation: str) -> dict[str, str]:
+        """Parts of the path of an operation that names rows: a fresh row of the owner's for it, and its place."""
+        owner, found = self.owner(), SUBJECTS.get(operation)
+        if found is None:
+            return {}
+        id = self.portal.call(self._row, found, owner)
+        number = {"number": str(found.path["number"])} if "number" in found.path else {}
+        return {"": id, "organization_id": owner.organization_id, **number}
+
+    async def _row(self, subject: Subject, owner: Owner) -> str:
+        async with self.behind.begin() as connection:
+            return await the_row(connection, subject, owner)  # type: ignore[arg-type]  # what it reads of an Account
 
 
 async def furnish(admin_url: str, organization_id: UUID, user_id: UUID) -> None:
