@@ -34,6 +34,8 @@ PERDURE_S3_SECRET_KEY={secret_key}
 #PERDURE_TEMPORAL_UI_URL=https://temporal.perdure.example.org
 # Who may register: verified (by e-mail), open (anybody, without proof) or closed (only by invitation).
 #PERDURE_SIGN_UP=verified
+# How codes reach telephones: none (nobody gets one) or log (into the log of the worker, for trying out).
+#PERDURE_SMS=none
 #PERDURE_SMTP_URL=smtps://user:password@mail.example.org:465
 #PERDURE_MAIL_FROM=Perdure <no-reply@example.org>
 #PERDURE_LOG_LEVEL=info

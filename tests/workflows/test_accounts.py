@@ -156,9 +156,7 @@ async def test_an_account_opens_with_the_link_of_the_mail(visitor: Visitor) -> N
     assert (again.status_code, again.json()["code"]) == (422, "token_refused")
 
 
-async def test_no_token_is_written_down_anywhere(
-    visitor: Visitor, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_token_is_written_down_anywhere(visitor: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     """Rows, inputs and steps of executions, words to the engine, logs: the mail alone holds it."""
     caplog.set_level(logging.DEBUG)
     await visitor.post("/v1/auth/register", GRACE)
