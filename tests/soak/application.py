@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+from schemathesis.python import asgi
 
 from activities.actions.registry import built_in
 from api.app import create_app
@@ -26,10 +27,10 @@ class Addresses:
 def served(addresses: Addresses) -> Iterator[FastAPI]:
     """The application with the shipped catalogue; starts are recorded, no worker takes them.
 
-    Its pool opens in the event loop of schemathesis' transport, which ends with the process.
+    Its pool opens in the event loop of schemathesis' transport; the application itself ends here.
     """
     database = Database(addresses.runtime, pool_size=5)
-    yield create_app(
+    app = create_app(
         Collaborators(
             database,
             keys_of(database),
@@ -40,3 +41,7 @@ def served(addresses: Addresses) -> Iterator[FastAPI]:
             PROCESSES,
         )
     )
+    try:
+        yield app
+    finally:
+        asgi.shutdown_lifespans()
