@@ -101,6 +101,11 @@ def server_for(app: ASGIApp, settings: Settings) -> uvicorn.Server:
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     settings = parts.settings
+    if settings.sign_up == "verified" and settings.smtp_url is None:
+        log.warning(
+            "Nobody can register or reset a password: PERDURE_SMTP_URL names no mail server. Set it, or "
+            "PERDURE_SIGN_UP=closed"
+        )
     metrics = Metrics(parts.database, settings.metrics_token)
     app = create_app(parts.api, {"temporal": _temporal_probe(parts)}, metrics)
     server = server_for(app, settings)
