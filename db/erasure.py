@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     RowMapping,
+    Table,
     func,
     insert,
     select,
@@ -102,12 +103,19 @@ class Belonging:
     column: str
 
 
+def _every_table() -> Sequence[Table]:
+    """A process imports only the models it uses; what it does not know of would survive."""
+    from db.tables import metadata  # noqa: PLC0415  it imports this module
+
+    return metadata.sorted_tables
+
+
 def belongings(subject: Subject) -> list[Belonging]:
     """Everything that goes with a subject, what refers to others first; without the subject's own row."""
     parent = "organizations" if subject is Subject.ORGANIZATION else "users"
     return [
         Belonging(table.name, next(iter(key.column_keys)))
-        for table in reversed(Base.metadata.sorted_tables)
+        for table in reversed(_every_table())
         for key in sorted(table.foreign_key_constraints, key=lambda each: str(each.name))
         if key.referred_table.name == parent and key.ondelete == "CASCADE"
     ]
@@ -117,7 +125,7 @@ def loose_ends() -> list[Belonging]:
     """References that run in circles or within their own table: emptied first, so that any order will do."""
     return [
         Belonging(table.name, _emptied(key))
-        for table in Base.metadata.sorted_tables
+        for table in _every_table()
         for key in sorted(table.foreign_key_constraints, key=lambda each: str(each.name))
         if "organization_id" in key.column_keys
         and len(key.column_keys) > 1

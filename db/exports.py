@@ -157,8 +157,10 @@ class Snapshot:
         readable: dict[str, set[str]] = {}
         for row in await self._tx.execute(_READABLE):
             readable.setdefault(row.name, set()).add(row.attname)
+        from db.tables import metadata  # noqa: PLC0415  it imports this module; this process may not know all of them
+
         found = []
-        for table in Base.metadata.sorted_tables:
+        for table in metadata.sorted_tables:
             columns = tuple(name for name in goes_out(table) if name in readable.get(table.name, ()))
             sealed = tuple(each for each in SEALED_COLUMNS if each.table is table and each.column in columns)
             if columns:

@@ -1,8 +1,12 @@
 """Erasing organizations and people through the real worker: nothing survives, nobody else is touched, and a worker
 that dies anywhere on the way costs nothing but time."""
 
+import asyncio
 import base64
+import os
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +27,8 @@ from domain.erasure import Subject
 from domain.keys import Unreadable
 from domain.processes.erasure import ERASE_ORGANIZATION, ERASE_USER
 from tests.factories import rows
-from tests.workflows.engine import Engine
+from tests.workflows.engine import SECRET, Engine
+from workers.settings import Settings
 
 IN_PLATFORM = Access(Role.WORKER, PLATFORM)
 
@@ -317,3 +322,46 @@ async def test_a_worker_that_dies_around_every_step_costs_only_time(
     # Each row was counted once, by the transaction that removed it.
     assert row["erased"]["clients"] == before["clients"]
     assert row["erased"]["workflows"] == before["workflows"]
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker in a process of its own, which nobody asks to stop."""
+    environment = {
+        "PERDURE_DATABASE_URL": settings.database_url,
+        "PERDURE_TEMPORAL_ADDRESS": settings.temporal_address,
+        "PERDURE_MASTER_KEYS": f"test:{SECRET}",
+        "PERDURE_TOKEN_SECRET": SECRET,
+        "PERDURE_PASSWORD_PEPPER": SECRET,
+    }
+    command = (sys.executable, "-m", "workers.node", "--roles", "worker")
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_workers_killed_in_the_middle_leave_nothing_undone(
+    idle_engine: Engine, behind: AsyncConnection
+) -> None:
+    """SIGKILL among the rows, and again when the keys are due: real processes, real losses."""
+    engine = idle_engine
+    await engine.post("/v1/clients", {"name": "Nordwind GmbH", "tax_id": "DE 123 456 789"})
+    await fill(behind, engine.organization_id)
+    # A made-up key names a master key that no worker has, and then none starts.
+    await behind.execute(text("DELETE FROM encryption_keys WHERE master_key_id <> 'test'"))
+    id, execution_id = await plan(engine, Subject.ORGANIZATION, engine.organization_id, await me(engine))
+    for deadly in ("rows: ", "keys"):
+        async with worker(engine.parts.settings) as process:
+            while not str((await erasure(engine, id))["phase"]).startswith(deadly):
+                assert process.returncode is None
+                await asyncio.sleep(0.005)
+            process.kill()
+            await process.wait()
+        assert (await erasure(engine, id))["status"] in ("erasing", "erased")
+    async with worker(engine.parts.settings):
+        await erased(engine, id, execution_id)
+    assert await left(behind, engine.organization_id) == {}
