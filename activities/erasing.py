@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -55,6 +56,12 @@ class Erasing:
             for part in await erasures.parts(id) if row["status"] == ErasureStatus.ERASING else ():
                 await erasures.begin(part["id"], self.clock())
             return row
+
+    def seconds_left(self, row: RowMapping) -> int:
+        """Until an erasure may begin; whole seconds, and at least one for one that is still to come."""
+        if row["status"] != ErasureStatus.SCHEDULED:
+            return 0
+        return max(1, ceil((row["scheduled_for"] - self.clock()).total_seconds()))
 
     async def parts(self, id: UUID) -> list[UUID]:
         async with self.database.transaction(_PLATFORM) as tx:

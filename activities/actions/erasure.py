@@ -31,6 +31,8 @@ class Rows(OneErasure):
 
 class Begun(Result):
     goes_on: bool
+    #: By the worker's clock, until it may begin; 0 once it has begun, or was called off.
+    seconds_left: int
     #: Erasures of organizations that go with a person.
     parts: list[UUID]
 
@@ -79,7 +81,9 @@ async def begin(context: ActionContext, arguments: OneErasure) -> Begun:
     erasing = _erasing(context)
     row = await erasing.begin(arguments.id)
     goes_on = row["status"] in (ErasureStatus.ERASING, ErasureStatus.ERASED)
-    return Begun(goes_on=goes_on, parts=await erasing.parts(arguments.id))
+    return Begun(
+        goes_on=goes_on, seconds_left=erasing.seconds_left(row), parts=await erasing.parts(arguments.id)
+    )
 
 
 @action(

@@ -84,6 +84,16 @@ def _document(name: str, erase: Steps) -> dict[str, Any]:
         "do": [
             {"grace": {"if": "${ .grace_seconds > 0 }", "wait": '${ "PT\\(.grace_seconds)S" }'}},
             {"begin": {"call": "erasure.begin", "with": {"id": "${ $workflow.input.erasure_id }"}}},
+            # Timers follow Temporal's clock, the moment is told by ours: whichever is behind decides.
+            {
+                "due": {
+                    "switch": [
+                        {"early": {"when": "${ .seconds_left > 0 }", "then": "patience"}},
+                        {"now": {"then": "calledOff"}},
+                    ]
+                }
+            },
+            {"patience": {"wait": '${ "PT\\(.seconds_left)S" }', "then": "begin"}},
             {
                 "calledOff": {
                     "switch": [

@@ -293,6 +293,7 @@ BEGIN
   ELSIF TG_TABLE_NAME = 'organizations' AND TG_OP = 'DELETE' THEN
     SELECT array_agg(o.id) INTO concerned
     FROM public.organizations AS o WHERE o.id = '00000000-0000-7000-8000-0000000000aa';
+    about := '{}';  -- the platform keeps that one is gone, and no name it had: a slug is often somebody's
   ELSIF current_setting('app.erased', true) = owner::text THEN
     RETURN NULL;  -- its log goes with it
   ELSE

@@ -153,6 +153,12 @@ async def test_nothing_of_an_organization_survives_and_nobody_else_is_touched(
     assert row["erased"]["clients"] == before["clients"]
     told = {name: row["erased"].get(name, 0) for name in before if name not in ("idempotency_keys",)}
     assert all(told[name] >= 1 for name in told), {name for name in told if not told[name]}
+    [line] = (
+        await behind.execute(
+            text("SELECT metadata FROM activity_logs WHERE resource = 'organizations' AND action = 'delete'")
+        )
+    ).all()
+    assert line.metadata == {}, "the platform's log quotes what is gone"
     # Whoever asked is still somebody, only not there any more.
     assert await behind.scalar(text("SELECT is_active FROM users WHERE id = :id"), {"id": owner})
 
@@ -198,6 +204,17 @@ async def test_until_it_begins_an_erasure_can_be_called_off(engine: Engine, behi
         text("SELECT is_active FROM organizations WHERE id = :id"), {"id": engine.organization_id}
     )
     assert (await engine.http.get("/v1/me")).status_code == 200
+
+
+async def test_a_clock_that_is_behind_delays_an_erasure_and_does_not_drop_it(engine: Engine) -> None:
+    """Whoever planned it, Temporal's timer and the worker look at three clocks."""
+    services = engine.parts.activities._services
+    assert services.erasing is not None
+    behind_by = timedelta(seconds=2)
+    late = replace(services.erasing, clock=lambda: datetime.now(UTC) - behind_by)
+    engine.parts.activities._services = replace(services, erasing=late)
+    id, execution_id = await plan(engine, Subject.ORGANIZATION, engine.organization_id, await me(engine))
+    await erased(engine, id, execution_id)
 
 
 def test_every_table_of_a_tenant_goes_with_it() -> None:
