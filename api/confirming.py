@@ -134,7 +134,7 @@ async def set_password(
         raise Invalid(problems=problems)
     hashed, now = await entrance.passwords.hash(wanted), parts.clock()
     async with parts.database.transaction(caller.access) as tx:
-        if not await Identities(tx).renew_password(caller.user_id, found.password, hashed):
+        if not await Identities(tx).change_password(caller.user_id, found.password, hashed, now):
             raise Invalid(
                 problems=[Problem("#/old_password", "The password was changed meanwhile.", "Sign in again.")]
             )

@@ -13,7 +13,7 @@ from api.collaborators import Parts
 from api.fields import Body, Line
 from api.pagination import Paging
 from api.sessions import Device, SignIn
-from api.tokens import sha256
+from api.tokens import refresh_sha256
 from db.activity import Activities
 from db.identity import Sessions
 from db.logins import Identities
@@ -112,7 +112,7 @@ async def login(body: Credentials, entrance: Entrance, parts: Parts, device: Fro
     step = await entrance.challenges.after_password(found.user_id, body.device_token)
     if step.challenge is not None:
         return MfaRequired(mfa_token=step.challenge.token, expires_at=step.challenge.expires_at)
-    tokens = await entrance.open_tokens(found.user_id, device, confirmed=step.is_confirmed)
+    tokens = await entrance.open_tokens(found.user_id, device, confirmed=step.is_confirmed, by=found)
     await note_outside(
         parts, found.user_id, found.default_organization_id, device, "session.opened", by=step.method
     )
@@ -147,7 +147,7 @@ async def refresh(body: RefreshToken, entrance: Entrance, device: From) -> Any:
 @router.post("/auth/logout", status_code=204, operation_id="identity_logout")
 async def logout(body: RefreshToken, entrance: Entrance) -> Response:
     """End the session of this refresh token; its access tokens stop working at once."""
-    await entrance.end(sha256(body.refresh_token))
+    await entrance.end(refresh_sha256(body.refresh_token))
     return Response(status_code=204)
 
 

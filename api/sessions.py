@@ -1,7 +1,7 @@
 """Opening, renewing and ending sessions: shared by the JSON routes and the pages."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
 from uuid import UUID, uuid4
@@ -23,10 +23,13 @@ from api.tokens import (
     cookie_sha256,
     new_secret,
     next_refresh_token,
-    sha256,
+    refresh_sha256,
 )
 from db.logins import Identities, Login, NewSession
 from domain.errors import Unauthenticated
+
+#: One text for all reasons.
+WRONG = "The e-mail address or the password is wrong."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +67,35 @@ class SignIn:
         if found is None or not matches or not found.is_active:
             if found is not None:
                 self.refusals.tell(found.user_id, device.address, device.user_agent, "password")
-            raise Unauthenticated("The e-mail address or the password is wrong.")
+            raise Unauthenticated(WRONG)
         await passage.succeeded()
         if self.passwords.outdated(found.password):
             renewed = await self.passwords.hash(password)
             async with self._parts.database.transaction(NOBODY) as tx:
-                await Identities(tx).renew_password(found.user_id, found.password, renewed)
+                is_renewed = await Identities(tx).renew_password(found.user_id, found.password, renewed)
+            # Somebody was quicker: with the same password, or with another one.
+            return (
+                replace(found, password=renewed) if is_renewed else await self.login(email, password, device)
+            )
         return found
 
     async def open_tokens(
-        self, user_id: UUID, device: Device, *, confirmed: bool = True
+        self, user_id: UUID, device: Device, *, confirmed: bool = True, by: Login | None = None
     ) -> dict[str, object]:
-        """A new session for a program: access and refresh token. `confirmed` unless a device was just trusted."""
+        """A new session for a program: access and refresh token. `confirmed` unless a device was just trusted.
+
+        With `by`, raises Unauthenticated when the password has been replaced since that login.
+        """
         secret, session_id = new_secret(), uuid4()
-        await self._open(session_id, user_id, sha256(secret), device, REFRESH_LIFETIME, confirmed)
+        await self._open(session_id, user_id, refresh_sha256(secret), device, REFRESH_LIFETIME, confirmed, by)
         return self._issued(user_id, session_id, secret, self._parts.clock())
 
-    async def open_cookie(self, user_id: UUID, device: Device, *, confirmed: bool = True) -> str:
-        """A new session for a browser: the value of its cookie."""
+    async def open_cookie(
+        self, user_id: UUID, device: Device, *, confirmed: bool = True, by: Login | None = None
+    ) -> str:
+        """A new session for a browser: the value of its cookie. `confirmed` and `by` as for tokens."""
         secret = new_secret()
-        await self._open(uuid4(), user_id, cookie_sha256(secret), device, SESSION_LIFETIME, confirmed)
+        await self._open(uuid4(), user_id, cookie_sha256(secret), device, SESSION_LIFETIME, confirmed, by)
         return secret
 
     async def refresh(self, refresh_token: str, device: Device) -> dict[str, object]:
@@ -95,13 +107,15 @@ class SignIn:
         now, session_id = self._parts.clock(), uuid4()
         session = NewSession(
             id=session_id,
-            refresh_sha256=sha256(self._next(refresh_token, session_id)),
+            refresh_sha256=refresh_sha256(self._next(refresh_token, session_id)),
             expires_at=now + REFRESH_LIFETIME,
             user_agent=device.user_agent,
             ip_address=device.address,
         )
         async with self._parts.database.transaction(NOBODY) as tx:
-            renewal = await Identities(tx).renew_session(sha256(refresh_token), session, now, REFRESH_GRACE)
+            renewal = await Identities(tx).renew_session(
+                refresh_sha256(refresh_token), session, now, REFRESH_GRACE
+            )
         # Outside the transaction: the revocation of a reused family must be committed.
         if renewal.session_id is None or renewal.user_id is None:
             raise Unauthenticated("The refresh token is not valid any more; sign in again.")
@@ -127,6 +141,7 @@ class SignIn:
         device: Device,
         lifetime: timedelta,
         confirmed: bool,
+        by: Login | None,
     ) -> None:
         now = self._parts.clock()
         session = NewSession(
@@ -142,7 +157,11 @@ class SignIn:
             ip_address=device.address,
         )
         async with self._parts.database.transaction(NOBODY) as tx:
-            await Identities(tx).open_session(session)
+            identities = Identities(tx)
+            # A password replaced since it was matched ends sessions that are there; this one would have followed.
+            if by is not None and not await identities.keeps_password(user_id, by.password):
+                raise Unauthenticated(WRONG)
+            await identities.open_session(session)
 
     def _issued(
         self, user_id: UUID, session_id: UUID, refresh_token: str, now: datetime

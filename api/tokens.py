@@ -89,6 +89,11 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def refresh_sha256(token: str) -> str:
+    """Ours have no colon; unmarked, a text that has one would be found where `cookie:` and a cookie is kept."""
+    return sha256("refresh:" + token if ":" in token else token)
+
+
 def cookie_sha256(cookie: str) -> str:
     """Cookies and refresh tokens share a table; hashing them apart keeps one from serving as the other."""
     return sha256("cookie:" + cookie)

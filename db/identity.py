@@ -12,6 +12,10 @@ instead, all in schema `app`, each returning the least it can (EXECUTE for app_a
         default_organization_id uuid)                       zero or one row, by lower(email)
     app.set_password(user_id uuid, old text, new text) -> boolean
         Rehash at login; nothing happens unless `old` is the stored hash.
+    app.change_password(user_id uuid, old text, new text, moment timestamptz) -> boolean
+        The same for another password: tokens for one use that wait end with the old one.
+    app.keeps_password(user_id uuid, matched text) -> boolean
+        Whether `matched` is still the stored hash; until the transaction ends it stays so.
     app.open_session(new_session jsonb) -> void             id, user_id, family_id, refresh_sha256,
         csrf_sha256, active_organization_id, user_agent, ip_address, expires_at, ends_at, confirmed_at,
         last_seen_at

@@ -172,6 +172,20 @@ class Identities:
             await self._value("app.set_password(:user_id, :old, :new)", user_id=user_id, old=old, new=new)
         )
 
+    async def change_password(self, user_id: UUID, old: str, new: str, now: datetime) -> bool:
+        """Another password, unless it changed meanwhile; what waits to be used once ends with the old one."""
+        return bool(
+            await self._value(
+                "app.change_password(:user_id, :old, :new, :now)", user_id=user_id, old=old, new=new, now=now
+            )
+        )
+
+    async def keeps_password(self, user_id: UUID, matched: str) -> bool:
+        """Whether this hash is still the kept one, as it stays until the transaction ends."""
+        return bool(
+            await self._value("app.keeps_password(:user_id, :matched)", user_id=user_id, matched=matched)
+        )
+
     async def open_session(self, session: NewSession) -> None:
         statement = text("SELECT app.open_session(:session)").bindparams(bindparam("session", type_=JSONB))
         await self._tx.execute(statement, {"session": session.as_json()})

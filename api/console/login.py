@@ -58,7 +58,10 @@ async def login(request: Request, parts: Parts, entrance: Entrance, device: From
     step = await entrance.challenges.after_password(found.user_id, request.cookies.get(_device(parts)))
     if step.challenge is not None:
         return _to_code(parts, step.challenge)
-    cookie = await entrance.open_cookie(found.user_id, device, confirmed=step.is_confirmed)
+    try:
+        cookie = await entrance.open_cookie(found.user_id, device, confirmed=step.is_confirmed, by=found)
+    except Unauthenticated as refusal:
+        return _login_page(request, parts, refusal, email)
     await note_outside(
         parts, found.user_id, found.default_organization_id, device, "session.opened", by=step.method
     )

@@ -226,6 +226,21 @@ DEFINERS = {
         END
         """,
     ),
+    "app.change_password(member uuid, old text, new text, moment timestamptz) RETURNS boolean "
+    "LANGUAGE plpgsql VOLATILE": (
+        "app_api",
+        """
+        BEGIN
+          UPDATE public.users AS u SET password = new WHERE u.id = member AND u.password = old;
+          IF NOT FOUND THEN
+            RETURN false;
+          END IF;
+          -- As after a reset: a new address that was asked for with the old password is not moved to any more.
+          UPDATE public.auth_tokens AS t SET used_at = moment WHERE t.user_id = member AND t.used_at IS NULL;
+          RETURN true;
+        END
+        """,
+    ),
     "app.change_email(wanted text, moment timestamptz) "
     "RETURNS TABLE (user_id uuid, old_email text, new_email text, default_organization_id uuid) "
     "LANGUAGE plpgsql VOLATILE": (

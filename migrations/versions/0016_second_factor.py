@@ -258,6 +258,10 @@ DEFINERS = {
           RETURN NEXT;
         END
     """,
+    # Asked where a session is opened by password: whoever replaces the password waits, or has been waited for.
+    "app.keeps_password(member uuid, matched text) RETURNS boolean LANGUAGE sql VOLATILE": """
+        SELECT EXISTS (SELECT FROM public.users AS u WHERE u.id = member AND u.password = matched FOR SHARE)
+    """,
     "app.mfa_required(member uuid) RETURNS boolean LANGUAGE sql STABLE": """
         SELECT EXISTS (
           SELECT FROM public.user_organizations AS m JOIN public.organizations AS o ON o.id = m.organization_id
@@ -341,7 +345,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER unproven_phone ON users")
     op.execute("DROP FUNCTION app.unproven_phone")
     for name in ("ask_session", "ask_api_key", "identify_session", "identify_api_key", "renew_session",
-                 "project_mfa_policy", "mfa_required"):  # fmt: skip
+                 "project_mfa_policy", "mfa_required", "keeps_password"):  # fmt: skip
         op.execute(f"DROP FUNCTION app.{name}")
     as_system({f"{signature} LANGUAGE sql STABLE": body for signature, body in OLD_IDENTIFY.items()})
     replace(*OLD_OPEN)

@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import create_engine
 from db.identity import User
 from db.sealed import open_text, place
 from db.tenants import PLATFORM, ActivityLog
-from tests.api.conftest import PASSWORD, Account, World, keys_of
+from domain.onetime import Purpose, derive
+from tests.api.conftest import PASSWORD, SECURITY, Account, World, keys_of
 from tests.api.factor import Enrolled, answer, challenge, enrol, log_in, signed_in
 from tests.api.racing import meeting
 from tests.factories.rows import row
@@ -124,6 +125,23 @@ async def test_a_new_password_trusts_no_device(world: World, account: Account) -
     assert (await account.request("PUT", "/v1/me/password", json=body)).status_code == 204
     login = {"email": account.email, "password": NEW, "device_token": secret}
     assert "mfa_required" in (await world.http.post("/v1/auth/login", json=login)).json()
+
+
+async def test_a_new_password_ends_what_waits_to_be_used_once(
+    world: World, account: Account, behind: AsyncConnection
+) -> None:
+    """Else whoever had the old one and asked for an address of theirs has the account a day later."""
+    asked = await account.post("/v1/me/email", json={"email": "thief@evil.example"})
+    assert asked.status_code == 202
+    id = (
+        await behind.execute(text("SELECT id FROM auth_tokens WHERE purpose = 'change_email'"))
+    ).scalar_one()
+    body = {"old_password": PASSWORD, "new_password": NEW}
+    assert (await account.request("PUT", "/v1/me/password", json=body)).status_code == 204
+    token = derive(SECURITY.token_secret, Purpose.CHANGE_EMAIL, id)
+    late = await world.http.post("/v1/auth/confirm-email", json={"token": token})
+    assert (late.status_code, late.json()["code"]) == (422, "token_refused")
+    assert (await account.get("/v1/me")).json()["email"] == account.email
 
 
 async def test_of_two_changes_of_the_password_at_once_one_wins(account: Account) -> None:

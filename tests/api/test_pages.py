@@ -32,6 +32,18 @@ async def browser(world: World) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+async def test_a_cookie_is_no_refresh_token(
+    world: World, account: Account, browser: httpx2.AsyncClient
+) -> None:
+    """Both are kept in one table, hashed apart, whatever is put in front of one."""
+    await sign_in(browser, account.email)
+    for mark in ("", "cookie:", "refresh:cookie:"):
+        body = {"refresh_token": mark + browser.cookies["perdure_session"]}
+        assert (await world.http.post("/v1/auth/refresh", json=body)).status_code == 401, mark
+        assert (await world.http.post("/v1/auth/logout", json=body)).status_code == 204
+    assert (await browser.get("/")).status_code == 200
+
+
 async def test_signing_in_leads_home_and_signing_out_ends_it(
     account: Account, browser: httpx2.AsyncClient
 ) -> None:

@@ -284,6 +284,30 @@ async def test_a_reset_ends_sessions_devices_and_tokens_and_signs_nobody_in(hall
     assert (told["template"], told["to"]) == ("password-changed", GRACE["email"])
 
 
+async def test_a_login_under_way_does_not_survive_the_reset(hall: Hall, monkeypatch: Any) -> None:
+    """Its password was matched just before: without looking again, its session would begin just after."""
+    await hall.opened()
+    challenges = hall.app.state.sign_in.challenges
+    after_password = challenges.after_password
+    words = iter(("slow rivers carry stones", "wide skies over salt"))
+
+    async def meanwhile(*given: Any) -> Any:
+        step = await after_password(*given)
+        body = {"token": await hall.reset_token(), "password": next(words)}
+        assert (await hall.post("/v1/auth/reset-password", body)).status_code == 200
+        return step
+
+    page = await hall.http.get("/login")
+    [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
+    monkeypatch.setattr(challenges, "after_password", meanwhile)
+    late = await hall.post("/v1/auth/login", {"email": GRACE["email"], "password": PASSWORD})
+    assert late.status_code == 401
+    form = {"email": GRACE["email"], "password": "slow rivers carry stones", "csrf_token": csrf}
+    late = await hall.http.post("/login", data=form)
+    assert (late.status_code, "perdure_session" in hall.http.cookies) == (401, False)
+    assert await hall.all("SELECT 1 FROM sessions WHERE revoked_at IS NULL") == []
+
+
 async def test_a_reset_is_no_way_around_the_second_factor(hall: Hall) -> None:
     """After it, the login with the new password still answers with a challenge instead of tokens."""
     opened = await hall.opened()
@@ -423,6 +447,23 @@ async def test_opening_a_link_uses_nothing_up(hall: Hall) -> None:
 
 
 PRIVATE = ("/verify-email", "/reset-password", "/confirm-email")
+
+
+async def test_a_page_takes_a_nul_for_nothing(hall: Hall) -> None:
+    """PostgreSQL keeps none in a text; what a program sends in the place of a browser is no error of ours."""
+    page = await hall.http.get("/login")
+    [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
+    form = {
+        "email": "gra\0ce@example.com",
+        "password": PASSWORD,
+        "name": "Gra\0ce",
+        "organization_name": "H\0",
+    }
+    assert (await hall.http.post("/register", data=form)).status_code == 200
+    [waiting] = await hall.all("SELECT email, first_name FROM registrations")
+    assert dict(waiting) == {"email": "grace@example.com", "first_name": "Grace"}
+    assert (await hall.http.post("/forgot-password", data=form)).status_code == 200
+    assert (await hall.http.post("/login", data={**form, "csrf_token": csrf})).status_code == 401
 
 
 @pytest.mark.parametrize("path", PRIVATE)
