@@ -17,7 +17,7 @@ from api.mailing import send
 from api.passwords import check
 from api.proof import WrongCode
 from api.sessions import Device, SignIn
-from api.stepup import CONFIRMED_FOR
+from api.stepup import CONFIRMED_FOR, require_confirmed
 from db.activity import Activities
 from db.factors import TrustedDevices
 from db.identity import Sessions, Users
@@ -97,7 +97,12 @@ async def _by_code(caller: Caller, code: str, parts: Collaborators, entrance: Si
 async def change_password(
     body: PasswordChange, caller: Person, parts: Parts, entrance: Entrance, device: From
 ) -> Response:
-    """Change the password. Every other session ends, and no device is trusted any more."""
+    """Change the password. Every other session ends, and no device is trusted any more.
+
+    Whoever has a second factor has proven it within ten minutes: the old password alone replaces nothing.
+    """
+    if await entrance.factor.is_enabled(caller.access):
+        await require_confirmed(caller, parts)
     found = await proven_password(caller, body.old_password, parts, entrance)
     if found is None:
         message = "The old password is wrong."

@@ -117,6 +117,21 @@ async def test_a_new_password_needs_the_old_one_and_ends_what_the_old_one_opened
     assert sent == ["password-changed"]
 
 
+async def test_the_old_password_on_a_trusted_device_is_not_enough_for_a_new_one(
+    world: World, account: Account
+) -> None:
+    mara: Enrolled = await enrol(world, account)
+    token = await challenge(world, account.email)
+    secret = (await answer(world, token, mara.next_code(), trust_device=True)).json()["device_token"]
+    trusting = signed_in(account, (await log_in(world, account.email, device_token=secret)).json())
+    body = {"old_password": PASSWORD, "new_password": NEW}
+    refused = await trusting.request("PUT", "/v1/me/password", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "step_up_required")
+    proof = {"code": mara.next_code()}
+    assert (await trusting.post("/v1/auth/step-up", json=proof)).status_code == 200
+    assert (await trusting.request("PUT", "/v1/me/password", json=body)).status_code == 204
+
+
 async def test_a_new_password_trusts_no_device(world: World, account: Account) -> None:
     mara: Enrolled = await enrol(world, account)
     token = await challenge(world, account.email)
