@@ -61,7 +61,7 @@ class ClientFields(Body):
     phone: Telephone | None = Field(
         None, description="Kept in its international form where that can be told."
     )
-    website: WebAddress | None = Field(None, description="Without http:// or https://, the latter is meant.")
+    website: WebAddress | None = Field(None, description="Without a scheme, https is meant.")
     address: Prose | None = None
     city: Line | None = None
     state: Line | None = None

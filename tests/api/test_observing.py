@@ -92,7 +92,7 @@ async def test_a_fault_of_ours_is_placed_and_not_quoted(
         except KeyError as error:
             raise RuntimeError(f"could not use {secret}") from error
 
-    monkeypatch.setattr("db.clients.Clients.page", broken)
+    monkeypatch.setattr("api.clients.many", broken)
     answer = await account.get("/v1/clients")
     assert answer.status_code == 500
     written = lines.stream.getvalue()

@@ -25,7 +25,7 @@ NEEDS = {
         identity_list_api_keys
     """,
     P.API_KEYS_WRITE: """
-        identity_create_api_key* identity_rotate_api_key* identity_revoke_api_key
+        identity_create_api_key* identity_rotate_api_key* identity_revoke_api_key*
     """,
     P.ORGANIZATION_READ: """
         organizations_get settings_get erasure_get

@@ -9,6 +9,8 @@ FLOORS = ("perdure", "workers", "api", "activities", "workflows", "db", "domain"
 SYSTEM = {
     "activities/erasing.py": "removes one organization or person, through functions that demand an erasure",
     "db/keys.py": "loads and makes data keys",
+    "db/sealed.py": "seals what belongs to people again while keys are rotated",
+    "perdure/cli/organizations.py": "an operator says what is verified about an organization",
     "workers/relay.py": "claims the outbox of all",
     "workers/reconciler.py": "compares the open rows of all with Temporal; writes as the worker of each",
     "workers/mending.py": "finds one row by its id, whose organization it then enters",
