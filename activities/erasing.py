@@ -6,7 +6,7 @@ A step works for some seconds and says whether all of its kind is gone; the proc
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Final, Protocol
 from uuid import UUID
@@ -61,7 +61,8 @@ class Erasing:
         """Until an erasure may begin; whole seconds, and at least one for one that is still to come."""
         if row["status"] != ErasureStatus.SCHEDULED:
             return 0
-        return max(1, ceil((row["scheduled_for"] - self.clock()).total_seconds()))
+        left: timedelta = row["scheduled_for"] - self.clock()
+        return max(1, ceil(left.total_seconds()))
 
     async def parts(self, id: UUID) -> list[UUID]:
         async with self.database.transaction(_PLATFORM) as tx:

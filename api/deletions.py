@@ -59,7 +59,7 @@ async def remove_organization(caller: Owner, parts: Parts, organization_id: UUID
             raise OwnersOnly("Only an owner deletes the organization.")
         await enter(tx, PLATFORM_ACCESS)
         until, erasure = await _erased_by(tx, parts, caller, organization_id, now + RESTORABLE_FOR)
-    await send(parts, entry, erasure)
+    await send(parts, entry, *erasure)
     return DeletedOrganization(id=organization_id, deleted_at=now, restorable_until=until)
 
 
@@ -96,11 +96,13 @@ async def _standstill(
 
 async def _erased_by(
     tx: AsyncConnection, parts: Collaborators, caller: Caller, organization_id: UUID, due: datetime
-) -> tuple[datetime, OutboxEntry | None]:
-    """When it is erased: then, unless somebody had planned that already."""
-    known = await _erasure(tx, organization_id)
+) -> tuple[datetime, list[OutboxEntry | None]]:
+    """When it is erased: then, unless somebody had planned that for an earlier day."""
+    known, later = await _erasure(tx, organization_id), None
     if known is not None and known["status"] in OPEN:
-        return known["scheduled_for"], None
+        if known["scheduled_for"] <= due:
+            return known["scheduled_for"], []
+        later = await stopped(tx, await Erasures(tx).cancel(organization_id, parts.clock()))
     _, entry = await planned(
         parts,
         tx,
@@ -111,7 +113,7 @@ async def _erased_by(
         due,
         RESTORABLE_FOR,
     )
-    return due, entry
+    return due, [later, entry]
 
 
 async def _called_off(

@@ -20,11 +20,13 @@ from api.stepup import Confirmed
 from db.activity import Activities
 from db.erasure import Departures, Erasures, owners_of
 from db.executions import CancelResult, Executions, cancellation
+from db.members import Members
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Role, enter
 from db.tenants import PLATFORM, Organizations
 from domain.erasure import GRACE, LONGEST_GRACE, ErasureStatus, Subject
 from domain.errors import Conflict, Invalid, NotFound, Problem
+from domain.members import OwnersOnly
 from domain.permissions import Permission
 from domain.processes import Process
 from domain.processes.erasure import ERASE_ORGANIZATION, ERASE_USER
@@ -72,6 +74,8 @@ async def plan_erasure(caller: Owner, parts: Parts, once: Idempotent, body: Plan
     organization_id, grace = caller.organization, timedelta(days=body.grace_days)
 
     async def plan(tx: AsyncConnection) -> Answer[list[OutboxEntry]]:
+        if not (await Members(tx, organization_id).actor(caller.user_id)).role.is_owner:
+            raise OwnersOnly("Only an owner erases the organization.")
         organization = await Organizations(tx).get(organization_id)
         if body.name.strip() != organization["name"].strip():
             message = "This is not the organization's name."

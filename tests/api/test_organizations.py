@@ -1,10 +1,11 @@
 """Further organizations, deleting one and taking that back."""
 
 import asyncio
+from datetime import datetime
 
 import httpx2
 
-from db.tenants import MOST_ORGANIZATIONS
+from db.tenants import MOST_ORGANIZATIONS, RESTORABLE_FOR
 from domain.permissions import RoleName
 from domain.processes.erasure import ERASE_ORGANIZATION
 from domain.processes.organizations import STANDSTILL
@@ -138,7 +139,23 @@ async def test_only_an_owner_deletes(people: People) -> None:
     admin = await people.add(RoleName.ADMIN)
     assert (await admin.request("DELETE", people.place())).json()["code"] == "forbidden"
     assert (await deputy.request("DELETE", people.place())).json()["code"] == "owners_only"
+    erasure = await deputy.post(people.place("/erasure"), json={"name": "Lind & Co", "grace_days": 1})
+    assert erasure.json()["code"] == "owners_only"
     assert (await people.owner.get("/v1/me")).json()["organization_id"] == people.id
+
+
+async def test_an_erasure_planned_for_later_does_not_put_a_deletion_off(people: People) -> None:
+    """Nobody restores after thirty days, so nothing may be promised, or kept, beyond them."""
+    body = {"name": "Lind & Co", "grace_days": 365}
+    planned = await people.owner.post(people.place("/erasure"), json=body)
+    assert planned.status_code == 202, planned.text
+    deleted = (await people.owner.request("DELETE", people.place())).json()
+    restorable = datetime.fromisoformat(deleted["restorable_until"])
+    assert restorable - datetime.fromisoformat(deleted["deleted_at"]) == RESTORABLE_FOR
+    before = await people.owner.get("/v1/me/erasures/" + planned.json()["id"])
+    assert before.json()["status"] == "cancelled"
+    await people.owner.post(people.place("/restore"))
+    assert (await people.owner.get(people.place("/erasure"))).json()["status"] == "cancelled"
 
 
 async def test_an_erasure_planned_besides_outlives_a_restoration(people: People) -> None:
