@@ -123,6 +123,7 @@ class Importing:
         linked = await self._linked(rows, done)
         found = await self._same_contacts(linked) if self.mode is ImportMode.UPSERT else {}
         inserted: list[Values] = []
+        seen: dict[tuple[UUID | None, str], int] = {}
         primary: dict[UUID, UUID] = {}
         for row, client_id in linked:
             values = {k: v for k, v in row.values.items() if k not in ("client_number", "client_email")}
@@ -132,6 +133,8 @@ class Importing:
                 message = "A contact without a client cannot be its primary one."
                 mend = "Name the client by client_number or client_email."
                 done.problems.append(row.refused("is_primary", message, mend))
+                continue
+            if self.mode is ImportMode.UPSERT and not self._is_first(row, client_id, seen, done):
                 continue
             stands = found.get(row.line)
             if stands is None:
@@ -299,6 +302,21 @@ class Importing:
             if (same := found.get(((row.values.get("email") or "").lower(), client_id))) is not None:
                 matched[row.line] = same
         return matched
+
+    def _is_first(
+        self, row: ImportRow, client_id: UUID | None, seen: dict[tuple[UUID | None, str], int], done: Imported
+    ) -> bool:
+        """Whether the row can be matched, and no row before it could; one client may be named in two ways."""
+        email = row.values.get("email")
+        if not email:
+            message = "The row has no email, by which contacts are matched."
+            done.problems.append(row.refused(None, message, "Fill the cell, or import with mode=create."))
+            return False
+        first = seen.setdefault((client_id, email.lower()), row.line)
+        if first != row.line:
+            message = f"Line {first} has the same email at the same client."
+            done.problems.append(row.refused("email", message, "Keep one of the two.", "duplicate_row"))
+        return first == row.line
 
     async def _change_contact(
         self, stands: RowMapping, values: Values, wants: bool | None, done: Imported

@@ -107,25 +107,31 @@ def _staged(encoding: str, delimiter: str, records: Iterator[Record], asked: Ask
 def _marked(records: Iterator[Record], columns: Columns, asked: Asked) -> Iterator[StagedRow]:
     """The first of several rows with the same key counts: which one that is must not depend on the parts."""
     keys = _keys(columns, asked)
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, ...], int] = {}
     for record in records:
         twin = None
-        for field, index in keys:
-            value = genuine(record.cells[index].strip()) if index < len(record.cells) else ""
-            if value:
-                key = (field, value.casefold() if field == "email" else value)
-                line = first.setdefault(key, record.line)
+        for field, indexes in keys:
+            values = [_value(record.cells, index) for index in indexes]
+            if values[0]:
+                alike = (value if field == "client_number" else value.casefold() for value in values)
+                line = first.setdefault((field, *alike), record.line)
                 if line != record.line and twin is None:
                     twin = [field, line]
         yield [record.line, record.cells, twin]
 
 
-def _keys(columns: Columns, asked: Asked) -> list[tuple[str, int]]:
-    """The fields whose values no two rows may share."""
-    if asked.kind is TransferKind.CONTACTS:
-        return []
-    names = ["client_number", *(["email"] if asked.match_by is MatchBy.EMAIL else [])]
-    return [(name, columns.fields[name]) for name in names if name in columns.fields]
+def _value(cells: list[str], index: int) -> str:
+    return genuine(cells[index].strip()) if index < len(cells) else ""
+
+
+def _keys(columns: Columns, asked: Asked) -> list[tuple[str, list[int]]]:
+    """The fields whose values no two rows may share, each with the cells that tell; without the first there is none."""
+    if asked.kind is TransferKind.CONTACTS:  # matched by their address at the same client
+        names = [["email", "client_number", "client_email"]] if asked.match_by is not None else []
+    else:
+        names = [["client_number"], *([["email"]] if asked.match_by is MatchBy.EMAIL else [])]
+    there = columns.fields
+    return [(each[0], [there[name] for name in each if name in there]) for each in names if each[0] in there]
 
 
 def _place(problem: Unreadable) -> str:
