@@ -21,7 +21,7 @@ class MfaEnrolmentRequired(Forbidden):
 
 
 class SessionIdle(Unauthenticated):
-    """Nobody used this session for longer than the organization allows; sign in again."""
+    """Nobody used this session for longer than an organization of yours allows; sign in again."""
 
     code = "session_idle"
 

@@ -135,6 +135,8 @@ async def change_role(
             await _hold(tx, caller, body.permissions)
             values["permissions"] = sorted(set(body.permissions))
         await Roles(tx).change(role_id, moment_of(seen), values)
+        if "permissions" in values:
+            await Members(tx, caller.organization).withdraw_beyond_role(role_id, parts.clock())
         row = await Roles(tx).get(role_id, parts.clock())
         about: dict[str, Any] = {
             "name": row["name"],

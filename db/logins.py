@@ -51,7 +51,7 @@ class KeyStanding:
 
 @dataclass(frozen=True, slots=True)
 class SessionStanding:
-    """`idle` when nobody used the session for longer than the organization allows."""
+    """`idle` when nobody used the session for longer than the strictest of their organizations allows."""
 
     session_id: UUID
     standing: Standing

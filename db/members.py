@@ -117,6 +117,15 @@ class Members:
         if ids:
             await self._tx.execute(update(Invitation).where(Invitation.id.in_(ids)).values(revoked_at=now))
 
+    async def withdraw_beyond_role(self, role_id: UUID, now: datetime) -> None:
+        """What whoever has this role promised others, and is by now more than they have themselves."""
+        sent = (Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None))
+        statement = select(Invitation.invited_by).where(*sent).distinct()
+        statement = statement.join(Membership, Membership.user_id == Invitation.invited_by)
+        senders = (await self._tx.execute(statement.where(Membership.role_id == role_id))).scalars().all()
+        for user_id in senders:
+            await self.withdraw(user_id, now, beyond=(await self.get(user_id)).holder)
+
 
 _ROLE = (
     Role.id.label("role_id"),

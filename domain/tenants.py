@@ -104,7 +104,7 @@ class OrganizationSettings(_Closed):
 
     #: Members without a second factor may do nothing but enrol one.
     mfa_required: bool = False
-    #: A session unused for so long ends; None: the platform's own limit alone.
+    #: A member's session unused for so long ends, wherever it is used; None: the platform's own limit alone.
     session_idle_minutes: Annotated[int, Field(ge=5, le=MONTH_IN_MINUTES)] | None = None
     retention: Retention = Retention()
     #: Only addresses of these domains are invited; empty: any.

@@ -114,21 +114,30 @@ IDENTIFY = {
         SELECT u.id, m.organization_id, r.name, r.organization_id IS NOT NULL, coalesce(r.permissions, '{}'),
           coalesce(m.permissions_override, '{}'), coalesce(m.mfa_required, false) AND f.user_id IS NULL,
           s.confirmed_at, coalesce(s.last_seen_at, s.created_at),
-          coalesce(s.last_seen_at, s.created_at) < moment - least(m.idle, interval '14 days')
+          coalesce(s.last_seen_at, s.created_at) < moment - least(strictest.idle, interval '14 days')
         FROM public.sessions AS s
         JOIN public.users AS u ON u.id = s.user_id AND u.is_active
         LEFT JOIN public.user_mfa AS f ON f.user_id = u.id AND f.mfa_enabled
         LEFT JOIN LATERAL (
           SELECT x.organization_id, x.role_id, x.permissions_override,
-            o.settings @> '{"mfa_required": true}' AS mfa_required,
-            CASE WHEN jsonb_typeof(o.settings -> 'session_idle_minutes') = 'number'
-              THEN make_interval(mins => (o.settings ->> 'session_idle_minutes')::integer) END AS idle
+            o.settings @> '{"mfa_required": true}' AS mfa_required
           FROM public.user_organizations AS x
           JOIN public.organizations AS o ON o.id = x.organization_id AND o.is_active
           WHERE x.user_id = u.id AND x.status = 'active' AND (wanted IS NULL OR x.organization_id = wanted)
           ORDER BY (x.organization_id = s.active_organization_id) IS TRUE DESC,
             (x.organization_id = u.default_organization_id) IS TRUE DESC, x.created_at, x.id
           LIMIT 1) AS m ON true
+        -- Of all their organizations: a look into one without a limit would wake the session for the others.
+        LEFT JOIN LATERAL (
+          SELECT make_interval(mins => min(given.minutes)::integer) AS idle
+          FROM (
+            SELECT CASE WHEN jsonb_typeof(o.settings -> 'session_idle_minutes') = 'number'
+              THEN (o.settings ->> 'session_idle_minutes')::numeric END AS minutes
+            FROM public.user_organizations AS x
+            JOIN public.organizations AS o ON o.id = x.organization_id AND o.is_active
+            WHERE x.user_id = u.id AND x.status = 'active') AS given
+          -- What no setting can be (an imported row's) is none, and locks nobody out.
+          WHERE given.minutes BETWEEN 5 AND 43200) AS strictest ON true
         LEFT JOIN public.roles AS r ON r.id = m.role_id
         WHERE s.id = session AND s.revoked_at IS NULL AND s.expires_at > moment
     """,

@@ -207,6 +207,26 @@ async def test_invitations_end_with_the_rights_of_who_sent_them(people: People, 
     assert (await world.http.post("/v1/invitations/look", json={"token": people.link()})).status_code == 422
 
 
+async def test_invitations_end_with_what_the_role_of_who_sent_them_permits(people: People) -> None:
+    async def made(name: str, *permissions: str) -> str:
+        body = {"name": name, "permissions": permissions}
+        return str((await people.owner.post(people.place("/roles"), json=body)).json()["id"])
+
+    recruiter = await made("Recruiter", "members:read", "members:write", "clients:read", "clients:write")
+    writer, reader = await made("Writer", "clients:write"), await made("Reader", "clients:read")
+    colleague = await people.add()
+    assert (await people.change(people.owner, colleague.user_id, role_id=recruiter)).status_code == 200
+    for email, role in (("a@neu.example", writer), ("b@neu.example", reader)):
+        body = {"email": email, "role_id": role}
+        assert (await colleague.post(people.place("/invitations"), json=body)).status_code == 201
+    place = people.place(f"/roles/{recruiter}")
+    seen = {"If-Match": (await people.owner.get(place)).headers["ETag"]}
+    fewer = {"permissions": ["members:read", "members:write", "clients:read"]}
+    assert (await people.owner.request("PATCH", place, json=fewer, headers=seen)).status_code == 200
+    left = (await people.owner.get(people.place("/invitations?status=open"))).json()["items"]
+    assert [each["email"] for each in left] == ["b@neu.example"]
+
+
 async def test_the_list_finds_filters_and_pages(people: People) -> None:
     for number in range(3):
         await people.invite(f"guest{number}@neu.example")

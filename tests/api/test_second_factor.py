@@ -325,6 +325,25 @@ async def test_a_closed_account_finishes_no_login(
     assert (await answer(world, token, mara.next_code())).json()["code"] == "challenge_over"
 
 
+async def test_an_unused_session_is_woken_in_no_other_organization(
+    world: World, account: Account, behind: AsyncConnection
+) -> None:
+    other = await account.post("/v1/organizations", json={"name": "Without a limit"})
+    await demand(behind, account, session_idle_minutes=5)
+    world.clock.forward(minutes=6)
+    elsewhere = {"X-Organization-Id": other.json()["id"]}
+    assert (await account.get("/v1/me", headers=elsewhere)).json()["code"] == "session_idle"
+    assert (await account.get("/v1/me")).json()["code"] == "session_idle"
+
+
+@pytest.mark.parametrize("unreadable", [30.5e300, -1, 0.5, "5"])
+async def test_a_limit_that_no_release_writes_locks_nobody_out(
+    account: Account, behind: AsyncConnection, unreadable: object
+) -> None:
+    await demand(behind, account, session_idle_minutes=unreadable)
+    assert (await account.get("/v1/me")).status_code == 200
+
+
 async def test_an_unused_session_ends_as_the_organization_says(
     world: World, account: Account, behind: AsyncConnection
 ) -> None:
