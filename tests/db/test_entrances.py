@@ -72,8 +72,9 @@ async def test_registration_is_whole_or_not_at_all(
     with pytest.raises(IntegrityError, match=constraint):
         await register(narrow, email, slug)
     async with admin.connect() as connection:
-        for table in (User, Organization, Membership):
+        for table in (User, Membership):
             assert await connection.scalar(select(func.count()).select_from(table)) == 1
+        assert set(await connection.scalars(select(Organization.slug))) == {"perdure", "acme"}
 
 
 async def test_login_finds_one_account_whatever_the_case(narrow: Database) -> None:
@@ -163,16 +164,17 @@ async def test_an_expired_session_or_a_closed_account_does_not_rotate(
     assert await rotate(narrow, "one", "two") == "inactive"
 
 
-async def test_people_see_themselves_and_active_colleagues_only(narrow: Database, admin: AsyncEngine) -> None:
+async def test_people_see_themselves_and_colleagues_only(narrow: Database, admin: AsyncEngine) -> None:
     async with admin.begin() as connection:
         acme, other = await rows.organization(connection), await rows.organization(connection)
         ada = await rows.member(connection, acme["id"])
         gone = await rows.member(connection, acme["id"], status="suspended")
+        invited = await rows.member(connection, acme["id"], status="pending")
     async with narrow.transaction(Access(Role.API, acme["id"], ada["user_id"])) as tx:
         seen = set((await tx.scalars(select(User.id))).all())
         changed = await tx.execute(update(User).values(first_name="Ada"))
-    assert seen == {ada["user_id"], acme["created_by"]}
-    assert gone["user_id"] not in seen
+    assert seen == {ada["user_id"], acme["created_by"], gone["user_id"]}
+    assert invited["user_id"] not in seen, "whoever has not agreed to be a colleague is none"
     assert other["created_by"] not in seen
     assert changed.rowcount == 1, "an update reaches nobody but oneself"
 

@@ -374,7 +374,8 @@ async def test_events_and_what_was_handed_of_them_are_forgotten_after_a_month(
     for days in (29, 30.1, 31.1):
         async with world.database.transaction(Access(Role.SYSTEM)) as tx:
             now = datetime.now(UTC) + timedelta(days=days)
-            counts.append((await Sweeps(tx).old_events(now), await Sweeps(tx).old_subscriptions(now)))
+            sweeps = Sweeps(tx)
+            counts.append((await sweeps.forget("events", now), await sweeps.forget("subscriptions", now)))
     assert counts == [(0, 0), (3, 0), (0, 1)], "a step that still listens is not forgotten"
 
 
