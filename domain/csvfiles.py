@@ -13,8 +13,8 @@ from typing import Final
 DELIMITERS: Final = ",;\t|"
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SEPARATOR_LINE: Final = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
-#: What a spreadsheet would take for the beginning of a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet would take for the beginning of a formula; some read the wide forms alike.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - meant
 _BREAKS: Final = re.compile(r"\r\n|\r|\n")
 
 
@@ -206,12 +206,18 @@ def name_of(delimiter: str) -> str:
 
 def harmless(cell: str) -> str:
     """The cell so that no spreadsheet runs it as a formula; `genuine` takes it back."""
-    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
+    return f"'{cell}" if _is_formula(cell) else cell
 
 
 def genuine(cell: str) -> str:
     """A cell as it was before `harmless`, or before a spreadsheet marked it as text."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    """Behind marks of text; and behind spaces, which some spreadsheets pass over."""
+    rest = cell.lstrip("'")
+    return rest.startswith(_FORMULA) or rest.lstrip().startswith(_FORMULA)
 
 
 def write(rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:

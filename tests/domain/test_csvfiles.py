@@ -46,9 +46,13 @@ def test_what_was_written_is_read_back(rows: list[list[str]], delimiter: str, en
 @example("@SUM(1)")
 @example("\t=1")
 @example("\r=1")
+@example("\n=1")
+@example("  =1")
+@example("＝1+1")  # noqa: RUF001 - the wide form is meant
 def test_no_cell_of_an_export_is_run_as_a_formula(cell: str) -> None:
     [[written]] = csv.reader(io.StringIO(write([[cell]]), newline=""), strict=True)
-    assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not written.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))  # noqa: RUF001
+    assert not written.lstrip().startswith(("=", "+", "-", "@"))
     assert genuine(written) == cell
 
 
