@@ -494,6 +494,21 @@ async def test_a_second_run_brings_nothing_twice_and_what_was_mended(
     assert await rows(admin, f"SELECT id FROM documents WHERE id = '{broken}'")
 
 
+async def test_what_was_erased_meanwhile_does_not_come_back(
+    customer: Earlier, owner: AsyncEngine, admin: AsyncEngine
+) -> None:
+    await fill(customer)
+    first = await brought(customer, owner)
+    async with admin.begin() as connection:
+        await connection.exec_driver_sql(f"DELETE FROM organizations WHERE id = '{ACME}'")
+    await customer.client(ACME, ADA)
+    await customer.client(BETA, CY)
+    again = await brought(customer, owner)
+    assert (again.counts["clients"].imported, first.counts["clients"].imported > 0) == (1, True)
+    assert set(refusals(again, "clients").values()) == {"its organization was erased here"}
+    assert (await one(admin, f"SELECT count(*) FROM clients WHERE organization_id = '{ACME}'"))[0] == 0
+
+
 async def test_an_import_that_broke_off_goes_on(
     customer: Earlier, owner: AsyncEngine, admin: AsyncEngine
 ) -> None:

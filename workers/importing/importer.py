@@ -13,7 +13,7 @@ from db.definitions import Workflow, WorkflowVersion
 from db.identity import User
 from db.keys import NamedKey
 from db.subscriptions import SubscriptionPlan
-from db.tenants import PLATFORM, SHIPPED_ROLES, Membership
+from db.tenants import PLATFORM, SHIPPED_ROLES, Membership, Organization
 from domain.actions import Catalogue
 from domain.definitions.publishing import publish
 from domain.permissions import RoleName
@@ -165,7 +165,14 @@ class Import:
             query = f"SELECT {self.source.selected('organizations')} FROM organizations t WHERE id = $1"  # noqa: S608
             row = await self.source.all(query, source_id)
             here = await self._write(scope, writing, "organizations", layout.ORGANIZATION, row)
-            if here:
+            if here and not await writing.connection.scalar(
+                select(Organization.id).where(Organization.id == id)
+            ):
+                # It came in an earlier run and was erased since: nobody asked for it to come back.
+                reason, mend = "its organization was erased here", "Nothing: it was meant to go."
+                fresh.note("organizations", "it was erased here after it had come", mend, source_id)
+                await self._refused_with(scope, [layout.MEMBERSHIPS, *layout.PARTS], reason, mend)
+            elif here:
                 await scope.keys.settle()
                 await self._members(scope, writing)
                 for part in layout.PARTS:
@@ -396,7 +403,13 @@ class Import:
             )
             await tx.execute(update(Workflow).where(Workflow.id == id).values(version=2))
 
-    async def _refused_with(self, scope: Scope, parts: Sequence[Part]) -> None:
+    async def _refused_with(
+        self,
+        scope: Scope,
+        parts: Sequence[Part],
+        reason: str = "its organization was refused",
+        mend: str = "Mend the organization.",
+    ) -> None:
         """Nothing comes of an organization that does not come itself; each row is told of."""
         for part in parts:
             if self.source.has(part.table):
@@ -405,13 +418,11 @@ class Import:
                     scope.source_organization,
                 )
                 for row in rows:
-                    scope.report.refuse(part.table, str(row["id"]), "organization_id",
-                                        "its organization was refused", "Mend the organization.")  # fmt: skip
+                    scope.report.refuse(part.table, str(row["id"]), "organization_id", reason, mend)
         if self.source.has("users", "organization_id"):
             query = "SELECT t.id FROM users t WHERE t.organization_id = $1"
             for row in await self.source.all(query, scope.source_organization):
-                scope.report.refuse("users.organization_id", str(row["id"]), "organization_id",
-                                    "its organization was refused", "Mend the organization.")  # fmt: skip
+                scope.report.refuse("users.organization_id", str(row["id"]), "organization_id", reason, mend)
 
     async def _homeless(self) -> None:
         """Rows that no organization was asked for: its id leads nowhere."""
