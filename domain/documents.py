@@ -12,7 +12,7 @@ class DocumentVisibility(StrEnum):
     PRIVATE = "private"
     #: Every member but clients.
     TEAM = "team"
-    #: The team, and members who are clients.
+    #: The team; of members who are clients those whom a permission names.
     CLIENT = "client"
     PUBLIC = "public"
 
