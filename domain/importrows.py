@@ -1,6 +1,7 @@
 """One row of an import: its cells as values of the fields, or what is wrong with which of them, and the mend."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -102,7 +103,31 @@ def _object(value: Any) -> Any:
         raise PydanticCustomError(
             "json_object", 'The value should be a JSON object such as {"email": false}.'
         )
+    if not _is_storable(found):
+        raise PydanticCustomError(
+            "json_object",
+            "The JSON object holds what cannot be stored: a NUL character, half a character, "
+            "a number beyond 64 bits, or more than 64 levels.",
+        )
     return found
+
+
+def _is_storable(value: Any, levels: int = 64) -> bool:
+    """Whether it reaches the database as it is: one cell that does not would take all rows of its part with it."""
+    match value:
+        case str():
+            return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+        case bool() | None:
+            return True
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return levels > 0 and all(
+                _is_storable(each, levels - 1) for pair in value.items() for each in pair
+            )
+    return levels > 0 and all(_is_storable(each, levels - 1) for each in value)
 
 
 _Type = Annotated[ClientType, BeforeValidator(_also(_TYPES))]

@@ -127,6 +127,17 @@ async def test_contacts_find_their_client_and_one_becomes_primary(engine: Engine
     assert [again[n] for n in ("created", "updated", "unchanged", "failed")] == [0, 1, 1, 1]
 
 
+async def test_a_cell_that_no_database_keeps_costs_its_own_row_alone(engine: Engine) -> None:
+    """JSON can say what jsonb, UTF-8 and 64 bits cannot."""
+    cells = ['{"a":"\\u0000"}', '{"\\ud800":1}', '{"a":18446744073709551616}', '{"a":1e400}', '{"a":NaN}']
+    cells += ['{"a":' * 200 + "1" + "}" * 200, '{"a":["\\u00e9\\ud83d\\ude00", 1.5, null, true]}']
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([["name", "service_preferences"], *(["Ann", cell] for cell in cells)])
+    view = await imported(engine, written.getvalue())
+    assert (view["status"], view["created"], view["failed"]) == ("completed", 1, 6)
+    assert [each["line"] for each in await errors(engine, view)] == [2, 3, 4, 5, 6, 7]
+
+
 async def test_a_contact_that_stands_twice_in_a_file_is_made_once(engine: Engine) -> None:
     """As it would be, were the two rows in different parts."""
     await imported(engine, "name,number,email\nAnn,1,office@ann.example\nBob,2,\n")
