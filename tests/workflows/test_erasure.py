@@ -3,6 +3,7 @@ that dies anywhere on the way costs nothing but time."""
 
 import asyncio
 import base64
+import inspect
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -290,7 +291,7 @@ class Dying:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._real, name)
-        if not callable(found):
+        if not inspect.iscoroutinefunction(found):
             return found
 
         async def dying(*given: Any) -> Any:
