@@ -46,11 +46,14 @@ def main() -> int:
 
 
 def soak(server: Postgres, seed: int, requests: int, examples: int) -> Outcome:
-    """Round after round on the same database: what enumerates the document is asked in the first one only."""
+    """Round after round on the same database: what enumerates the document is asked in the first one only.
+
+    What keeps schemathesis itself from testing ends it: the next round would only meet it again.
+    """
     everything, admin = Outcome(), server.url(SUPERUSER)
     with served(Addresses(server.url(RUNTIME), admin)) as app:
         number = 0
-        while everything.requests < requests:
+        while everything.requests < requests and not everything.errors:
             phases = PHASES if number == 0 else ("fuzzing", "stateful")
             plan = Plan(seed + number, examples, phases=phases)
             found = conduct(app, admin, plan, lambda text: print(text, flush=True))
