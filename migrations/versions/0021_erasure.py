@@ -293,6 +293,8 @@ BEGIN
   SELECT array_agg(m.organization_id), sum((
     SELECT count(*) FROM public.user_organizations AS x
     JOIN public.users AS u ON u.id = x.user_id AND u.is_active
+    -- Those of a deleted organization have lost it already; only this person could bring it back.
+    JOIN public.organizations AS o ON o.id = x.organization_id AND o.deleted_at IS NULL
     WHERE x.organization_id = m.organization_id AND x.user_id <> member AND x.status IN ('active', 'suspended')))
   INTO alone, left_behind
   FROM public.user_organizations AS m
@@ -313,7 +315,8 @@ BEGIN
   RETURN QUERY SELECT o.id, o.name, (
     SELECT count(*) FROM public.user_organizations AS x
     JOIN public.users AS u ON u.id = x.user_id AND u.is_active
-    WHERE x.organization_id = o.id AND x.user_id <> member AND x.status IN ('active', 'suspended'))
+    WHERE x.organization_id = o.id AND x.user_id <> member AND x.status IN ('active', 'suspended')
+      AND o.deleted_at IS NULL)
   FROM public.organizations AS o WHERE o.id = ANY (alone) ORDER BY o.name, o.id;
 END $$
 """

@@ -122,6 +122,24 @@ async def test_a_person_goes_at_once(world: World, account: Account, behind: Asy
     assert parts.scalars().all() == [account.organization_id]
 
 
+async def test_a_deleted_organization_keeps_nobody(
+    world: World, account: Account, behind: AsyncConnection
+) -> None:
+    other = await world.account("Other Ltd")
+    role = {"role_id": "00000000-0000-7000-8000-000000000004", "status": "active"}
+    organization: Any = account.organization_id
+    await rows.row(behind, "user_organizations", organization, user_id=other.user_id, **role)
+    removed = await account.request("DELETE", f"/v1/organizations/{account.organization_id}")
+    assert removed.status_code == 200, removed.text
+    answer = await account.request("DELETE", "/v1/me")
+    assert answer.status_code == 202, answer.text
+    planned = await behind.execute(
+        text("SELECT status, part_of::text FROM erasures WHERE subject_id = :id ORDER BY status"),
+        {"id": account.organization_id},
+    )
+    assert planned.all() == [("cancelled", None), ("scheduled", answer.json()["id"])]
+
+
 async def test_whoever_alone_owns_what_others_use_has_to_hand_it_over_first(
     world: World, account: Account, behind: AsyncConnection
 ) -> None:
