@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import httpx2
+import pytest
 from sqlalchemy import text
 
 from db.session import Access, Role
@@ -195,7 +196,7 @@ async def test_a_cancelled_import_leaves_what_was_imported_and_says_so(engine: E
         await asyncio.sleep(0.02)
     answer = await engine.http.post(view["links"]["self"] + "/cancel")
     assert answer.status_code == 202, answer.text
-    await engine.ended(started["execution_id"])
+    await engine.ended(started["execution_id"], 90)
     view = await engine.get(started["links"]["self"])
     assert view["status"] == "cancelled"
     there = (await counted(engine, "SELECT count(*) FROM clients"))[0][0]
@@ -205,6 +206,7 @@ async def test_a_cancelled_import_leaves_what_was_imported_and_says_so(engine: E
     assert (await engine.http.post(view["links"]["self"] + "/cancel")).status_code in (202, 409)
 
 
+@pytest.mark.timeout(400)  # two processes start, each of which loads for seconds on a busy machine
 async def test_a_worker_killed_in_the_middle_leaves_no_row_out_and_does_none_twice(
     idle_engine: Engine, engine_settings: Settings
 ) -> None:
@@ -222,7 +224,7 @@ async def test_a_worker_killed_in_the_middle_leaves_no_row_out_and_does_none_twi
         worker.kill()
         await worker.wait()
         worker = await started_worker(engine_settings)
-        await engine.ended(started["execution_id"], 100)
+        await engine.ended(started["execution_id"], 180)
         view = await engine.get(started["links"]["self"])
     finally:
         worker.kill()
