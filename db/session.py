@@ -118,6 +118,11 @@ class Database:
             return await self._first(statement, values)
 
     async def _first(self, statement: TextClause, values: Mapping[str, Any]) -> RowMapping | None:
+        if not self.pool_size:
+            # A pooler hands a connection out for one transaction: what prepares a statement and what executes it
+            # are two messages, and only a transaction around them reaches the same server with both.
+            async with self._engine.begin() as connection:
+                return (await connection.execute(statement, values)).mappings().first()
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             return (await connection.execute(statement, values)).mappings().first()

@@ -147,6 +147,22 @@ async def bounded(work: object) -> None:
         await work  # type: ignore[misc]  # a coroutine
 
 
+async def test_a_statement_alone_keeps_its_connection_from_preparing_to_answering(pooled: str) -> None:
+    """Outside a transaction the pooler may send what executes a statement where nobody prepared it."""
+    database = Database(pooled)
+
+    async def ask(number: int) -> None:
+        for each in range(12):
+            row = await database.first(
+                text("SELECT :n + pg_backend_pid() * 0 AS n"), {"n": number * 100 + each}
+            )
+            assert row is not None
+            assert row["n"] == number * 100 + each
+
+    await asyncio.gather(*(ask(number) for number in range(40)))
+    await database.close()
+
+
 async def test_the_application_works_behind_it(pooled: str) -> None:
     """Signing in, keys, writes and reads of many people at once: also what is a transaction of one statement."""
     database = Database(pooled)
