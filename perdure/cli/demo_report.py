@@ -117,10 +117,11 @@ def _log(console: Console, people: dict[str, Any]) -> None:
     names = {member["user_id"]: member["name"] for member in people["members"]}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("When", no_wrap=True)
-    for heading in ("Who", "By", "What", "On"):
+    for heading in ("Who", "What", "On"):
         table.add_column(heading, overflow="fold")
     for entry in people["log"]:
-        told = (names.get(entry["user_id"]) or "-", entry["actor"], entry["action"], entry["resource"])
+        who = names.get(entry["user_id"]) or f"the {entry['actor']}"
+        told = (f"{who}'s key" if entry["actor"] == "api_key" else who, entry["action"], entry["resource"])
         table.add_row(_moment(entry["created_at"]), *(escape(word) for word in told))
     console.print(table)
 
