@@ -19,7 +19,7 @@ from workers.migrate import upgrade
 
 ENOUGH = 10_000
 #: Drawn per operation in each round.
-EXAMPLES = 20
+EXAMPLES = 8
 
 
 def main() -> int:
