@@ -6,7 +6,7 @@ from uuid import UUID
 
 from activities.actions.context import ActionContext
 from activities.actions.declaration import Action, Arguments, Result, action
-from activities.actions.mails import TemplateMail, send_template
+from activities.actions.mails import TemplateMail, deliver
 from activities.erasing import Erasing
 from db.erasure import Belonging
 from db.tenants import PLATFORM
@@ -204,7 +204,7 @@ async def tell(context: ActionContext, arguments: OneErasure) -> Told:
         return Told(is_sent=False)
     address, what = told
     mail = TemplateMail(template="erasure-done", to=address, values={"what": what})
-    await send_template.perform(context, mail)  # type: ignore[arg-type]  # the decorator leaves it open
+    await deliver(context, mail)
     return Told(is_sent=True)
 
 

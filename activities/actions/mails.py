@@ -54,6 +54,11 @@ class SentMail(Result):
 )
 async def send_template(context: ActionContext, arguments: TemplateMail) -> SentMail:
     """Fill a template and send it to one address, with the link that its token opens."""
+    return await deliver(context, arguments)
+
+
+async def deliver(context: ActionContext, arguments: TemplateMail) -> SentMail:
+    """The same for an action that has more to do; its occurrence names the mail. Raises Fault."""
     services = context.services
     if services.links is None:
         raise Fault("configuration", 501, "No links", "this worker does not know where the product is found")
