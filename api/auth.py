@@ -57,10 +57,11 @@ async def authenticate(
     bind_contextvars(caller=caller.name, organization=str(caller.organization_id))
     if caller.organization_id is not None:
         request.app.state.calls.count(caller.organization_id)
-    return replace(caller, origin=_origin(request, caller))
+    return replace(caller, origin=origin_of(request, caller))
 
 
-def _origin(request: Request, caller: Caller) -> Origin:
+def origin_of(request: Request, caller: Caller) -> Origin:
+    """Where the request came from, for the log of changes."""
     agent = request.headers.get("user-agent")
     return Origin(
         ip=request.client.host if request.client else None,

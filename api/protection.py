@@ -6,10 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import Unavailable, is_unavailable, respond, unexpected
 from domain.definitions.graph import STYLE_HASH
 
-#: Pages may load our own stylesheet and nothing else; no script runs anywhere, no page frames us.
+#: Pages may load our own stylesheets and modules and talk to our own API; nothing stands inline, no page frames us.
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 #: Drawings bring one style, which is always the same.

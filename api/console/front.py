@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.auth import Caller
 from api.collaborators import Collaborators
 from api.console.templates import render
-from api.console.visits import moment
+from api.console.wording import moment
 from api.errors import status_of
 from api.tokens import csrf_token
 from db.identity import Users

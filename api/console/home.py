@@ -9,7 +9,8 @@ from fastapi.responses import RedirectResponse
 from api.auth import Caller, cookie_name
 from api.collaborators import Collaborators, Parts
 from api.console.front import COMMENT_LENGTH, front_page, task_id_of
-from api.console.visits import check_form, form_of, moment, signed_in
+from api.console.visits import check_form, form_of, signed_in
+from api.console.wording import moment
 from api.identification import MfaEnrolmentRequired
 from db.identity import Users
 from db.tasks import Tasks

@@ -13,7 +13,8 @@ from api.collaborators import Collaborators, Parts
 from api.console.accounts import in_words, own
 from api.console.home import INVITED
 from api.console.templates import render
-from api.console.visits import check_form, form_of, moment, set_cookie, signed_in
+from api.console.visits import check_form, form_of, set_cookie, signed_in
+from api.console.wording import moment
 from api.errors import status_of
 from api.identity import Entrance
 from api.joining import Joining, Newcomer

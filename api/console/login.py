@@ -1,6 +1,7 @@
 """Signing in and out: the password, then a code where somebody has a second factor. No script."""
 
 from secrets import token_urlsafe
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -11,7 +12,7 @@ from api.challenges import Challenge, ChallengeOver
 from api.collaborators import Collaborators, Parts
 from api.console import home
 from api.console.templates import render
-from api.console.visits import check_form, form_of, set_cookie, signed_in
+from api.console.visits import check_form, form_of, inside, set_cookie, signed_in
 from api.errors import status_of
 from api.identification import MfaEnrolmentRequired
 from api.identity import Entrance, From
@@ -28,22 +29,28 @@ REASONS = {
     home.ENDED: "Your session has ended. Please sign in again.",
     home.UNDECIDED: "Your session has ended, so your decision was not recorded. "
     "Please sign in and decide again.",
+    "not-sent": "Your session has ended, so what you sent was not recorded. Please sign in and send it again.",
     "signed-out": "You are signed out.",
     OVER: ChallengeOver().message,
     "invited": "Sign in with the invited address; then you find the invitation here.",
 }
 _FORM, _CHALLENGE = "perdure_form", "perdure_code"
+#: Where somebody wanted to go before they were asked to sign in; it outlives the second step.
+_NEXT = "perdure_next"
 
 
 @router.get("/login")
-async def login_page(request: Request, parts: Parts, reason: str = "") -> Response:
+async def login_page(request: Request, parts: Parts, reason: str = "", next: str | None = None) -> Response:
     try:
         await signed_in(request, parts)
     except Unauthenticated:
-        return _login_page(request, parts, reason=REASONS.get(reason, ""))
+        answer = _login_page(request, parts, reason=REASONS.get(reason, ""))
+        if next is not None:
+            set_cookie(parts, answer, _NEXT, quote(inside(next)), seconds=3600, path="/login")
+        return answer
     except MfaEnrolmentRequired:
         pass
-    return RedirectResponse("/", 303)
+    return RedirectResponse(inside(next), 303)
 
 
 @router.post("/login")
@@ -65,7 +72,7 @@ async def login(request: Request, parts: Parts, entrance: Entrance, device: From
     await note_outside(
         parts, found.user_id, found.default_organization_id, device, "session.opened", by=step.method
     )
-    return _welcome(parts, cookie)
+    return _welcome(request, parts, cookie)
 
 
 @router.get("/login/code")
@@ -89,7 +96,7 @@ async def second_step(request: Request, parts: Parts, entrance: Entrance, device
         return _to_login(OVER)
     except (Forbidden, Unauthenticated, TooManyRequests) as refusal:
         return _code_page(request, parts, refusal)
-    answer = _welcome(parts, await entrance.open_cookie(user_id, device))
+    answer = _welcome(request, parts, await entrance.open_cookie(user_id, device))
     is_trusted = form.get("trust") == "yes"
     if is_trusted:
         trusted = await entrance.challenges.trust(user_id, device.address, device.user_agent, None)
@@ -117,10 +124,11 @@ def _device(parts: Collaborators) -> str:
     return "__Host-perdure-device" if parts.security.is_https else "perdure_device"
 
 
-def _welcome(parts: Collaborators, cookie: str) -> Response:
-    answer = RedirectResponse("/", 303)
+def _welcome(request: Request, parts: Collaborators, cookie: str) -> Response:
+    # Looked at again: nobody but us sets this cookie, but what it holds came from an address.
+    answer = RedirectResponse(inside(unquote(request.cookies.get(_NEXT, ""))), 303)
     set_cookie(parts, answer, cookie_name(parts), cookie, seconds=int(SESSION_LIFETIME.total_seconds()))
-    for done in (_FORM, _CHALLENGE):
+    for done in (_FORM, _CHALLENGE, _NEXT):
         answer.delete_cookie(done, path="/login")
     return answer
 

@@ -1,10 +1,15 @@
-"""Every page, and what pages load: a stylesheet and an icon, no script."""
+"""Every page, and what pages load: stylesheets, an icon, and small modules of our own."""
+
+from pathlib import Path
+from typing import Final
 
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from api.console import factor, home, joining, login
 from api.console.templates import HERE
+from api.errors import RouteNotFound
+from domain.definitions.graph import STYLE
 
 router = APIRouter(include_in_schema=False)
 router.include_router(home.router)
@@ -19,11 +24,31 @@ ICON = """\
 """
 
 
-@router.get("/static/console.css")
-async def stylesheet() -> FileResponse:
-    return FileResponse(HERE / "console.css", media_type="text/css", headers={"Cache-Control": "max-age=300"})
+_FRESH: Final = {"Cache-Control": "max-age=300"}
+#: By the address each is found at; nothing else is served, whatever an address holds.
+_FILES: Final[dict[str, tuple[Path, str]]] = {
+    "console.css": (HERE / "console.css", "text/css"),
+    **{f"css/{file.name}": (file, "text/css") for file in sorted((HERE / "css").glob("*.css"))},
+    **{f"js/{file.name}": (file, "text/javascript") for file in sorted((HERE / "js").glob("*.js"))},
+}
 
 
 @router.get("/static/icon.svg")
 async def icon() -> Response:
     return Response(ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+
+@router.get("/static/graph.css")
+async def graph_style() -> Response:
+    """The colours of drawings that stand in pages, which may bring no style of their own."""
+    return Response(STYLE, media_type="text/css", headers=_FRESH)
+
+
+@router.get("/static/{name:path}")
+async def static(name: str) -> Response:
+    """Raises RouteNotFound."""
+    found = _FILES.get(name)
+    if found is None:
+        raise RouteNotFound
+    file, kind = found
+    return FileResponse(file, media_type=kind, headers=_FRESH)

@@ -8,6 +8,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from api.console.wording import moment, shape_of
+
 HERE = Path(__file__).parent
 _environment = Environment(
     loader=FileSystemLoader(HERE),
@@ -25,6 +27,8 @@ def with_code(text: str) -> Markup:
 
 _CODE = re.compile("`([^`]+)`")
 _environment.filters["with_code"] = with_code
+_environment.globals["moment"] = moment
+_environment.globals["shape_of"] = shape_of
 
 
 def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -1,14 +1,16 @@
 """What every page shares: who visits, whether a form is ours, cookies, and how a moment is written."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
-from api.auth import Caller, cookie_name, identification_of
+from api.auth import Caller, cookie_name, identification_of, origin_of
 from api.collaborators import Collaborators
 from api.tokens import csrf_matches
 from domain.errors import Forbidden, Unauthenticated
+
+LONGEST_PATH = 1_000
 
 
 async def signed_in(
@@ -18,7 +20,8 @@ async def signed_in(
     cookie = request.cookies.get(cookie_name(parts))
     if cookie is None:
         raise Unauthenticated
-    return cookie, await identification_of(request).by_cookie(cookie, is_enrolling=is_enrolling)
+    caller = await identification_of(request).by_cookie(cookie, is_enrolling=is_enrolling)
+    return cookie, replace(caller, origin=origin_of(request, caller))
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -50,6 +53,8 @@ def set_cookie(
     )
 
 
-def moment(at: datetime) -> str:
-    """As "22 Nov 2026, 14:54 UTC": a page without scripts cannot know the reader's zone, so it names its own."""
-    return f"{at.astimezone(UTC):%d %b %Y, %H:%M} UTC"
+def inside(path: str | None) -> str:
+    """Where to go after signing in: a path of ours, never another site; the home page for anything else."""
+    if path is None or not path.startswith("/") or path.startswith(("//", "/\\")) or len(path) > LONGEST_PATH:
+        return "/"
+    return path if path.isprintable() else "/"
