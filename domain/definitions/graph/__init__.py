@@ -9,9 +9,10 @@ from .model import Edge, EdgeKind, Graph, Node, Section
 from .plain import as_json
 from .positions import positioned
 from .projection import project
-from .svg import STYLE_HASH, Status, draw
+from .svg import STYLE, STYLE_HASH, Status, draw
 
 __all__ = [
+    "STYLE",
     "STYLE_HASH",
     "Edge",
     "EdgeKind",
