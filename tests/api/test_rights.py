@@ -51,7 +51,7 @@ NEEDS = {
     """,
     P.WORKFLOWS_READ: """
         workflows_list workflows_get workflows_diff workflows_explain workflows_graph
-        workflows_test_unsaved workflows_test workflows_validate workflows_versions workflows_version
+        workflows_preview workflows_test_unsaved workflows_test workflows_validate workflows_versions workflows_version
         actions_list expressions_evaluate
     """,
     P.WORKFLOWS_WRITE: """
