@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from domain.definitions.checks import charge_walk
-from domain.definitions.expressions import Expression, ExpressionError, Json, Template
-from domain.definitions.program import EventFilter, Listen, Literally, Strategy
+from domain.definitions.expressions import ExpressionError, Json
+from domain.definitions.fitting import attribute_fits, same
+from domain.definitions.program import EventFilter, Listen, Shape, Strategy
 from domain.definitions.state import Frame
-from domain.definitions.values import canonical
 
 from .activation import Activation
 from .hearing import Hearing
@@ -79,8 +79,11 @@ def _first(
 def _fits(
     activation: Activation, frame: Frame, wanted: EventFilter, hearing: Hearing, event: dict[str, Json]
 ) -> dict[str, Json] | None:
+    def evaluate(part: Shape, data: Json) -> Json:
+        return activation.evaluate(part, data, frame)
+
     for name, attribute in wanted.attributes:
-        if name not in event or not _attribute_fits(activation, frame, attribute, event[name]):
+        if name not in event or not attribute_fits(attribute, event[name], evaluate):
             return None
     found: dict[str, Json] = {}
     for correlation in wanted.correlations:
@@ -89,32 +92,7 @@ def _fits(
             return None
         for known in (hearing.expected, hearing.latched):
             name = correlation.key if known is hearing.expected else correlation.name
-            if name in known and not _same(known[name], value):
+            if name in known and not same(known[name], value):
                 return None
         found[correlation.name] = value
     return found
-
-
-def _attribute_fits(
-    activation: Activation, frame: Frame, wanted: Literally | Expression | Template, value: Json
-) -> bool:
-    """A test of the value says yes or no; any other result is what the value must be."""
-    if isinstance(wanted, Literally):
-        if _same(wanted.value, value):
-            return True
-        return wanted.pattern is not None and isinstance(value, str) and bool(wanted.pattern.fullmatch(value))
-    result = activation.evaluate(wanted, value, frame)
-    if isinstance(wanted, Expression) and isinstance(result, bool):
-        return result
-    return _same(result, value)
-
-
-def _same(wanted: Json, value: Json) -> bool:
-    """As JSON: true is not 1."""
-    return type(wanted) is type(value) and (
-        wanted == value if isinstance(value, str) else _equal(wanted, value)
-    )
-
-
-def _equal(wanted: Json, value: Json) -> bool:
-    return canonical(wanted) == canonical(value)

@@ -32,8 +32,8 @@ _EMITTING: Final[dict[str, Any]] = {
 def listen(body: Mapping[str, Any], block: str | None) -> Listen:
     """`block` is where the steps of `foreach` were loaded, if it has any."""
     written = body["listen"]
-    to = _strategy(written["to"], "to")
-    return Listen(to, written.get("read", "data"), _foreach(body.get("foreach"), block), _types(to))
+    to = strategy(written["to"], "to")
+    return Listen(to, written.get("read", "data"), _foreach(body.get("foreach"), block), types_of(to))
 
 
 def emit(body: Mapping[str, Any], name: str) -> Call:
@@ -43,14 +43,15 @@ def emit(body: Mapping[str, Any], name: str) -> Call:
     return Call(EMIT, pinned, compile_template(arguments, mixed=True), frozenset())
 
 
-def _strategy(written: Mapping[str, Any], place: str) -> Strategy:
+def strategy(written: Mapping[str, Any], place: str) -> Strategy:
+    """`place` begins the keys of its correlations."""
     if "one" in written:
         return Strategy("one", (_filter(written["one"], f"{place}/0"),))
     way, filters = ("all", written["all"]) if "all" in written else ("any", written["any"])
     until: Expression | Strategy | None = None
     if way == "any" and "until" in written:
         condition = written["until"]
-        until = expression(condition) if isinstance(condition, str) else _strategy(condition, "until")
+        until = expression(condition) if isinstance(condition, str) else strategy(condition, "until")
     wanted = tuple(_filter(each, f"{place}/{index}") for index, each in enumerate(filters))
     return Strategy("all" if way == "all" else "any", wanted, until)
 
@@ -92,8 +93,8 @@ def _foreach(written: Mapping[str, Any] | None, block: str | None) -> Foreach | 
     return Foreach(written.get("item", "item"), written.get("at", "index"), block, flow(written))
 
 
-def _types(to: Strategy) -> tuple[str, ...] | None:
-    """None as soon as one filter could take an event of any type."""
+def types_of(to: Strategy) -> tuple[str, ...] | None:
+    """All types of events it can take; None as soon as one filter could take an event of any type."""
     wanted = [_type(each) for each in _filters(to)]
     if None in wanted or (to.way == "any" and not to.filters):
         return None
