@@ -3,9 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-# `make test T=domain` runs tests/domain; T may also be a path or a pytest node id.
+# `make test T=domain` runs tests/domain; T may also be a path or a pytest node id. The whole suite takes two processes.
 T ?=
-TESTS := $(if $(T),$(if $(wildcard tests/$(T)),tests/$(T),$(T)),tests)
+TESTS := $(if $(T),$(if $(wildcard tests/$(T)),tests/$(T),$(T)),tests --numprocesses 2 --dist loadgroup)
 
 .PHONY: up demo test check format conformance faults soak bench mutate-rls clean
 

@@ -38,6 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.timeout = DEFAULT_TIMEOUT
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the suite, a file stays whole, and all browser tests share one stack."""
+    for item in items:
+        folder, file = item.path.parent.name, item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("console" if folder == "console" else file))
+
+
 def pytest_runtest_setup() -> None:
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
