@@ -12,9 +12,10 @@ from domain.definitions.functions import Fetched, calls_of, key_of, name_of
 from domain.definitions.model import DSL_VERSION, MAX_DEFINITION_BYTES
 from domain.definitions.program import ENGINE
 from domain.definitions.steplists import every_step, rewritten_step
-from domain.definitions.validation import Elsewhere, Resolved, check
+from domain.definitions.validation import Checked, Elsewhere, Resolved, check
 from domain.definitions.validation.calls import Calls
 from domain.definitions.validation.report import Report
+from domain.definitions.validation.schedule import SCHEDULED
 from domain.definitions.values import canonical
 from domain.definitions.writing import in_full, step_in_full
 from domain.errors import Invalid, Problem
@@ -91,9 +92,7 @@ def publish(
     if references:
         compiled["references"] = {call: key_of(address) for call, address in references.items()}
         compiled["functions"] = _functions(catalogue, functions or {}, references.values())
-    return Published(
-        document, compiled, digest(compiled), _triggers(checked.triggers), tuple(checked.problems)
-    )
+    return Published(document, compiled, digest(compiled), _triggers(checked), tuple(checked.problems))
 
 
 def _meanings(calls: Calls, called: Iterator[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -139,16 +138,24 @@ def _functions(
     return functions
 
 
-def _triggers(written: list[dict[str, Any]] | None) -> tuple[CompiledTrigger, ...]:
-    return tuple(
+def _triggers(checked: Checked) -> tuple[CompiledTrigger, ...]:
+    """Those of the list beside the definition, and the one that its own `schedule` is."""
+    listed = tuple(
         CompiledTrigger(
             type=TriggerType(each["type"]),
             name=each.get("name", each["type"]),
             configuration=each.get("configuration", {}),
             is_active=each.get("is_active", True),
         )
-        for each in written or ()
+        for each in checked.triggers or ()
     )
+    schedule = checked.definition.get("schedule")
+    return listed if schedule is None else (*listed, _scheduled(schedule))
+
+
+def _scheduled(schedule: dict[str, Any]) -> CompiledTrigger:
+    type = TriggerType.EVENT if "on" in schedule else TriggerType.SCHEDULE
+    return CompiledTrigger(type, SCHEDULED, dict(schedule), is_active=True)
 
 
 def digest(compiled: dict[str, Any]) -> str:
