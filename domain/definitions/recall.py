@@ -56,12 +56,12 @@ def before_step(
     """
     step = program.steps[pointer]
     probe = _Probe(step.condition, visit, _names(program))
-    world = _World(log)
+    world = World(log)
     try:
-        done = advance(_watched(program, pointer, probe), state, Resume(state.now), meter)
+        done = advance(watched(program, pointer, probe), state, Resume(state.now), meter)
         while True:
             event = world.answer(done.commands, done.state)
-            done = advance(_watched(program, pointer, probe), done.state, event, meter)
+            done = advance(watched(program, pointer, probe), done.state, event, meter)
     except _Reached as reached:
         value, scope = reached.recalled.value, dict(reached.recalled.scope)
     scope["steps"] = _latest_outputs(log, log.get(occurrence_name(pointer, visit)))
@@ -116,7 +116,7 @@ def _names(program: Program) -> frozenset[str]:
     return frozenset(names)
 
 
-def _watched(program: Program, pointer: str, probe: _Probe) -> Program:
+def watched(program: Program, pointer: str, probe: Expression) -> Program:
     """The program with a probe at a step; what the log tells of a call is its output as it was shaped."""
 
     def changed(step: Step) -> Step:
@@ -132,14 +132,22 @@ def _watched(program: Program, pointer: str, probe: _Probe) -> Program:
     return replace(program, steps=steps, blocks=blocks)
 
 
-class _World:
-    """Answers commands as the log says they were answered, in the order of the answers."""
+class World:
+    """Answers commands as the log says they were answered, in the order of the answers.
+
+    `open` are those that were asked and have no answer yet, by their occurrences.
+    """
 
     def __init__(self, log: Mapping[str, StepRecord]) -> None:
         self._log = log
-        self._open: dict[str, _Asked] = {}
+        self.open: dict[str, _Asked] = {}
 
     def answer(self, commands: Iterable[Command], state: State) -> Event:
+        """The event that came next. Raises NotRecalled."""
+        self.ask(commands)
+        return self.next(state)
+
+    def ask(self, commands: Iterable[Command]) -> None:
         for command in commands:
             match command:
                 case Yield():
@@ -147,15 +155,21 @@ class _World:
                 case Finish():
                     raise NotRecalled("the execution ended before it got there")
                 case _:
-                    self._open[command.occurrence] = command
-        answers = [found for command in self._open.values() if (found := self._said(command, state.now))]
+                    self.open[command.occurrence] = command
+
+    def next(self, state: State) -> Event:
+        answers = self.answers(state)
         if answers:
             event = min(answers, key=lambda each: each.now)
-            del self._open[event.occurrence]
+            del self.open[event.occurrence]
             return replace(event, now=max(event.now, state.now))
-        if state.next_deadline is None or not any(map(self._was_stopped, self._open)):
+        if state.next_deadline is None or not any(map(self._was_stopped, self.open)):
             raise NotRecalled("the execution had not come so far")
         return Tick(max(state.now, state.next_deadline))
+
+    def answers(self, state: State) -> list[Completed | Failed | Stopped]:
+        """What the log says to the open commands, as far as it says anything."""
+        return [found for command in self.open.values() if (found := self._said(command, state.now))]
 
     def _was_stopped(self, occurrence: str) -> bool:
         record = self._log.get(occurrence)
