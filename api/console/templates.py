@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from api.console.wording import moment, shape_of
 
 HERE = Path(__file__).parent
-_environment = Environment(
+environment = Environment(
     loader=FileSystemLoader(HERE),
     autoescape=True,
     undefined=StrictUndefined,
@@ -26,10 +26,10 @@ def with_code(text: str) -> Markup:
 
 
 _CODE = re.compile("`([^`]+)`")
-_environment.filters["with_code"] = with_code
-_environment.globals["moment"] = moment
-_environment.globals["shape_of"] = shape_of
+environment.filters["with_code"] = with_code
+environment.globals["moment"] = moment
+environment.globals["shape_of"] = shape_of
 
 
 def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_environment.get_template(template).render(**values), status)
+    return HTMLResponse(environment.get_template(template).render(**values), status)
