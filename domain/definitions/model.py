@@ -66,7 +66,7 @@ SIDE_BY_SIDE: Final = frozenset({("fork", "branches")})
 EXTENDABLE: Final = frozenset(KEYWORDS) - {"do", "fork"} | {"composite", "all"}
 
 #: Checked completely although the interpreter does not run it yet; whoever builds it removes it here.
-NOT_YET: Final = frozenset({"schedule"})
+NOT_YET: Final[frozenset[str]] = frozenset()
 
 #: How a `listen` reads the events it consumes.
 READINGS: Final = ("data", "envelope", "raw")

@@ -1,4 +1,4 @@
-"""Cron expressions: five fields, names, ranges, steps and a few words such as `@daily`; wall clocks know no zone here."""
+"""Cron expressions: five fields, names, ranges, steps, words such as `@daily`; wall clocks know no zone here."""
 
 import calendar
 import re

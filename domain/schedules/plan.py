@@ -139,5 +139,5 @@ def _rhythm(written: Any) -> timedelta:
 
 
 def _next_beat(every: timedelta, anchor: datetime, after: datetime) -> datetime:
-    """The first `anchor + n × every` after `after`, for any whole n: a backfill may reach back before the anchor."""
+    """The first `anchor + n * every` after `after`, for any whole n: a backfill may reach back before the anchor."""
     return anchor + ((after - anchor) // every + 1) * every

@@ -44,7 +44,10 @@ def following(cron: Cron, where: tzinfo, after: datetime) -> datetime | None:
     shown = _wall(at, where)
     while at < _LAST:
         end, jump = _piece(at, where)
-        begins, ends = _wall(at, where), end.replace(tzinfo=None) + (_wall(at, where) - at.replace(tzinfo=None))
+        begins, ends = (
+            _wall(at, where),
+            end.replace(tzinfo=None) + (_wall(at, where) - at.replace(tzinfo=None)),
+        )
         found = _within(cron, at, begins, ends, shown, after)
         if found is not None:
             return found

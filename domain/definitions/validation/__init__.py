@@ -25,6 +25,7 @@ from domain.definitions.validation.parameters import (
 )
 from domain.definitions.validation.report import Report, shown
 from domain.definitions.validation.schedule import check_schedule
+from domain.definitions.validation.scheduling import check_inputs
 from domain.definitions.validation.steps import Steps, count_steps
 from domain.definitions.validation.timeouts import check_timeout
 from domain.definitions.validation.triggers import check_triggers
@@ -140,6 +141,7 @@ def _check_all(
         if "use" in definition:
             check_use(report, expressions, components, steps, calls.functions, definition["use"])
     check_triggers(report, parts["/triggers"])
+    check_inputs(report, definition, parts["/triggers"])
     check_variables(report, parts["/variables"])
     _check_secrets(report, expressions, secrets)
     check_unused(report, expressions, components, definition, parts["/actions"])

@@ -1,17 +1,18 @@
-"""`schedule`: checked to the end, so that nothing is left to mend when schedules arrive."""
+"""`schedule`: what starts the workflow by itself; publishing makes a trigger of it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.definitions.model import NOT_YET, WORKFLOW_SCOPE
+from domain.definitions.model import WORKFLOW_SCOPE
 from domain.definitions.pointers import join
-from domain.definitions.validation.cron import cron_problem
+from domain.definitions.validation.event_triggers import check_on
 from domain.definitions.validation.expressions import Expressions
-from domain.definitions.validation.keywords.listening import check_strategy
 from domain.definitions.validation.report import Report, shown
-from domain.definitions.validation.timeouts import check_duration
+from domain.definitions.validation.scheduling import check_ways
 
 _WAYS: Final = ("every", "cron", "after", "on")
+#: The name of the trigger that publishing makes of `schedule`.
+SCHEDULED: Final = "schedule"
 _READINGS: Final = ("data", "envelope", "raw")
 
 
@@ -29,30 +30,12 @@ def check_schedule(report: Report, expressions: Expressions, value: Any, trigger
         told = " and ".join(f"`{way}`" for way in chosen)
         message = f"`schedule` says {told}; it takes one of them."
         report.add("/schedule", "several_choices", message, "Keep one, and make the others triggers.")
-    for way in ("every", "after"):
-        if way in schedule:
-            at = join("/schedule", way)
-            zero = way == "after"
-            check_duration(
-                report, expressions, at, schedule[way], WORKFLOW_SCOPE, f"`{way}`", allow_zero=zero
-            )
-    if "cron" in schedule:
-        _check_cron(report, schedule["cron"])
+    check_ways(report, "/schedule", schedule)
     if "on" in schedule:
-        check_strategy(report, expressions, "/schedule/on", schedule["on"], WORKFLOW_SCOPE, "`on`")
+        check_on(report, expressions, "/schedule/on", schedule["on"])
     if "read" in schedule:
         _check_read(report, schedule)
-    if "schedule" in NOT_YET:
-        report.unsupported("/schedule", "`schedule`")
     _check_triggers(report, schedule, triggers)
-
-
-def _check_cron(report: Report, value: Any) -> None:
-    text = report.text("/schedule/cron", value, "`cron`")
-    problem = None if text is None else cron_problem(text)
-    if problem is not None:
-        hint = "Write minute, hour, day, month and weekday, for example `0 9 * * 1`."
-        report.add("/schedule/cron", "bad_cron", problem, hint)
 
 
 def _check_read(report: Report, schedule: Mapping[str, Any]) -> None:
@@ -69,6 +52,13 @@ def _check_read(report: Report, schedule: Mapping[str, Any]) -> None:
 def _check_triggers(report: Report, schedule: Mapping[str, Any], triggers: Any) -> None:
     said = "event" if "on" in schedule else "schedule"
     for index, trigger in enumerate(triggers if isinstance(triggers, list) else ()):
-        if isinstance(trigger, dict) and trigger.get("type") == said:
+        if not isinstance(trigger, dict):
+            continue
+        if trigger.get("type") == said:
             message = "The definition says in `schedule` already what starts the workflow."
             report.add(join("/triggers", index), "said_twice", message, "Keep one of them.")
+        elif trigger.get("name", trigger.get("type")) == SCHEDULED:
+            message = f"`{SCHEDULED}` is the name of the trigger that `schedule` of the definition becomes."
+            report.add(
+                join(join("/triggers", index), "name"), "duplicate_name", message, "Give it another name."
+            )

@@ -9,7 +9,9 @@ from domain.definitions.expressions import ExpressionError, compile_expression, 
 from domain.definitions.model import MAX_EXPRESSION_BYTES
 from domain.definitions.pointers import join
 from domain.definitions.validation.entries import entries
+from domain.definitions.validation.event_triggers import check_event_trigger
 from domain.definitions.validation.report import Report, kind, shown
+from domain.definitions.validation.scheduling import check_scheduled
 from domain.executions import TriggerType
 from domain.webhooks.configuration import (
     METHODS,
@@ -40,7 +42,6 @@ _WEBHOOK_FIELDS: Final = frozenset(
 _SIGNATURE_FIELDS: Final = frozenset(
     {"header", "algorithm", "encoding", "prefix", "timestamp_header", "signs"}
 )
-_SUPPORTED: Final = (TriggerType.MANUAL, TriggerType.WEBHOOK)
 #: What is said of schemes that prove little.
 _WEAK: Final = {
     SchemeName.BEARER: "A bearer token proves who sends, but not that the body is untouched, and a request that "
@@ -67,6 +68,10 @@ def check_triggers(report: Report, triggers: Any) -> None:
         configuration = report.object(join(at, "configuration"), given, "`configuration`")
         if configuration is not None and written == TriggerType.WEBHOOK:
             check_webhook(report, join(at, "configuration"), configuration)
+        if configuration is not None and written == TriggerType.EVENT:
+            check_event_trigger(report, join(at, "configuration"), configuration)
+        if configuration is not None and written == TriggerType.SCHEDULE:
+            check_scheduled(report, join(at, "configuration"), configuration)
         if not isinstance(trigger.get("is_active", True), bool):
             report.add(join(at, "is_active"), "wrong_type", "`is_active` is true or false.")
 
@@ -77,9 +82,6 @@ def _check_type(report: Report, at: str, written: Any) -> None:
         hint = report.did_you_mean(written, types) if isinstance(written, str) else None
         message = f"A trigger needs a `type`: one of {', '.join(types)}."
         report.add(join(at, "type"), "unknown_trigger", message, hint)
-    elif written not in _SUPPORTED:
-        message = f"Triggers of type `{written}` are not supported by this version yet."
-        report.add(join(at, "type"), "not_supported", message, "Use `manual` or `webhook`.")
 
 
 def _check_name(report: Report, at: str, name: Any, names: set[str]) -> None:
