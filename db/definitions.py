@@ -11,6 +11,7 @@ from sqlalchemy import (
     Computed,
     Index,
     RowMapping,
+    Text,
     UniqueConstraint,
     bindparam,
     insert,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -66,7 +68,19 @@ class Workflow(Tenant, Base):
             unique=True,
             postgresql_where=text("process IS NOT NULL"),
         ),
-        CheckConstraint("created_by IS NOT NULL OR process IS NOT NULL", name="created_by_known"),
+        Index(
+            "uq_workflows_gallery",
+            "organization_id",
+            "gallery",
+            unique=True,
+            postgresql_where=text("gallery IS NOT NULL"),
+        ),
+        CheckConstraint(
+            "created_by IS NOT NULL OR process IS NOT NULL OR gallery IS NOT NULL", name="created_by_known"
+        ),
+        CheckConstraint(
+            "gallery IS NULL OR (is_template AND process IS NULL AND status = 'draft')", name="gallery"
+        ),
         one_of("status", DefinitionStatus),
         one_of("visibility", Visibility),
         CheckConstraint("revision > 0", name="revision"),
@@ -94,6 +108,9 @@ class Workflow(Tenant, Base):
     assigned_users: Mapped[Words]
     #: Which of the product's own processes this is (`domain/processes`); nobody edits or lists it.
     process: Mapped[str | None]
+    #: Which shipped template this row stands for, so that workflows can name where they came from (`db/gallery.py`);
+    #: nobody edits or lists it either.
+    gallery: Mapped[str | None]
     created_by: Mapped[UserRef | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -132,6 +149,11 @@ class Trigger(Tenant, Base):
         tenant_key(),
         within("workflow_id", "workflows", ondelete="CASCADE"),
         UniqueConstraint("organization_id", "workflow_id", "name"),
+        Index(
+            "ix_triggers_of_events",
+            "organization_id",
+            postgresql_where=text("type = 'event' AND is_active"),
+        ),
         one_of("type", TriggerType),
     )
 
@@ -141,11 +163,14 @@ class Trigger(Tenant, Base):
     name: Mapped[str]
     configuration: Mapped[JsonObject]
     is_active: Mapped[Yes]
+    #: All types of events that an event trigger can take; None: any type.
+    event_types: Mapped[list[str] | None] = mapped_column(ARRAY(Text()))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
-_WORKFLOW = tuple(column for column in Workflow.__table__.c if column.name != "process")
+_HIDDEN = frozenset({"process", "gallery"})
+_WORKFLOW = tuple(column for column in Workflow.__table__.c if column.name not in _HIDDEN)
 #: What a list shows: everything but the documents.
 _SUMMARY = tuple(
     column
@@ -164,7 +189,7 @@ _VERSION = tuple(
     column for column in WorkflowVersion.__table__.c if column.name not in {"document", "compiled"}
 )
 
-_OURS = Workflow.process.is_(None)
+_OURS = Workflow.process.is_(None) & Workflow.gallery.is_(None)
 
 #: On the hot path of every start, so it is made once.
 _STANDING = select(Workflow.status, Workflow.published_version_id).where(
@@ -180,7 +205,7 @@ class WorkflowFilters:
 
 
 class Workflows:
-    """The stored workflows of the organization the transaction belongs to; not the product's own processes."""
+    """The stored workflows of the organization the transaction belongs to; not what came with the product."""
 
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx

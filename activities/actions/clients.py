@@ -159,7 +159,7 @@ async def create_client(context: ActionContext, arguments: CreateClient) -> Clie
         row = await clients.get(id)
     if is_new:
         await _tell(context, created(row))
-    return _result(row)
+    return result_of(row)
 
 
 @action(
@@ -173,7 +173,7 @@ async def create_client(context: ActionContext, arguments: CreateClient) -> Clie
 async def get_client(context: ActionContext, arguments: GetClient) -> ClientResult:
     """Return the client with this id, or fail with status 404."""
     with _faults():
-        return _result(await Clients(context.transaction).get(arguments.id))
+        return result_of(await Clients(context.transaction).get(arguments.id))
 
 
 @action(
@@ -192,7 +192,7 @@ async def update_client(context: ActionContext, arguments: UpdateClient) -> Clie
     with _faults():
         row = await Clients(context.transaction).change(arguments.id, values)
     await _tell(context, changed(row, values))
-    return _result(row)
+    return result_of(row)
 
 
 @action(
@@ -243,7 +243,7 @@ def _given(arguments: Arguments) -> dict[str, Any]:
     return values
 
 
-def _result(row: RowMapping) -> ClientResult:
+def result_of(row: RowMapping) -> ClientResult:
     values = {name: row[name] for name in ClientResult.model_fields}
     limit = values["credit_limit"]
     return ClientResult(**{**values, "credit_limit": None if limit is None else str(limit)})

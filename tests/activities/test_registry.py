@@ -170,6 +170,7 @@ def test_what_this_release_ships() -> None:
         "approve": (Lane.TASK, Effect.IDEMPOTENT),
         "client.contact": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "client.create": (Lane.SEGMENT, Effect.IDEMPOTENT),
+        "client.find": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "client.get": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "client.update": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "data.template": (Lane.SEGMENT, Effect.PURE),

@@ -142,6 +142,7 @@ SHAPED: dict[str, Callable[[], str | None]] = {
     "file_hash": lambda: uuid4().hex * 2,
     "email": lambda: f"{CANARY}-{uuid4().hex}@example.test",
     "session_id": lambda: None,
+    "gallery": lambda: None,
     "currency": lambda: None,
     "sha256": lambda: None,
 }
