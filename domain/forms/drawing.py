@@ -41,7 +41,7 @@ def form_of(schema: Mapping[str, Any] | bool, *, zone: tzinfo = UTC) -> Form:
     except SchemaRefused as refusal:
         return Form(_area("", "Answer", {}, required=True, demanded=False), zone, None, str(refusal))
     document = check_value(asked, max_bytes=131_072)
-    artist = _Artist(document)
+    artist = _Artist(document, zone)
     try:
         root = artist.field("", document, required=True, demanded=True, depth=0, default=ABSENT)
     except TooMuch:
@@ -50,7 +50,8 @@ def form_of(schema: Mapping[str, Any] | bool, *, zone: tzinfo = UTC) -> Form:
 
 
 class _Artist:
-    def __init__(self, document: Json) -> None:
+    def __init__(self, document: Json, zone: tzinfo) -> None:
+        self.zone = zone
         self.flattener = Flattener(document)
         self.drawn = 0
 
@@ -89,7 +90,7 @@ class _Artist:
             return _boolean(base)
         if kind in ("integer", "number", "string"):
             drawn = Kind(kind) if kind != "string" else _text(plain)
-            return _with(base, kind=drawn, hints=hints_of(plain, drawn))
+            return _with(base, kind=drawn, hints=hints_of(plain, drawn, self.zone))
         if kind == "array":
             return self.array(base, plain, depth)
         return self.group(base, plain, depth) if is_object(plain) else None
@@ -129,7 +130,7 @@ class _Artist:
             return None
         if item.kind is not Kind.GROUP:
             item = _with(item, default=ABSENT)
-        hints = hints_of(plain, Kind.LIST)
+        hints = hints_of(plain, Kind.LIST, self.zone)
         if item.kind is Kind.CHOICE and plain.get("uniqueItems") is True:
             return _with(base, kind=Kind.SEVERAL, options=item.options, hints=hints)
         least, most = plain.get("minItems", 0), plain.get("maxItems", MOST_ROWS)
@@ -173,12 +174,18 @@ def _text(plain: dict[str, Any]) -> Kind:
 def _area_of(base: Field, plain: dict[str, Any]) -> Field:
     empty: dict[str, Maybe] = {"object": {}, "array": []}
     blank = empty.get(str(plain.get("type")), ABSENT) if base.blank is ABSENT else base.blank
-    return _with(base, kind=Kind.JSON, schema=_shown(plain), blank=blank)
+    return _with(base, kind=Kind.JSON, schema=_shown(plain), blank=blank, hints=("As JSON.",))
 
 
 def _area(key: str, title: str, schema: Json, *, required: bool, demanded: bool) -> Field:
     return Field(
-        key, title, Kind.JSON, required=required, demanded=demanded and required, schema=_shown(schema)
+        key,
+        title,
+        Kind.JSON,
+        required=required,
+        demanded=demanded and required,
+        hints=("As JSON.",),
+        schema=_shown(schema),
     )
 
 

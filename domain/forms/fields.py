@@ -94,3 +94,19 @@ class Form:
     zone: tzinfo
     compiled: Schema | None
     refusal: str = ""
+
+    def titled(self, pointer: str) -> str:
+        """Where in the form a problem is, in its own words: "Owners 2, Share"; empty for all of it."""
+        words: list[str] = []
+        field: Field | None = self.root
+        for token in pointer.split("/")[1:]:
+            if field is not None and field.kind is Kind.LIST:
+                words[-1:] = [f"{words[-1]} {int(token) + 1}" if words else f"Row {int(token) + 1}"]
+                field = field.item
+                continue
+            name = token.replace("~1", "/").replace("~0", "~")
+            members = field.members if field is not None else ()
+            field = next((each for each in members if each.key == name), None)
+            if field is not None:
+                words.append(field.title)
+        return ", ".join(words)

@@ -1,6 +1,7 @@
 """What a field says about itself: its label, its explanation, and what it takes, before anything is wrong."""
 
 import re
+from datetime import tzinfo
 from typing import Any
 
 from domain.definitions.values import quote
@@ -26,11 +27,13 @@ def prose_of(plain: dict[str, Any]) -> str:
     return text.strip()[:_LONGEST] if isinstance(text, str) else ""
 
 
-def hints_of(plain: dict[str, Any], kind: Kind) -> tuple[str, ...]:
+def hints_of(plain: dict[str, Any], kind: Kind, zone: tzinfo) -> tuple[str, ...]:
     """Short sentences: limits, the pattern, an example."""
     said = []
     if kind in (Kind.INTEGER, Kind.NUMBER):
         said.append(_numbers(plain))
+    elif kind is Kind.MOMENT:
+        said.append(f"Time zone {zone}")
     elif kind is Kind.LIST:
         said.append(_range(plain.get("minItems"), plain.get("maxItems"), "row"))
     elif kind in (Kind.TEXT, Kind.LINES, Kind.EMAIL, Kind.URI):

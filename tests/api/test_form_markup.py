@@ -11,7 +11,7 @@ from domain.forms import Filled, Form, filled_with, form_of, read
 from tests.domain.test_forms import ONBOARDING, groups, normal, pairs, scalars, words
 
 PAGE = environment.from_string(
-    '{% from "forms.html" import fields, problems %}{{ problems(filled) }}{{ fields(form, filled) }}'
+    '{% from "forms.html" import fields, problems %}{{ problems(form, filled) }}{{ fields(form, filled) }}'
 )
 VOID = {"input", "br", "link", "meta"}
 
@@ -112,7 +112,7 @@ def test_an_untouched_form_is_the_value_of_its_defaults() -> None:
     assert {each.pointer for each in came.problems} == {"/name", "/email", "/kind"}
     page = PAGE.render(form=form, filled=came)
     assert page.count('aria-invalid="true"') == 3
-    assert '<a href="#data/name">Fill this in.</a>' in page
+    assert '<a href="#data/name">Name of the client: Fill this in.</a>' in page
 
 
 def test_enter_presses_nothing_and_another_row_is_a_button() -> None:

@@ -139,6 +139,7 @@ def test_problems_stand_at_their_fields() -> None:
     }
     assert [problem.message for problem in filled.at("data/name")] == ["Must have at least 2 characters."]
     assert filled.text("data/employees") == "many"
+    assert form_of(ONBOARDING).titled("/owners/1/share") == "Owners 2, Share"
 
 
 def test_rows_move_up_and_grow_on_request() -> None:
