@@ -41,6 +41,7 @@ from db.base import (
 )
 from db.engine import to_json
 from db.outbox import OutboxEntry
+from db.outcomes import OUTCOME
 from db.rows import Before, one
 from domain.errors import NotFound
 from domain.executions import ExecutionStatus, OutboxKind, StepStatus
@@ -54,6 +55,7 @@ class WorkflowExecution(Tenant, Base):
         within("workflow_id", "workflows"),
         within("workflow_version_id", "workflow_versions"),
         within("parent_id", "workflow_executions", ondelete="SET NULL (parent_id)"),
+        within("rerun_of_id", "workflow_executions", ondelete="SET NULL (rerun_of_id)"),
         Index(
             "uq_workflow_executions_trigger_key",
             "organization_id",
@@ -72,6 +74,14 @@ class WorkflowExecution(Tenant, Base):
             "created_at",
             "id",
             postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_workflow_executions_rerun_of_id",
+            "organization_id",
+            "rerun_of_id",
+            "created_at",
+            "id",
+            postgresql_where=text("rerun_of_id IS NOT NULL"),
         ),
         Index(
             "ix_workflow_executions_root_id",
@@ -138,6 +148,8 @@ class WorkflowExecution(Tenant, Base):
     depth: Mapped[int] = mapped_column(server_default="0")
     #: Its parent waits for the outcome.
     is_awaited: Mapped[No]
+    #: The execution that this one repeats from one of its steps on; `execution_context.rerun_of` says from which.
+    rerun_of_id: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -176,6 +188,8 @@ class ExecutionStep(Tenant, Base):
     completed_at: Mapped[datetime | None]
     #: Start of the run that wrote this line, in epoch ms: a reset run's lines replace those of the run before.
     run_started: Mapped[int] = mapped_column(BigInteger(), server_default="0")
+    #: Taken by the execution that this one repeats; here it was only answered.
+    is_taken_over: Mapped[No]
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +396,7 @@ _QUEUE = text(
 #: A queued execution is closed here only while nobody holds the lease of its start; otherwise it may be starting
 #: right now, and the cancellation follows it to Temporal.
 _CLOSE_QUEUED = text(
-    """
+    f"""
     WITH unsent AS (
         SELECT id FROM outbox
         WHERE execution_id = :execution_id AND kind = 'start' AND dispatched_at IS NULL AND leased_until < now()
@@ -390,11 +404,15 @@ _CLOSE_QUEUED = text(
     ), withdrawn AS (
         UPDATE outbox SET dispatched_at = now(), last_error = 'cancelled before the start'
         WHERE id IN (SELECT id FROM unsent) RETURNING id
-    )
-    UPDATE workflow_executions
-    SET status = 'cancelled', completed_at = now(), cancel_requested_at = now(),
-        error_message = 'Cancelled before it started'
-    WHERE id = :execution_id AND status = 'queued' AND EXISTS (SELECT 1 FROM withdrawn)
-    RETURNING id
-    """
+    ),
+    closed AS (
+        UPDATE workflow_executions
+        SET status = 'cancelled', completed_at = now(), cancel_requested_at = now(),
+            error_message = 'Cancelled before it started'
+        WHERE id = :execution_id AND status = 'queued' AND EXISTS (SELECT 1 FROM withdrawn)
+        RETURNING *
+    ),
+    {OUTCOME}
+    SELECT id FROM closed
+    """  # noqa: S608 - assembled from constants only
 )
