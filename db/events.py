@@ -121,7 +121,8 @@ class Events:
         self._connection = connection
 
     async def record(self, new: NewEvent) -> bool:
-        """Record an event and put the word to every execution that listens to its type into the outbox.
+        """Record an event, put the word to every execution that listens to its type into the outbox, and note which
+        triggers it may be meant for: the router looks at those.
 
         False when the organization has an event of this source and id already: nothing happens then.
         """
@@ -138,17 +139,17 @@ class Events:
         }
         return await self._connection.scalar(_RECORD, values) is not None
 
-    async def record_all(self, organization_id: UUID, events: Sequence[NewEvent]) -> int:
-        """Record many events of one organization in their order; how many were new. See `record`."""
+    async def record_all(self, organization_id: UUID, events: Sequence[NewEvent]) -> frozenset[UUID]:
+        """Record many events of one organization in their order; the ids of those that are new. See `record`."""
         if not events:
-            return 0
+            return frozenset()
         await self._lock(organization_id, alone=False)
         values: dict[str, Any] = {
             name: [getattr(event, name) for event in events]
             for name in ("id", "source", "event_id", "type", "execution_id", "content")
         }
         values["organization_id"] = organization_id
-        return int(await self._connection.scalar(_RECORD_ALL, values))
+        return frozenset(row.id for row in await self._connection.execute(_RECORD_ALL, values))
 
     async def find(self, organization_id: UUID, id: UUID) -> bytes | None:
         """The sealed content; None when the event was forgotten meanwhile."""
@@ -241,6 +242,13 @@ _RECORD = text(
         JOIN workflow_executions e ON e.organization_id = s.organization_id AND e.id = s.execution_id
         WHERE s.organization_id = :organization_id AND s.closed_at IS NULL AND e.completed_at IS NULL
           AND (s.types IS NULL OR CAST(:type AS text) = ANY (s.types))
+    ),
+    meant AS (
+        INSERT INTO event_routings (organization_id, event_id, trigger_id, number)
+        SELECT t.organization_id, :id, t.id, recorded.number
+        FROM recorded CROSS JOIN triggers t
+        WHERE t.organization_id = :organization_id AND t.type = 'event' AND t.is_active
+          AND (t.event_types IS NULL OR CAST(:type AS text) = ANY (t.event_types))
     )
     SELECT number FROM recorded
     """
@@ -271,8 +279,16 @@ _RECORD_ALL = text(
         JOIN workflow_executions e ON e.organization_id = s.organization_id AND e.id = s.execution_id
         WHERE e.completed_at IS NULL
         ORDER BY recorded.number
+    ),
+    meant AS (
+        INSERT INTO event_routings (organization_id, event_id, trigger_id, number)
+        SELECT t.organization_id, recorded.id, t.id, recorded.number
+        FROM recorded
+        JOIN triggers t ON t.organization_id = :organization_id AND t.type = 'event' AND t.is_active
+          AND (t.event_types IS NULL OR recorded.type = ANY (t.event_types))
+        ORDER BY recorded.number
     )
-    SELECT count(*) FROM recorded
+    SELECT id FROM recorded
     """
 )
 

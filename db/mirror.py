@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.answers import answer
 from db.engine import to_json
 from db.outbox import OutboxEntry
+from db.outcomes import OUTCOME
 from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus, StepStatus
 from domain.mirror import Snapshot
@@ -126,7 +127,8 @@ class Mirror:
 
         Open tasks are cancelled with it, listens are closed, and steps that a lost workflow task had begun and that
         its repetition, cancelled meanwhile, never came to. Executions it waited for are asked to end, and the one that
-        waits for it is answered. A row that was closed before is closed anew only by a later reset run.
+        waits for it is answered; whoever wants to hear of such ends will. A row that was closed before is closed anew
+        only by a later reset run.
         """
         closed = await self._connection.execute(
             _FINISH,
@@ -350,7 +352,8 @@ _FINISH = text(
         UPDATE execution_steps SET status = 'cancelled', completed_at = now()
         WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
           AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
-    )
+    ),
+    closed AS (
     UPDATE workflow_executions
     SET status = :status, mirror_version = CAST(:version AS bigint[]), temporal_run_id = :run_id,
         progress = CASE WHEN CAST(:status AS text) = 'completed' THEN 100
@@ -363,5 +366,8 @@ _FINISH = text(
         completed_at = now(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
     WHERE id = :execution_id AND {_OPEN} AND {_CURRENT}
     RETURNING workflow_executions.*
+    ),
+    {OUTCOME}
+    SELECT * FROM closed
     """  # noqa: S608 - assembled from constants only
 )

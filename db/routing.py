@@ -1,0 +1,372 @@
+"""Which events are meant for which triggers: what the router still has to look at, and what became of the rest.
+
+Whoever records an event writes, in the same statement, one row for each active event trigger of its type. The router
+claims such rows, holds the event against the trigger's filters outside of any transaction, and settles each row
+together with the execution that it starts. `execution_outcomes` are the ends of executions that somebody wants to hear
+of; the router makes events of them.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    RowMapping,
+    UniqueConstraint,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, CreatedAt, Id, JsonObject, Tenant, one_of, tenant_key, within
+from db.definitions import Trigger, Workflow
+from db.rows import many
+
+
+class RoutingVerdict(StrEnum):
+    PENDING = "pending"
+    STARTED = "started"
+    #: Waits for the others of its set.
+    HELD = "held"
+    FILTERED = "filtered"
+    LATE = "late"
+    #: Meant, but the workflow could not be started.
+    REFUSED = "refused"
+    #: The filters gave no answer.
+    FAILED = "failed"
+
+
+#: What is looked at once more when somebody asks for it.
+REPEATABLE: Final = (
+    RoutingVerdict.FILTERED,
+    RoutingVerdict.LATE,
+    RoutingVerdict.REFUSED,
+    RoutingVerdict.FAILED,
+)
+
+
+class EventRouting(Tenant, Base):
+    """What became of an event at a trigger it may be meant for; each pair is looked at once."""
+
+    __tablename__ = "event_routings"
+    __table_args__ = (
+        tenant_key(),
+        within("event_id", "events", ondelete="CASCADE"),
+        within("trigger_id", "triggers", ondelete="CASCADE"),
+        within("execution_id", "workflow_executions", ondelete="SET NULL (execution_id)"),
+        UniqueConstraint("organization_id", "event_id", "trigger_id"),
+        Index(None, "organization_id", "trigger_id", "number"),
+        Index(None, "organization_id", "execution_id"),
+        Index("ix_event_routings_pending", "leased_until", postgresql_where=text("verdict = 'pending'")),
+        Index(
+            "ix_event_routings_held",
+            "organization_id",
+            "trigger_id",
+            "correlation",
+            "filter",
+            "number",
+            postgresql_where=text("verdict = 'held'"),
+        ),
+        one_of("verdict", RoutingVerdict),
+        CheckConstraint("verdict <> 'held' OR (filter IS NOT NULL AND correlation IS NOT NULL)", name="held"),
+    )
+
+    id: Mapped[Id]
+    event_id: Mapped[UUID]
+    trigger_id: Mapped[UUID]
+    #: That of the event.
+    number: Mapped[int] = mapped_column(BigInteger())
+    verdict: Mapped[str] = mapped_column(server_default=RoutingVerdict.PENDING)
+    reason: Mapped[str | None]
+    #: Which filter of a set the event counts for, and the hash of what the set correlates by.
+    filter: Mapped[int | None]
+    correlation: Mapped[str | None]
+    #: What it started; None too once that was forgotten.
+    execution_id: Mapped[UUID | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    leased_until: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    created_at: Mapped[CreatedAt]
+    decided_at: Mapped[datetime | None]
+
+
+class ExecutionOutcome(Tenant, Base):
+    """The end of an execution, as it was in the transaction that closed it; gone once it is an event."""
+
+    __tablename__ = "execution_outcomes"
+    __table_args__ = (
+        tenant_key(),
+        within("execution_id", "workflow_executions", ondelete="CASCADE"),
+        Index(None, "organization_id", "execution_id"),
+        Index("ix_execution_outcomes_leased_until", "leased_until"),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID]
+    type: Mapped[str]
+    told: Mapped[JsonObject] = mapped_column(server_default=None)
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    leased_until: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row that this process alone works on for a while; `attempts` counts this one."""
+
+    id: UUID
+    organization_id: UUID
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An event at a trigger: everything that routing has to know of both."""
+
+    id: UUID
+    organization_id: UUID
+    event_id: UUID
+    recorded_at: datetime
+    trigger_id: UUID
+    name: str
+    workflow_id: UUID
+    configuration: Mapping[str, Any]
+    #: Published anew without it, or switched off, since the event came.
+    is_active: bool
+    #: False for an organization that was deactivated.
+    may_start: bool
+    #: How many executions started each other by events before this one.
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an execution that somebody wants to hear of."""
+
+    id: UUID
+    organization_id: UUID
+    execution_id: UUID
+    type: str
+    told: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One event of a set."""
+
+    id: UUID
+    event_id: UUID
+    filter: int
+    number: int
+
+
+class RoutingQueue:
+    """What waits in all organizations; runs as app_system."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def claim(self, *, limit: int, lease: timedelta) -> list[Claimed]:
+        """Lease pending routings that nobody else works on, the organizations in turn, each one's oldest first."""
+        return _claimed(await self._tx.execute(_CLAIM, {"limit": limit, "lease": lease}))
+
+    async def claim_outcomes(self, *, limit: int, lease: timedelta) -> list[Claimed]:
+        """The same of ends of executions."""
+        return _claimed(await self._tx.execute(_CLAIM_OUTCOMES, {"limit": limit, "lease": lease}))
+
+
+class Routings:
+    """What became of the events of the organization the transaction belongs to."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def pending(self, id: UUID) -> Pending | None:
+        """None when it was settled meanwhile, or is gone."""
+        row = (await self._tx.execute(_PENDING, {"id": id})).mappings().one_or_none()
+        return None if row is None else Pending(**row)
+
+    async def lock(self, id: UUID) -> bool:
+        """Hold a pending row until the transaction ends; False when it is pending no longer."""
+        return await self._tx.scalar(_LOCK, {"id": id}) is not None
+
+    async def settle(
+        self,
+        ids: Collection[UUID],
+        verdict: RoutingVerdict,
+        *,
+        reason: str | None = None,
+        execution_id: UUID | None = None,
+    ) -> None:
+        """Write what became of them."""
+        values = {"ids": list(ids), "verdict": verdict, "reason": reason, "execution_id": execution_id}
+        await self._tx.execute(_SETTLE, values)
+
+    async def set_of(self, trigger_id: UUID, correlation: str) -> list[Held]:
+        """What waits for the rest of this set, oldest first; nobody else works on the trigger's sets meanwhile."""
+        await self._tx.execute(_SET_LOCK, {"trigger_id": trigger_id})
+        rows = await self._tx.execute(_SET, {"trigger_id": trigger_id, "correlation": correlation})
+        return [Held(*row) for row in rows]
+
+    async def hold(self, id: UUID, filter: int, correlation: str) -> None:
+        await self._tx.execute(_HOLD, {"id": id, "filter": filter, "correlation": correlation})
+
+    async def of_events(self, event_ids: Collection[UUID]) -> Sequence[RowMapping]:
+        """What became of each of these events, with the names of triggers and workflows."""
+        routing = EventRouting
+        columns = (
+            routing.event_id,
+            routing.trigger_id,
+            Trigger.name.label("trigger"),
+            Trigger.workflow_id,
+            Workflow.name.label("workflow"),
+            routing.verdict,
+            routing.reason,
+            routing.execution_id,
+            routing.decided_at,
+        )
+        statement = (
+            select(*columns)
+            .join(
+                Trigger,
+                (Trigger.organization_id == routing.organization_id) & (Trigger.id == routing.trigger_id),
+            )
+            .join(
+                Workflow,
+                (Workflow.organization_id == Trigger.organization_id) & (Workflow.id == Trigger.workflow_id),
+            )
+            .where(routing.event_id.in_(event_ids))
+            .order_by(routing.number.desc(), Trigger.name, Trigger.id)
+        )
+        return await many(self._tx, statement)
+
+    async def latest_failures(self, trigger_ids: Collection[UUID]) -> dict[UUID, RowMapping]:
+        """What last went wrong at each trigger since it was published: reason, event_id, decided_at."""
+        rows = await self._tx.execute(_FAILURES, {"ids": list(trigger_ids)})
+        return {row["trigger_id"]: row for row in rows.mappings()}
+
+    async def repeat(self, event_id: UUID) -> int:
+        """Have the event looked at once more by every active trigger of its type that it did not start; how many."""
+        return int((await self._tx.execute(_REPEAT, {"event_id": event_id})).rowcount)
+
+    async def outcome(self, id: UUID) -> Outcome | None:
+        """Take an end of an execution out of the queue; None when somebody else did."""
+        row = (await self._tx.execute(_OUTCOME, {"id": id})).mappings().one_or_none()
+        return None if row is None else Outcome(**row)
+
+
+def _claimed(rows: Any) -> list[Claimed]:
+    return [Claimed(row.id, row.organization_id, row.attempts) for row in rows]
+
+
+#: Of the oldest thousand, so that one organization's flood holds up the others for no longer than a batch.
+_CLAIM = text(
+    """
+    UPDATE event_routings SET leased_until = now() + :lease, attempts = attempts + 1
+    WHERE id IN (
+        SELECT r.id FROM event_routings r
+        JOIN (SELECT id, row_number() OVER (PARTITION BY organization_id ORDER BY number) AS turn
+              FROM (SELECT id, organization_id, number FROM event_routings
+                    WHERE verdict = 'pending' AND leased_until <= now()
+                    ORDER BY leased_until LIMIT 1000) AS oldest) AS lined USING (id)
+        WHERE r.verdict = 'pending' AND r.leased_until <= now()
+        ORDER BY lined.turn LIMIT :limit
+        FOR UPDATE OF r SKIP LOCKED)
+    RETURNING id, organization_id, attempts
+    """
+)
+
+_CLAIM_OUTCOMES = text(
+    """
+    UPDATE execution_outcomes SET leased_until = now() + :lease, attempts = attempts + 1
+    WHERE id IN (
+        SELECT id FROM execution_outcomes WHERE leased_until <= now()
+        ORDER BY leased_until LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING id, organization_id, attempts
+    """
+)
+
+#: Executions that started each other as steps count as the outermost of them.
+_PENDING = text(
+    """
+    SELECT r.id, r.organization_id, r.event_id, e.created_at AS recorded_at, r.trigger_id, t.name, t.workflow_id,
+        t.configuration, t.is_active AND t.type = 'event' AS is_active, o.is_active AS may_start,
+        coalesce(CAST(coalesce(root.execution_context, x.execution_context) ->> 'hops' AS integer), 0) AS hops
+    FROM event_routings r
+    JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
+    JOIN triggers t ON t.organization_id = r.organization_id AND t.id = r.trigger_id
+    JOIN organizations o ON o.id = r.organization_id
+    LEFT JOIN workflow_executions x ON x.organization_id = e.organization_id AND x.id = e.execution_id
+    LEFT JOIN workflow_executions root ON root.organization_id = x.organization_id AND root.id = x.root_id
+    WHERE r.id = :id AND r.verdict = 'pending'
+    """
+)
+
+_LOCK = text("SELECT id FROM event_routings WHERE id = :id AND verdict = 'pending' FOR UPDATE")
+
+_SETTLE = text(
+    """
+    UPDATE event_routings SET verdict = :verdict, reason = :reason, execution_id = :execution_id, decided_at = now()
+    WHERE id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+
+_SET_LOCK = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('event set ' || CAST(:trigger_id AS uuid), 0))"
+)
+_SET = text(
+    """
+    SELECT DISTINCT ON (filter) id, event_id, filter, number FROM event_routings
+    WHERE trigger_id = :trigger_id AND correlation = :correlation AND verdict = 'held'
+    ORDER BY filter, number
+    """
+)
+_HOLD = text(
+    """
+    UPDATE event_routings
+    SET verdict = 'held', reason = NULL, filter = :filter, correlation = :correlation, decided_at = now()
+    WHERE id = :id
+    """
+)
+
+#: What was published since may have mended it.
+_FAILURES = text(
+    """
+    SELECT t.id AS trigger_id, last.reason, last.event_id, last.decided_at
+    FROM triggers t
+    CROSS JOIN LATERAL (
+        SELECT r.verdict, r.reason, r.event_id, r.decided_at FROM event_routings r
+        WHERE r.organization_id = t.organization_id AND r.trigger_id = t.id AND r.verdict IN ('failed', 'refused')
+            AND r.decided_at >= t.updated_at
+        ORDER BY r.number DESC LIMIT 1) AS last
+    WHERE t.id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+
+_REPEAT = text(
+    """
+    INSERT INTO event_routings (organization_id, event_id, trigger_id, number)
+    SELECT e.organization_id, e.id, t.id, e.number
+    FROM events e
+    JOIN triggers t ON t.organization_id = e.organization_id AND t.type = 'event' AND t.is_active
+        AND (t.event_types IS NULL OR e.type = ANY (t.event_types))
+    WHERE e.id = :event_id
+    ON CONFLICT (organization_id, event_id, trigger_id) DO UPDATE
+    SET verdict = 'pending', reason = NULL, decided_at = NULL, attempts = 0, leased_until = now()
+    WHERE event_routings.verdict IN ('filtered', 'late', 'refused', 'failed')
+    """
+)
+
+_OUTCOME = text(
+    """
+    DELETE FROM execution_outcomes WHERE id = :id
+    RETURNING id, organization_id, execution_id, type, told, created_at
+    """
+)
