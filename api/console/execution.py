@@ -1,0 +1,225 @@
+"""The page of one execution: its steps as a waterfall on the left, the chosen step or the whole on the right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.console.jsonview import json_view
+from api.console.shell import PageRoute, Visit, Visitor, identifier
+from api.console.telling import Explanation, explained
+from api.executionviews import show_one
+from db.executions import Executions
+from db.runs import Runs
+from domain.definitions.graph import icons
+from domain.errors import NotFound
+from domain.executions import ExecutionStatus
+from domain.permissions import Permission
+from domain.waterfall import Shape, Step, brief, shape_of, waterfall
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+PATH: Final = "/executions/{id}"
+#: The latest steps of an execution that are shown; the API has all.
+MOST_STEPS: Final = 5_000
+DONE: Final = {
+    "cancelling": "The execution was asked to stop; it ends as soon as what is under way allows.",
+    "cancelled": "The execution was cancelled before it began.",
+    "terminating": "The execution is ended at once, without compensation.",
+    "pausing": "The execution was asked to hold: nothing new begins, what is under way ends.",
+    "resuming": "The execution goes on from where it stood.",
+    "signalled": "The event was sent. A step that waits for its type hears it; until then it is kept.",
+    "rerun": "This execution repeats another one from a step on.",
+    "started": "The execution was accepted and will run exactly once.",
+}
+#: What bars mean, for the legend.
+LEGEND: Final = (
+    (Shape.WORK, "Work"),
+    (Shape.WAIT, "Waits for time or an event"),
+    (Shape.PERSON, "Waits for a person"),
+    (Shape.CHILD, "Another execution"),
+    (Shape.GROUP, "Holds other steps"),
+    (Shape.MOMENT, "Takes no time"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One entry into a step as the right side shows it."""
+
+    row: RowMapping
+    step: Step
+    entries: Sequence[RowMapping]
+    task: RowMapping | None
+    child: RowMapping | None
+
+    @property
+    def took(self) -> str:
+        if self.step.started is None or self.step.completed is None:
+            return ""
+        return brief(self.step.completed - self.step.started)
+
+    @property
+    def shape(self) -> Shape:
+        return shape_of(self.step)
+
+
+@router.get(PATH)
+async def run_page(
+    visitor: Visitor,
+    id: str,
+    step: Annotated[str, Query(max_length=1000)] = "",
+    open: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
+    done: str = "",
+) -> Response:
+    visitor.require(Permission.EXECUTIONS_READ)
+    here = identifier(id)
+    now = visitor.parts.clock()
+    async with visitor.transaction() as tx:
+        runs = Runs(tx)
+        head = await run_head(visitor, tx, here)
+        rows, earlier = await runs.steps(here, MOST_STEPS)
+        chosen = await _chosen(runs, here, step) if step else None
+        explanation = await explained(visitor, tx, head["execution"], now)
+        place = await _place(runs, here, head["execution"]["error"])
+    execution = head["execution"]
+    falls = waterfall(
+        [Step.of(row) for row in rows],
+        begins=execution["started_at"] or execution["created_at"],
+        now=execution["completed_at"] or now,
+        is_over=execution["completed_at"] is not None,
+        opened=open,
+        selected=step or None,
+    )
+    return visitor.render(
+        "execution.html",
+        active="executions",
+        **head,
+        now=now,
+        falls=falls,
+        earlier=earlier,
+        chosen=chosen,
+        selected=step,
+        explanation=explanation,
+        error_step=place,
+        link=_Links(here, step, open),
+        legend=LEGEND,
+        kinds=icons.KINDS,
+        notice=DONE.get(done),
+    )
+
+
+async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, Any]:
+    """What every page about this execution shows on top. Raises NotFound."""
+    row = await Executions(tx).get(id)
+    view = await show_one(tx, row)
+    runs = Runs(tx)
+    named = await runs.named(id)
+    status = ExecutionStatus(row["status"])
+    may = visitor.may
+    is_open = not status.is_terminal
+    return {
+        "execution": row,
+        "view": view,
+        "name": named["workflow"] or "A workflow you cannot see",
+        "started_by": None if row["started_by"] is None else await runs.starter(row["started_by"]),
+        "is_open": is_open,
+        "may_cancel": is_open and may(Permission.EXECUTIONS_CANCEL),
+        "may_pause": is_open and not view.pause_requested and may(Permission.EXECUTIONS_CONTROL),
+        "may_resume": is_open
+        and (view.pause_requested or status is ExecutionStatus.PAUSED)
+        and may(Permission.EXECUTIONS_CONTROL),
+        "may_signal": is_open and may(Permission.EXECUTIONS_CONTROL),
+        "may_rerun": may(Permission.EXECUTIONS_START),
+        "signal_id": uuid4(),
+        "engine_page": _engine_page(visitor, row),
+        "took": _took(row, visitor.parts.clock()),
+        "brief": brief,
+        "clock": Clock(visitor),
+        "json_view": json_view,
+        "is_wide": True,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Moments of steps need their milliseconds."""
+
+    visitor: Visit
+
+    def __call__(self, at: datetime) -> str:
+        local = at.astimezone(self.visitor.zone)
+        return f"{local:%d %b %Y, %H:%M:%S}.{local.microsecond // 1000:03d} {local.tzname()}"
+
+
+class _Links:
+    """Addresses of this page with another step chosen, or another fold opened."""
+
+    def __init__(self, id: UUID, step: str, opened: Sequence[str]) -> None:
+        self._path = f"/executions/{id}"
+        self._step = step
+        self._opened = list(opened)
+
+    def step(self, occurrence: str) -> str:
+        return self._to(occurrence, self._opened)
+
+    def unfolded(self, key: str) -> str:
+        return self._to(self._step, [*self._opened, key])
+
+    @property
+    def folded(self) -> str | None:
+        """All folds closed again; None where none is open."""
+        return self._to(self._step, []) if self._opened else None
+
+    @property
+    def whole(self) -> str:
+        return self._to("", self._opened)
+
+    def _to(self, step: str, opened: Sequence[str]) -> str:
+        pairs = ([("step", step)] if step else []) + [("open", key) for key in dict.fromkeys(opened)]
+        return f"{self._path}?{urlencode(pairs)}" if pairs else self._path
+
+
+async def _chosen(runs: Runs, id: UUID, occurrence: str) -> Chosen | None:
+    """None for what is no step of it, such as one that a reset took back."""
+    try:
+        row = await runs.step(id, occurrence)
+    except NotFound:
+        return None
+    return Chosen(
+        row,
+        Step.of(row),
+        await runs.visits(id, row["pointer"], row["visit"]),
+        await runs.task_of(id, occurrence),
+        await runs.child_of(id, occurrence) if row["kind"] == "run" else None,
+    )
+
+
+async def _place(runs: Runs, id: UUID, error: Any) -> str | None:
+    """The entry into the step that an error names."""
+    pointer = error.get("instance") if isinstance(error, Mapping) else None
+    return await runs.latest_at(id, pointer) if isinstance(pointer, str) else None
+
+
+def _took(row: RowMapping, now: datetime) -> timedelta | None:
+    began = row["started_at"]
+    return None if began is None else (row["completed_at"] or now) - began
+
+
+def _engine_page(visitor: Visit, row: RowMapping) -> str | None:
+    """Temporal's UI is for those who operate the platform: it has its own sign-in, and we name it to few."""
+    parts = visitor.parts
+    is_operator = visitor.may(Permission.EXECUTIONS_CONTROL) and visitor.may(Permission.AUDIT_READ)
+    if parts.temporal_ui_url is None or not is_operator:
+        return None
+    workflow = urlencode({"": row["temporal_workflow_id"]})[1:]
+    return f"{parts.temporal_ui_url}/namespaces/default/workflows/{workflow}"
+
+
+__all__ = ["DONE", "Chosen", "Explanation", "router", "run_head"]
