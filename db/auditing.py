@@ -132,7 +132,24 @@ AUDITED: Final[Mapping[str, Audited]] = {
     "workflow_versions": Audited(shown=("workflow_id", "number", "published_by")),
     "triggers": Audited(shown=("workflow_id", "type", "is_active")),
     "tasks": Audited(
-        shown=("execution_id", "kind", "status", "outcome", "decided_by", "decided_at", "due_at")
+        shown=(
+            "execution_id",
+            "kind",
+            "status",
+            "outcome",
+            "decided_by",
+            "decided_by_client",
+            "decided_at",
+            "due_at",
+            "on_overdue",
+            "four_eyes",
+            "quorum",
+            "claimed_by",
+            "claimed_at",
+            "escalated_at",
+            "overdue_at",
+        ),
+        silent=("next_due", "remind_at", "announced_at"),
     ),
     # What an organization looks after
     "clients": Audited(
@@ -230,8 +247,12 @@ EXEMPT: Final[Mapping[str, str]] = {
     "outbox": "carries words to the engine, written and marked with every start",
     "reconciliations": "is itself a log, of what supervision found",
     "registrations": "belongs to nobody yet; what came of it is noted (a membership, an organization)",
+    "schedule_occurrences": "is a ledger of nominal fires, which itself says when and what became of each",
+    "schedules": "moves with every fire; what people do to one is noted (schedule.paused …), its plan is its trigger's",
     "secret_versions": "is written together with `secrets`, which tells version and person; its value is sealed",
     "sessions": "belongs to a person; logins and their ends are noted, refreshes only rotate a token",
+    "task_events": "is only ever appended to: each line is its own record, of whom and when",
+    "task_links": "is told by the task's history (announced, reminded, decided); rows hold hashes alone",
     "subscription_plans": "belongs to no organization; releases and the platform's operators change it",
     "transfer_parts": "holds rows on their way; what they change is told by the tables they change",
     "usage_counters": "counts",

@@ -43,11 +43,15 @@ class TaskStatus(StrEnum):
     OPEN = "open"
     DECIDED = "decided"
     CANCELLED = "cancelled"
+    #: Nobody decided in time, and the execution was told so.
+    EXPIRED = "expired"
 
 
 class TaskOutcome(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
+    #: A form was filled in; nothing was to be approved.
+    SUBMITTED = "submitted"
 
 
 class EffectStatus(StrEnum):

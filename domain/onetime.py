@@ -26,6 +26,8 @@ class Purpose(StrEnum):
     INVITATION = "invitation"
     #: Kept with what is ready to be fetched.
     EXPORT = "export"
+    #: Kept in `task_links`: good for one task and one person, until it is decided.
+    TASK = "task"
 
 
 #: How long each is good for, where its table does not say otherwise.
@@ -43,7 +45,10 @@ PATHS: Final = {
     Purpose.CHANGE_EMAIL: "/confirm-email",
     Purpose.INVITATION: "/invitation",
     Purpose.EXPORT: "/export",
+    Purpose.TASK: "/t",
 }
+#: The token is the last part of the path: such a link is passed on whole by programs that cut off queries.
+_IN_PATH: Final = frozenset({Purpose.TASK})
 #: Wrong codes after which a short code is worth nothing any more.
 MOST_ATTEMPTS: Final = 5
 _DIGITS: Final = 6
@@ -68,4 +73,5 @@ def code(token: str) -> str:
 
 def link(public_url: str, purpose: Purpose, token: str) -> str:
     """The page where the token is used. Raises KeyError for a purpose that no page serves."""
-    return f"{public_url}{PATHS[purpose]}?token={quote(token, safe='')}"
+    between = "/" if purpose in _IN_PATH else "?token="
+    return f"{public_url}{PATHS[purpose]}{between}{quote(token, safe='')}"

@@ -20,6 +20,7 @@ DEFINERS = {
     "audit_kept_from": "app_system",
     "audit_trigger": "app_system",
     "counted_at": "app_system",
+    "decide_task": "app_system",
     "organization_stats": "app_system",
     "retire_activities": "app_owner",
     "stray_activities": "app_owner",
@@ -42,6 +43,7 @@ DEFINERS = {
     "find_hook": "app_system",
     "find_invitation": "app_system",
     "find_session": "app_system",
+    "find_task_link": "app_system",
     "find_token": "app_system",
     "forgive": "app_system",
     "identify_api_key": "app_system",
@@ -96,6 +98,7 @@ UNREADABLE = {
     ("sessions", "refresh_sha256"),
     ("api_keys", "secret_sha256"),
     ("invitations", "token_sha256"),
+    ("task_links", "token_sha256"),
 }
 #: What one's own hand may not raise.
 UNCHANGEABLE = {
@@ -283,6 +286,8 @@ async def test_a_worker_calls_no_definer_but_the_door(catalogue: AsyncConnection
         "newest_registration",
         "registration_of",
         "reset_of",
+        # Decisions of clients and deadlines; it asks app.org() and app.me() itself.
+        "decide_task",
     }
 
 
