@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from api.auth import Caller, require
-from api.collaborators import Parts
+from api.collaborators import Collaborators, Parts
 from api.fields import Body
 from db.activity import Activities, Activity
 from db.sealed import place
@@ -76,20 +76,7 @@ async def list_secrets(caller: Reader, parts: Parts) -> dict[str, Any]:
 )
 async def put_secret(caller: Writer, parts: Parts, name: Name, body: SecretValue, response: Response) -> Any:
     """Set the value; steps that begin from now on use it. The value before it is destroyed."""
-    if not is_name(name):
-        message = "The name of a secret has letters, digits and _, at most 64, and begins with no digit."
-        mend = "Choose one like stripe_key, so that definitions can read `$secrets.stripe_key`."
-        raise Invalid(problems=[Problem("path/name", message, mend)])
-    version_id = uuid4()
-    where = place("secret_versions", "value", version_id)
-    # Sealed before the transaction begins: a key that must be loaded needs a connection of its own.
-    sealed = await parts.keys.seal(caller.organization, body.value.encode(), where)
-    async with parts.database.transaction(caller.access) as tx:
-        secrets = Secrets(tx)
-        row = await secrets.put(caller.organization, name, version_id, sealed, caller.user_id)
-        if row["version"] == 1 and await secrets.count() > MAX_SECRETS:
-            raise TooManySecrets
-        await Activities(tx).note([_activity(caller, "secret.set", row)])
+    row = await set_secret(parts, caller, name, body.value)
     response.status_code = 201 if row["version"] == 1 else 200
     return dict(row)
 
@@ -97,6 +84,30 @@ async def put_secret(caller: Writer, parts: Parts, name: Name, body: SecretValue
 @router.delete("/{name}", operation_id="secrets_remove", status_code=204)
 async def remove_secret(caller: Writer, parts: Parts, name: Name) -> None:
     """Steps that need it fail from now on, and say which secret is not set."""
+    await forget_secret(parts, caller, name)
+
+
+async def set_secret(parts: Collaborators, caller: Caller, name: str, value: str) -> RowMapping:
+    """What the API and the console do alike. Raises Invalid, TooManySecrets."""
+    if not is_name(name):
+        message = "The name of a secret has letters, digits and _, at most 64, and begins with no digit."
+        mend = "Choose one like stripe_key, so that definitions can read `$secrets.stripe_key`."
+        raise Invalid(problems=[Problem("path/name", message, mend)])
+    version_id = uuid4()
+    where = place("secret_versions", "value", version_id)
+    # Sealed before the transaction begins: a key that must be loaded needs a connection of its own.
+    sealed = await parts.keys.seal(caller.organization, value.encode(), where)
+    async with parts.database.transaction(caller.access) as tx:
+        secrets = Secrets(tx)
+        row = await secrets.put(caller.organization, name, version_id, sealed, caller.user_id)
+        if row["version"] == 1 and await secrets.count() > MAX_SECRETS:
+            raise TooManySecrets
+        await Activities(tx).note([_activity(caller, "secret.set", row)])
+    return row
+
+
+async def forget_secret(parts: Collaborators, caller: Caller, name: str) -> None:
+    """Raises NotFound."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Secrets(tx).remove(name)
         await Activities(tx).note([_activity(caller, "secret.delete", row)])

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, RowMapping, UniqueConstraint, delete, func, select
+from sqlalchemy import CheckConstraint, RowMapping, Text, UniqueConstraint, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, Sealed, Tenant, UpdatedAt, UserRef, tenant_key, within
+from db.definitions import Workflow
 from db.rows import many, one
+from domain.definitions.lifecycle import DefinitionStatus
 from domain.errors import NotFound
 
 
@@ -66,6 +68,24 @@ class Secrets:
 
     async def names(self) -> frozenset[str]:
         return frozenset(await self._tx.scalars(select(Secret.name)))
+
+    async def get(self, name: str) -> RowMapping:
+        """Raises NotFound."""
+        row = (await self._tx.execute(select(Secret).where(Secret.name == name))).mappings().one_or_none()
+        if row is None:
+            raise NotFound("There is no secret with this name in your organization.")
+        return row
+
+    async def readers(self, name: str, limit: int) -> Sequence[RowMapping]:
+        """Workflows whose text reads it (id, name, status), by name; archived ones start nothing any more."""
+        said = func.concat(cast(Workflow.definition, Text()), cast(Workflow.actions, Text()))
+        reading = rf'(\$secrets(\.|\[\\")|"use": "){name}\M'  # as JSON is written by PostgreSQL
+        statement = (
+            select(Workflow.id, Workflow.name, Workflow.status)
+            .where(said.regexp_match(reading), Workflow.status != DefinitionStatus.ARCHIVED)
+            .order_by(Workflow.name, Workflow.id)
+        )
+        return await many(self._tx, statement.limit(limit))
 
     async def put(
         self, organization_id: UUID, name: str, version_id: UUID, sealed: bytes, by: UUID

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from api.console import execution, factor, home, joining, login
+from api.console import execution, factor, home, joining, login, secrets_page
 from api.console.templates import HERE
 from api.errors import RouteNotFound
 from domain.definitions.graph import STYLE
@@ -17,6 +17,7 @@ router.include_router(login.router)
 router.include_router(factor.router)
 router.include_router(joining.router)
 router.include_router(execution.router)
+router.include_router(secrets_page.router)
 
 ICON = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
