@@ -96,6 +96,7 @@ async def accept(
     started_by: UUID | None,
     trigger_key: str | None = None,
     version: int | None = None,
+    context: dict[str, Any] | None = None,
 ) -> tuple[OutboxEntry | None, dict[str, Any]]:
     """Queues one execution; what to dispatch after the commit, and what to answer.
 
@@ -116,6 +117,7 @@ async def accept(
         input=input,
         started_by=started_by,
         trigger_key=trigger_key,
+        context=context,
     )
     if not await Executions(tx).queue(organization_id, new, entry):
         return None, await _named(tx, str(trigger_key))

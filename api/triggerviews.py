@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.collaborators import Collaborators
 from api.hooks import token_sha256
+from db.routing import Routings
 from db.triggers import SecretKind, Triggers, sealed_at
 from domain.definitions.publishing import CompiledTrigger
 from domain.executions import TriggerType
 from domain.keys import Unreadable
+from domain.routing import types
 from domain.webhooks.configuration import Configuration
 from domain.webhooks.schemes import scheme_of
 
@@ -56,9 +58,18 @@ async def compile_triggers(
     A trigger keeps id, address and secrets as long as its name stays; one that was removed starts nothing.
     """
     triggers = Triggers(tx)
+    before = {row["name"]: row["configuration"] for row in await triggers.of_workflow(workflow_id)}
     for each in compiled:
-        values = {"type": each.type, "configuration": each.configuration, "is_active": each.is_active}
+        hears = each.type is TriggerType.EVENT
+        values = {
+            "type": each.type,
+            "configuration": each.configuration,
+            "is_active": each.is_active,
+            "event_types": types(each.configuration) if hears else None,
+        }
         row = await triggers.put(organization_id, workflow_id, name=each.name, values=values)
+        if hears and before.get(each.name, each.configuration) != each.configuration:
+            await Routings(tx).reconsider(row["id"])
         if each.type is TriggerType.WEBHOOK and not await triggers.secrets(
             [row["id"]], parts.clock(), SecretKind.URL
         ):

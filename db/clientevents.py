@@ -54,9 +54,14 @@ def removed(row: Row, noun: str = "client") -> Happened:
 
 
 class ClientEvents:
-    def __init__(self, keys: KeyRing, organization_id: UUID, now: datetime) -> None:
+    """`execution_id` is the execution that did it: what its events start counts how far they have come."""
+
+    def __init__(
+        self, keys: KeyRing, organization_id: UUID, now: datetime, execution_id: UUID | None = None
+    ) -> None:
         self._keys = keys
         self._organization_id = organization_id
+        self._execution_id = execution_id
         self._time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     async def prepare(self) -> None:
@@ -87,7 +92,7 @@ class ClientEvents:
         return NewEvent(
             id=id,
             organization_id=self._organization_id,
-            execution_id=None,
+            execution_id=self._execution_id,
             source=source,
             event_id=str(id),
             type=kind,

@@ -316,3 +316,13 @@ class Versions:
         return await many(
             self._tx, newest_first(statement, WorkflowVersion.created_at, WorkflowVersion.id, before)
         )
+
+
+async def named(tx: AsyncConnection, version_id: UUID) -> RowMapping:
+    """What people call a version: `name` of its workflow and `number`. Raises NotFound."""
+    statement = (
+        select(Workflow.name, WorkflowVersion.number)
+        .join(Workflow, Workflow.id == WorkflowVersion.workflow_id)
+        .where(WorkflowVersion.id == version_id)
+    )
+    return one(await tx.execute(statement))

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, JsonObject, Tenant, one_of, tenant_key, within
 from db.definitions import Trigger, Workflow
+from db.engine import to_json
 from db.rows import many
 
 
@@ -193,9 +194,10 @@ class Routings:
         row = (await self._tx.execute(_PENDING, {"id": id})).mappings().one_or_none()
         return None if row is None else Pending(**row)
 
-    async def lock(self, id: UUID) -> bool:
-        """Hold a pending row until the transaction ends; False when it is pending no longer."""
-        return await self._tx.scalar(_LOCK, {"id": id}) is not None
+    async def lock(self, id: UUID, configuration: Mapping[str, Any]) -> bool:
+        """Hold a pending row until the transaction ends; False when it is settled, or its trigger was changed."""
+        values = {"id": id, "configuration": to_json(configuration)}
+        return await self._tx.scalar(_LOCK, values) is not None
 
     async def settle(
         self,
@@ -256,6 +258,10 @@ class Routings:
         """Have the event looked at once more by every active trigger of its type that it did not start; how many."""
         return int((await self._tx.execute(_REPEAT, {"event_id": event_id})).rowcount)
 
+    async def reconsider(self, trigger_id: UUID) -> None:
+        """What was held for the filters that the trigger had is judged by those that it has now."""
+        await self._tx.execute(_RECONSIDER, {"trigger_id": trigger_id})
+
     async def outcome(self, id: UUID) -> Outcome | None:
         """Take an end of an execution out of the queue; None when somebody else did."""
         row = (await self._tx.execute(_OUTCOME, {"id": id})).mappings().one_or_none()
@@ -309,7 +315,14 @@ _PENDING = text(
     """
 )
 
-_LOCK = text("SELECT id FROM event_routings WHERE id = :id AND verdict = 'pending' FOR UPDATE")
+_LOCK = text(
+    """
+    SELECT r.id FROM event_routings r
+    JOIN triggers t ON t.organization_id = r.organization_id AND t.id = r.trigger_id
+    WHERE r.id = :id AND r.verdict = 'pending' AND t.configuration = CAST(:configuration AS jsonb)
+    FOR UPDATE OF r
+    """
+)
 
 _SETTLE = text(
     """
@@ -361,6 +374,14 @@ _REPEAT = text(
     ON CONFLICT (organization_id, event_id, trigger_id) DO UPDATE
     SET verdict = 'pending', reason = NULL, decided_at = NULL, attempts = 0, leased_until = now()
     WHERE event_routings.verdict IN ('filtered', 'late', 'refused', 'failed')
+    """
+)
+
+_RECONSIDER = text(
+    """
+    UPDATE event_routings
+    SET verdict = 'pending', filter = NULL, correlation = NULL, decided_at = NULL, leased_until = now()
+    WHERE trigger_id = :trigger_id AND verdict = 'held'
     """
 )
 

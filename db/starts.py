@@ -25,8 +25,12 @@ def start_of(
     trigger_key: str | None = None,
     parent: Parent | None = None,
     kind: str = KIND,
+    context: dict[str, Any] | None = None,
 ) -> tuple[NewExecution, OutboxEntry]:
-    """For `Executions.queue`. `trigger` has `type` and `name` and becomes `$workflow.trigger`."""
+    """For `Executions.queue`. `trigger` has `type` and `name` and becomes `$workflow.trigger`.
+
+    `context` is the row's `execution_context`.
+    """
     address = str(WorkflowId(organization_id, kind, execution_id))
     new = NewExecution(
         id=execution_id,
@@ -39,6 +43,7 @@ def start_of(
         kind=kind,
         started_by=started_by,
         parent=parent,
+        context=context,
     )
     entry = OutboxEntry(
         id=derived_id(f"{execution_id}/start"),

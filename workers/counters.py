@@ -15,3 +15,8 @@ DELIVERIES: Final = Counter(
     "What was carried from the outbox to Temporal: at once by the request, or by the relay.",
     ["kind", "by", "outcome"],
 )
+ROUTINGS: Final = Counter(
+    "perdure_event_routings_total",
+    "Events this process has held against triggers, by what became of them.",
+    ["verdict"],
+)

@@ -228,7 +228,7 @@ async def find_contact(context: ActionContext, arguments: FindContact) -> Contac
 
 
 async def _tell(context: ActionContext, happened: Happened) -> None:
-    events = ClientEvents(context.services.keys, context.organization_id, context.now)
+    events = ClientEvents(context.services.keys, context.organization_id, context.now, context.execution_id)
     await events.record(context.transaction, [happened])
 
 
