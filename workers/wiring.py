@@ -25,6 +25,7 @@ from workers.events import RecordedEvents
 from workers.mending import Mender
 from workers.reconciler import Reconciler
 from workers.relay import Relay
+from workers.routing import Routing
 from workers.settings import Settings
 from workers.sweeps import Sweeper
 from workers.temporal.accounts import Accounts
@@ -55,6 +56,7 @@ class Parts:
     relay: Relay
     reconciler: Reconciler
     sweeper: Sweeper
+    routing: Routing
     api: Collaborators
 
     async def close(self) -> None:
@@ -73,11 +75,12 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
     closings = Closings()
     accounts = Accounts(connection)
     mender = Mender(database, accounts, closings.learn)
+    recorded = RecordedEvents(database, keys)
     dispatcher = TemporalDispatcher(
         connection,
         database,
         PinnedVersions(database),
-        RecordedEvents(database, keys),
+        recorded,
         closings,
         accounts,
         mender,
@@ -112,6 +115,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         relay=Relay(database, dispatcher, mender),
         reconciler=Reconciler(database, accounts, mender),
         sweeper=Sweeper(database, blobs, utc_now),
+        routing=Routing(database, keys, recorded, dispatcher),
         api=Collaborators(
             database=database,
             keys=keys,
