@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
-from api.collaborators import Collaborators, Parts
+from api.collaborators import Parts
 from api.definitions import problems_in
 from api.fields import AnyJson, Body, Line, Prose
 from api.gallery import Shipped, shipped
@@ -62,7 +62,9 @@ class TemplateView(TemplateSummary):
     actions: list[Any]
     layout: dict[str, Any]
     declared: dict[str, Any] = Field(description="The variables in full, as a workflow's `variables`.")
-    form: dict[str, Any] = Field(description="JSON Schema of `variables` in `instantiate`, defaults among it.")
+    form: dict[str, Any] = Field(
+        description="JSON Schema of `variables` in `instantiate`, defaults among it."
+    )
     text: str = Field(description="All of it as YAML, comments included.")
 
 

@@ -67,7 +67,9 @@ def _problems(declared: Mapping[str, Mapping[str, Any]], name: str, value: Json)
     at = join("#/variables", name)
     if name not in declared:
         known = ", ".join(sorted(declared)) or "none"
-        return [Problem(at, "The template has no variable of this name.", f"It has {known}.", "unknown_field")]
+        return [
+            Problem(at, "The template has no variable of this name.", f"It has {known}.", "unknown_field")
+        ]
     try:
         schema = compile_schema(_schema(declared[name]))
     except SchemaRefused as refusal:

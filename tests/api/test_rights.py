@@ -51,11 +51,11 @@ NEEDS = {
     """,
     P.WORKFLOWS_READ: """
         workflows_list workflows_get workflows_diff workflows_explain workflows_graph
-        workflows_preview workflows_test_unsaved workflows_test workflows_validate workflows_versions workflows_version
-        actions_list expressions_evaluate
+        workflows_preview workflows_source workflows_test_unsaved workflows_test workflows_validate workflows_versions workflows_version
+        actions_list expressions_evaluate templates_list templates_get
     """,
     P.WORKFLOWS_WRITE: """
-        workflows_create workflows_replace workflows_change
+        workflows_create workflows_replace workflows_change templates_instantiate workflows_write_source
     """,
     P.WORKFLOWS_PUBLISH: """
         workflows_publish workflows_pause workflows_resume workflows_archive
