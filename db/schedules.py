@@ -28,6 +28,7 @@ from db.definitions import Trigger, Workflow
 from db.executions import WorkflowExecution
 from db.rows import Before, many, newest_first, one
 from db.tenants import Organization
+from domain.executions import TriggerType
 from domain.schedules.occurrences import OccurrenceStatus, Origin, Reason
 
 
@@ -144,6 +145,7 @@ _OCCURRENCE: Final = tuple(ScheduleOccurrence.__table__.c)
 #: What surrounds a schedule: its trigger, workflow and organization, and whether what it started last has ended.
 _AROUND: Final = (
     Trigger.name,
+    Trigger.type,
     Trigger.configuration,
     Trigger.is_active,
     Trigger.workflow_id,
@@ -182,15 +184,13 @@ class Schedules:
 
     async def lock(self, id: UUID) -> RowMapping:
         """As `get`, holding the schedule's row until the transaction ends; raises NotFound."""
-        return one(
-            await self._tx.execute(_around().where(Schedule.id == id).with_for_update(of=Schedule.__table__))
-        )
+        await self._tx.execute(_WORKFLOW_FIRST, {"id": id})
+        return one(await self._tx.execute(_around().where(Schedule.id == id).with_for_update(**_HELD)))
 
     async def take(self, id: UUID) -> RowMapping | None:
         """As `lock`; None while somebody else holds it, who does what is to be done."""
-        statement = (
-            _around().where(Schedule.id == id).with_for_update(of=Schedule.__table__, skip_locked=True)
-        )
+        await self._tx.execute(_WORKFLOW_FIRST, {"id": id})
+        statement = _around().where(Schedule.id == id).with_for_update(**_HELD, skip_locked=True)
         found: RowMapping | None = (await self._tx.execute(statement)).mappings().one_or_none()
         return found
 
@@ -201,7 +201,8 @@ class Schedules:
         statement = newest_first(_around(), Schedule.created_at, Schedule.id, before).limit(limit)
         if workflow_id is not None:
             statement = statement.where(Trigger.workflow_id == workflow_id)
-        return await many(self._tx, statement.where(Trigger.is_active, Workflow.status != "archived"))
+        shown = (Trigger.is_active, Trigger.type == TriggerType.SCHEDULE, Workflow.status != "archived")
+        return await many(self._tx, statement.where(*shown))
 
     async def wake(self, organization_id: UUID, id: UUID, now: datetime) -> None:
         """Make the row of a trigger when it is new; the firing loop takes over what the trigger says from `now` on."""
@@ -243,10 +244,10 @@ class Occurrences:
         self._organization_id = organization_id
         self._schedule_id = schedule_id
 
-    async def write(self, lines: Sequence[Mapping[str, Any]]) -> list[datetime]:
-        """Add lines; the nominal moments of those that were not there yet. A line that is there stays as it is."""
+    async def write(self, lines: Sequence[Mapping[str, Any]]) -> dict[datetime, UUID]:
+        """Add lines; the ids of those that were not there yet. A line that is there stays as it is."""
         if not lines:
-            return []
+            return {}
         keys = {"organization_id": self._organization_id, "schedule_id": self._schedule_id}
         names = {name for line in lines for name in line}
         values = [{**keys, **dict.fromkeys(names), **line} for line in lines]
@@ -255,8 +256,14 @@ class Occurrences:
             .values(values)
             .on_conflict_do_nothing(index_elements=("organization_id", "schedule_id", "nominal_at"))
         )
-        written = await self._tx.scalars(statement.returning(ScheduleOccurrence.nominal_at))
-        return list(written)
+        returned = statement.returning(ScheduleOccurrence.nominal_at, ScheduleOccurrence.id)
+        return {row.nominal_at: row.id for row in await self._tx.execute(returned)}
+
+    async def get(self, id: UUID) -> RowMapping:
+        """Raises NotFound."""
+        return one(
+            await self._tx.execute(select(*_OCCURRENCE).where(*self._mine(), ScheduleOccurrence.id == id))
+        )
 
     async def change(self, id: UUID, values: Mapping[str, Any]) -> None:
         await self._tx.execute(update(ScheduleOccurrence).where(ScheduleOccurrence.id == id).values(**values))
@@ -330,6 +337,16 @@ async def latest(
     )
     return {row["schedule_id"]: row for row in rows.mappings()}
 
+
+#: What starts an execution holds its workflow's row a little; publishing holds that row and then comes here. In this
+#: order they wait for each other, never in a circle.
+_WORKFLOW_FIRST: Final = text(
+    """
+    SELECT w.id FROM workflows AS w JOIN triggers AS t ON t.organization_id = w.organization_id AND t.workflow_id = w.id
+    WHERE t.id = :id FOR KEY SHARE OF w
+    """
+)
+_HELD: Final[dict[str, Any]] = {"of": Schedule.__table__, "key_share": True}
 
 _LATEST: Final = """
     SELECT o.* FROM schedules AS s

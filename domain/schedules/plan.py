@@ -75,7 +75,16 @@ class Plan:
     @classmethod
     def parse(cls, configuration: Mapping[str, Any], zone_name: str) -> "Plan":
         """Of a trigger's configuration; `zone_name` counts where it names no zone. Raises Invalid's children."""
-        given = configuration
+        try:
+            return cls._read(configuration, zone_name)
+        except (TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, Invalid):
+                raise
+            # Validation lets none of these through; a row may come from elsewhere.
+            raise BadPlan("This schedule says something that no release understands.") from None
+
+    @classmethod
+    def _read(cls, given: Mapping[str, Any], zone_name: str) -> "Plan":
         if sum(way in given for way in WAYS) != 1:
             raise BadPlan("A schedule says one of `cron`, `every` and `after`.")
         return cls(
