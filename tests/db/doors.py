@@ -65,7 +65,7 @@ AT_HOME = {
 }
 #: They are asked together with these.
 TABLES = {"organizations", "activity_logs"}
-LISTED = {door.function for door in DOORS} | AT_HOME.keys() | {"add_registration"}
+LISTED = {door.function for door in DOORS} | AT_HOME.keys() | {"add_registration", "decide_task"}
 
 
 async def findings(connection: AsyncConnection, world: World) -> list[str]:
@@ -83,6 +83,7 @@ async def findings(connection: AsyncConnection, world: World) -> list[str]:
             found.append(f"app.{name} answers a worker of an organization")
         if not await _ask(connection, Access(Role.WORKER, PLATFORM), asks, given):
             found.append(f"app.{name} does not answer the platform")
+    found += await _deciding(connection, world)
     return [*found, *await _registering(connection, world), *await _by_name(connection, world)]
 
 
@@ -101,6 +102,30 @@ async def _ask(
             raise
         return set()
     return heard
+
+
+async def _deciding(connection: AsyncConnection, world: World) -> list[str]:
+    """A task of another organization is nothing that could be decided; one's own is."""
+    given = text(
+        "SELECT app.decide_task(:id, jsonb_build_object('user_id', CAST(:me AS text), 'at', now(), "
+        "'outcome', 'rejected', 'decision', jsonb_build_object('outcome', 'rejected')))"
+    )
+    found = []
+    for tenant, other in ((world.a, world.b), (world.b, world.a)):
+        access = Access(Role.API, tenant["id"], tenant["created_by"])
+        for owner, expected in ((tenant, {"decided"}), (other, {"closed"})):
+            id = next(iter(_ids("tasks")(world, owner["id"])))
+            values = {"id": id, "me": str(tenant["created_by"])}
+            try:
+                async with connection.begin() as transaction:
+                    await enter(connection, access)
+                    heard = set(await connection.scalars(given, values))
+                    await transaction.rollback()
+            except Forbidden:
+                heard = set()
+            if heard != expected:
+                found.append(f"app.decide_task answers {heard} for a task of {owner['name']}")
+    return found
 
 
 async def _registering(connection: AsyncConnection, world: World) -> list[str]:

@@ -132,7 +132,7 @@ def _filled(table: str) -> dict[str, Any]:
             values[column.name] = f"{CANARY}-{uuid4().hex}"
         elif isinstance(column.type, JSONB):
             values[column.name] = {CANARY: uuid4().hex}
-        elif isinstance(column.type, ARRAY):
+        elif isinstance(column.type, ARRAY) and isinstance(column.type.item_type, Text):
             values[column.name] = [CANARY, uuid4().hex]
     return values
 
