@@ -88,7 +88,7 @@ async def get_diff(
             before = await _current(tx, id)
         old, new = await chosen(tx, id, before), await chosen(tx, id, after)
     found = await worked_out(
-        lambda: compare(_side(old, new, parts.catalogue), _side(new, old, parts.catalogue))
+        lambda: compare(side(old, new, parts.catalogue), side(new, old, parts.catalogue))
     )
     return PlainTextResponse(as_text(found)) if format is Form.TEXT else found.as_json()
 
@@ -122,7 +122,7 @@ async def _current(tx: Any, id: UUID) -> int:
     return number
 
 
-def _side(workflow: Chosen, other: Chosen, catalogue: Catalogue) -> Side:
+def side(workflow: Chosen, other: Chosen, catalogue: Catalogue) -> Side:
     """A draft is compared as publishing would write it, where it can be published."""
     if workflow.compiled is not None:
         return Side(workflow.definition, variables=workflow.variables, calls=workflow.calls)

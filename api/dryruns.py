@@ -113,7 +113,7 @@ async def try_unsaved(caller: Reader, parts: Parts, body: UnsavedTrial) -> Any:
         namespace = (await Organizations(tx).get(caller.organization))["slug"]
     given = {"name": body.name, "definition": await read(body.definition), "namespace": namespace}
     given |= {"triggers": body.triggers, "actions": body.actions, "variables": body.variables}
-    return (await worked_out(_try, given, None, parts.catalogue, _trial(body))).as_json()
+    return (await worked_out(try_out, given, None, parts.catalogue, _trial(body))).as_json()
 
 
 @router.post("/v1/workflows/{id}/test", operation_id="workflows_test", response_model=DryRunView)
@@ -125,7 +125,7 @@ async def try_saved(caller: Reader, parts: Parts, id: UUID, body: SavedTrial | N
         namespace = (await Organizations(tx).get(caller.organization))["slug"]
     given = {"name": workflow.name, "definition": workflow.definition, "namespace": namespace}
     given |= {"triggers": workflow.triggers, "actions": workflow.actions, "variables": workflow.variables}
-    return (await worked_out(_try, given, workflow.compiled, parts.catalogue, _trial(asked))).as_json()
+    return (await worked_out(try_out, given, workflow.compiled, parts.catalogue, _trial(asked))).as_json()
 
 
 def _trial(body: Mocked) -> Trial:
@@ -133,7 +133,7 @@ def _trial(body: Mocked) -> Trial:
     return Trial(body.input, body.mocks, body.events, body.trigger, now, body.unmocked == "generate")
 
 
-def _try(given: dict[str, Any], compiled: Any, catalogue: Catalogue, trial: Trial) -> DryRun:
+def try_out(given: dict[str, Any], compiled: Any, catalogue: Catalogue, trial: Trial) -> DryRun:
     if compiled is None:
         definition = given.pop("definition")
         compiled = publish(definition, **given, catalogue=catalogue).compiled

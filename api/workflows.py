@@ -1,5 +1,6 @@
 """Workflows: the definitions people edit. What runs are their published versions (`api/publishing.py`)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -38,7 +39,10 @@ class WorkflowFields(Body):
     variables: DefinitionObject = Field(
         default_factory=dict, description="Parameters with schema and default."
     )
-    layout: DefinitionObject = Field(default_factory=dict, description="Where an editor draws the steps.")
+    layout: DefinitionObject = Field(
+        default_factory=dict,
+        description="How editors show it: where steps are drawn, and the text as it was written.",
+    )
     is_template: bool = False
     visibility: Visibility = Field(
         Visibility.ORGANIZATION,
@@ -119,7 +123,7 @@ async def list_workflows(
 @router.post(PATH, operation_id="workflows_create", status_code=201, response_model=WorkflowSaved)
 async def create_workflow(caller: Writer, parts: Parts, once: Idempotent, body: NewWorkflow) -> Response:
     """Stores a draft; `problems` lists what stands between it and publishing."""
-    values = await _values(body)
+    values = await values_of(body)
     problems = await problems_in(parts.catalogue, values)
 
     async def create(tx: AsyncConnection) -> Answer[None]:
@@ -143,7 +147,7 @@ async def replace_workflow(
     caller: Writer, parts: Parts, id: UUID, seen: ExpectedRevision, body: NewWorkflow
 ) -> Response:
     """Replaces the whole draft; fields that are not sent return to their defaults."""
-    return await _write(caller, parts, id, seen, await _values(body, whole=True))
+    return await _write(caller, parts, id, seen, await values_of(body, whole=True))
 
 
 @router.patch(PATH + "/{id}", operation_id="workflows_change", response_model=WorkflowSaved)
@@ -151,29 +155,37 @@ async def change_workflow(
     caller: Writer, parts: Parts, id: UUID, seen: ExpectedRevision, body: WorkflowChange
 ) -> Response:
     """Changes the fields that are sent; published versions and their executions stay as they are."""
-    return await _write(caller, parts, id, seen, await _values(body))
+    return await _write(caller, parts, id, seen, await values_of(body))
 
 
 async def _write(
     caller: Caller, parts: Collaborators, id: UUID, seen: int, values: dict[str, Any]
 ) -> Response:
+    row = await write(caller, parts, id, seen, values)
+    return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, dict(row)))))
+
+
+async def write(
+    caller: Caller, parts: Collaborators, id: UUID, seen: int, values: Mapping[str, Any]
+) -> RowMapping:
+    """Changes these columns of a draft of which `seen` was the revision; raises Stale, NotFound, WrongStatus."""
     async with parts.database.transaction(caller.access) as tx:
         workflows = Workflows(tx)
         if values.keys() & _SEEN_BY:
             _require_say(caller, await workflows.get(id), values)
         row = await workflows.change(id, values, revision=seen)
         require_open(row["status"])
-    return tagged(Answer(200, _saved(row, await problems_in(parts.catalogue, dict(row)))))
+    return row
 
 
-def _require_say(caller: Caller, row: RowMapping, values: dict[str, Any]) -> None:
+def _require_say(caller: Caller, row: RowMapping, values: Mapping[str, Any]) -> None:
     """Nobody puts somebody else's workflow out of their own sight."""
     changed = any(row[name] != values[name] for name in _SEEN_BY & values.keys())
     if changed and row["created_by"] != caller.user_id and Permission.AUDIT_READ not in caller.permissions:
         raise Forbidden("Its creator, or whoever may read the audit log, says who sees a workflow.")
 
 
-async def _values(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
+async def values_of(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
     values = body.model_dump(exclude_unset=not whole)
     if "definition" in values:
         values["definition"] = await read(values["definition"])

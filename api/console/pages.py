@@ -6,7 +6,23 @@ from typing import Final
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from api.console import execution, factor, home, joining, login, secrets_page
+from api.console import (
+    dryruns_page,
+    editor,
+    execution,
+    executionacts,
+    executions,
+    factor,
+    graphpage,
+    home,
+    joining,
+    login,
+    secrets_page,
+    starts,
+    templates_gallery,
+    versions,
+    workflows,
+)
 from api.console.templates import HERE
 from api.errors import RouteNotFound
 from domain.definitions.graph import STYLE
@@ -16,8 +32,17 @@ router.include_router(home.router)
 router.include_router(login.router)
 router.include_router(factor.router)
 router.include_router(joining.router)
+router.include_router(executions.router)
 router.include_router(execution.router)
+router.include_router(executionacts.router)
+router.include_router(graphpage.router)
 router.include_router(secrets_page.router)
+router.include_router(templates_gallery.router)
+router.include_router(workflows.router)
+router.include_router(versions.router)
+router.include_router(editor.router)
+router.include_router(starts.router)
+router.include_router(dryruns_page.router)
 
 ICON = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">

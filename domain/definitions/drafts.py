@@ -1,0 +1,72 @@
+"""The draft of a workflow as the text its author edits, with the author's own comments and order.
+
+What is stored is a value, which has neither. So the text is kept beside it, where editors keep how they show a
+workflow (`layout`), and counts for as long as it says what the draft says.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from domain.definitions import files
+from domain.definitions.diff.fields import same
+from domain.definitions.documents import Unreadable
+from domain.definitions.files import FIELDS, WorkflowText, as_text
+from domain.errors import Invalid, Problem
+
+#: In `layout`; steps are there by pointer or name, and no pointer begins so.
+TEXT: Final = "#text"
+#: A longer text is not kept: `layout` has its bounds too.
+LONGEST: Final = 200_000
+#: What an author edits as a text, in the order in which it is written; the rest has fields of its own.
+_EDITED: Final = ("name", "triggers", "variables", "actions", "definition")
+
+
+def text_of(draft: Mapping[str, Any]) -> str:
+    """The text as it was written, or one that says the same as `draft`, which holds the columns of a workflow."""
+    kept = (draft.get("layout") or {}).get(TEXT)
+    if isinstance(kept, str) and _says(kept, draft):
+        return kept
+    if not any(draft[name] for name in ("triggers", "variables", "actions")):
+        return as_text(draft["definition"])
+    parts = {name: draft[name] for name in _EDITED}
+    return as_text(
+        {name: part for name, part in parts.items() if name in ("name", "definition") or part != FIELDS[name]}
+    )
+
+
+def _says(text: str, draft: Mapping[str, Any]) -> bool:
+    try:
+        found = files.read(text)
+    except Unreadable:
+        return False
+    said = {name: FIELDS[name] for name in ("triggers", "variables", "actions")} | dict(found.parts)
+    return not found.problems and all(
+        same(said[name], draft[name]) for name in said if name != "layout" and name in draft
+    )
+
+
+def values_of(text: str, layout: Mapping[str, Any]) -> dict[str, Any]:
+    """What storing the text as the draft writes, over the `layout` it has. Raises Invalid, with every place.
+
+    A bare document says nothing of what stands beside the definition, a whole one leaves out what is empty; name,
+    description and category stay as they are unless the text says them.
+    """
+    try:
+        found = files.read(text)
+    except Unreadable as error:
+        problem = Problem("#/text", error.message, "Mend the text there.", error.reason)
+        raise Invalid("This text is neither YAML nor JSON.", problems=[problem]) from None
+    if found.problems:
+        raise Invalid(
+            "This text is no workflow.", problems=[_located(found, each) for each in found.problems]
+        )
+    beside = {} if found.is_bare else {name: FIELDS[name] for name in ("triggers", "variables", "actions")}
+    values = {**beside, **found.parts}
+    chosen = {name: place for name, place in values.get("layout", layout).items() if name != TEXT}
+    return {**values, "layout": {**chosen, TEXT: text} if len(text.encode()) <= LONGEST else chosen}
+
+
+def _located(found: WorkflowText, problem: Problem) -> Problem:
+    line, column = found.document.locate(problem.pointer)
+    told = f"Line {line}, column {column}: {problem.message}"
+    return Problem("#/text", told, problem.suggestion, problem.code)
