@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.collaborators import Collaborators
 from api.hooks import token_sha256
 from db.routing import Routings
+from db.schedules import Schedules
 from db.triggers import SecretKind, Triggers, sealed_at
 from domain.definitions.publishing import CompiledTrigger
 from domain.executions import TriggerType
@@ -74,7 +75,10 @@ async def compile_triggers(
             [row["id"]], parts.clock(), SecretKind.URL
         ):
             await new_address(tx, parts, organization_id, row["id"])
+        if each.type is TriggerType.SCHEDULE:
+            await Schedules(tx).wake(organization_id, row["id"], parts.clock())
     await triggers.retire(workflow_id, [each.name for each in compiled])
+    await Schedules(tx).wake_of(workflow_id, parts.clock())
 
 
 async def new_address(tx: AsyncConnection, parts: Collaborators, organization_id: UUID, id: UUID) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.auditexports import OLD_EXPORTS
 from db.transfers import OLD_PARTS
+from domain.schedules.occurrences import KEPT
 
 BATCH = 500
 BATCH_OF_ACTIVITIES = 5_000
@@ -192,6 +193,9 @@ KINDS: Final[Mapping[str, TextClause]] = {
     "trusted devices": _past("trusted_devices", "id", "expires_at"),
     # Addresses of people who never came.
     "invitations": _past("invitations", "id", "expires_at", "30 days", "accepted_at IS NULL"),
+    "occurrences of schedules": _past(
+        "schedule_occurrences", "id", "decided_at", f"{KEPT.days} days", "status <> 'buffered'"
+    ),
     "parts of transfers": OLD_PARTS,
     "exports of the log": OLD_EXPORTS,
 }

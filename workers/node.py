@@ -148,7 +148,13 @@ async def _work(parts: Parts, _: asyncio.Event) -> None:
 
 async def _relay(parts: Parts, _: asyncio.Event) -> None:
     await parts.connection.connect()
-    await asyncio.gather(parts.relay.run(), parts.reconciler.run(), parts.sweeper.run(), parts.routing.run())
+    await asyncio.gather(
+        parts.relay.run(),
+        parts.reconciler.run(),
+        parts.sweeper.run(),
+        parts.routing.run(),
+        parts.firing.run(),
+    )
 
 
 _ROLES = {NodeRole.API: _serve, NodeRole.WORKER: _work, NodeRole.RELAY: _relay}

@@ -22,6 +22,7 @@ from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
 from domain.keys import SearchableKeyRing
 from workers.events import RecordedEvents
+from workers.firing import Firing
 from workers.mending import Mender
 from workers.reconciler import Reconciler
 from workers.relay import Relay
@@ -56,6 +57,7 @@ class Parts:
     relay: Relay
     reconciler: Reconciler
     sweeper: Sweeper
+    firing: Firing
     routing: Routing
     api: Collaborators
 
@@ -115,6 +117,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         relay=Relay(database, dispatcher, mender),
         reconciler=Reconciler(database, accounts, mender),
         sweeper=Sweeper(database, blobs, utc_now),
+        firing=Firing(database, dispatcher, utc_now),
         routing=Routing(database, keys, recorded, dispatcher),
         api=Collaborators(
             database=database,
