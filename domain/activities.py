@@ -86,6 +86,7 @@ class Act(StrEnum):
     EXECUTION_PAUSED = "execution.paused"
     EXECUTION_RESUMED = "execution.resumed"
     EXECUTION_SIGNALLED = "execution.signalled"
+    EXECUTION_RERUN = "execution.rerun"
 
 
 #: Everything that stands in `activity_logs.action`.

@@ -10,6 +10,11 @@ from typing import Any, Final, Literal, TypeAlias
 from domain.definitions.commands import StepRecord
 from domain.executions import ExecutionStatus
 
+#: The largest state that may travel; beyond it Temporal would retry the workflow task for ever.
+MAXIMUM_STATE: Final = 1024 * 1024
+#: What a run hands to the next one, beside the definition: Temporal refuses arguments of 2 MB, again and again.
+MAXIMUM_CARRIED: Final = 1_500_000
+
 
 @dataclass(frozen=True, slots=True)
 class Pinned:

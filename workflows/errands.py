@@ -10,14 +10,14 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from domain.definitions.commands import CallAction, Completed, Event, command_as_json
     from domain.definitions.values import measure
-    from domain.segments import ExecutionStart, Performance, Performed, Segment, SegmentEnd
+    from domain.segments import MAXIMUM_STATE, ExecutionStart, Performance, Performed, Segment, SegmentEnd
 
 from workflows.contracts import executions as contract
 from workflows.failures import failed
 from workflows.flights import Flights
 from workflows.journal import Journal
 from workflows.lineage import now
-from workflows.standing import MAXIMUM_STATE, Standing
+from workflows.standing import Standing
 
 #: A workflow task is sent to Temporal as one message of at most 4 MB, with the results of all its segments.
 MAXIMUM_TASK = 1024 * 1024

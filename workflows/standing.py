@@ -10,11 +10,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.definitions.state import State
     from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
+    from domain.segments import MAXIMUM_STATE
 
 from workflows.details import step_table
-
-#: The largest state that may travel; beyond it Temporal would retry the workflow task for ever.
-MAXIMUM_STATE = 1024 * 1024
 
 
 class Standing:

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.definitions.state import State
     from domain.definitions.values import measure
     from domain.executions import ExecutionStatus
-    from domain.segments import Carried, Ended, ExecutionStart
+    from domain.segments import MAXIMUM_CARRIED, Carried, Ended, ExecutionStart
 
 from workflows.alarm import Alarm
 from workflows.arrivals import Arrivals
@@ -45,9 +45,6 @@ from workflows.lineage import Lineage, now
 from workflows.pausing import hold_still
 from workflows.rests import Asking, Rests
 from workflows.standing import Standing
-
-#: What a run hands to the next one, beside the definition: Temporal refuses arguments of 2 MB, again and again.
-MAXIMUM_CARRIED = 1_500_000
 
 
 class Walk:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +24,7 @@ from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
 from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
-from domain.segments import ExecutionStart, Pinned, Wish
+from domain.segments import Carried, ExecutionStart, Pinned, Wish
 from workers.counters import DELIVERIES, STARTED
 from workers.events import RecordedEvents
 from workers.logs import concerning, reason
@@ -244,6 +244,7 @@ def _absent(error: RPCError) -> Exception:
 
 def _start_argument(entry: OutboxEntry, pinned: Pinned, budget: int) -> ExecutionStart:
     payload = entry.payload
+    wish = Wish(**payload["wish"]) if "wish" in payload else None
     return ExecutionStart(
         execution_id=str(entry.execution_id),
         pinned=pinned,
@@ -251,8 +252,14 @@ def _start_argument(entry: OutboxEntry, pinned: Pinned, budget: int) -> Executio
         trigger=payload["trigger"],
         started_by=payload.get("started_by"),
         budget=budget,
-        wish=Wish(**payload["wish"]) if "wish" in payload else None,
+        wish=wish,
+        carried=_carried(payload["carried"], budget, wish) if "carried" in payload else None,
     )
+
+
+def _carried(begun: dict[str, Any], budget: int, wish: Wish | None) -> Carried:
+    """What a rerun begins with: it goes on from there as a run goes on from where the one before it gave way."""
+    return Carried({**begun["state"], "budget": budget}, [], {}, begun["commands"], wish=wish)
 
 
 def _search_attributes(id: WorkflowId, workflow_id: UUID, trigger: str) -> TypedSearchAttributes:
