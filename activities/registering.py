@@ -6,15 +6,15 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import listening
-from activities.actions.approvals import Approve
+from activities.actions.approvals import Approve, Ask
 from activities.actions.executions import RunWorkflow
 from activities.actions.registry import Registry
+from activities.asking import Opening, asked
 from db.children import Children
 from db.outbox import OutboxEntry
-from db.tasks import NewTask, Tasks
-from domain.definitions import durations
+from db.tasks import Tasks
 from domain.definitions.faults import Fault
-from domain.ids import WorkflowId, derived_id, effect_key
+from domain.ids import WorkflowId
 from domain.keys import KeyRing
 from domain.mirror import Snapshot
 from domain.segments import Registered, Registration
@@ -44,7 +44,8 @@ class Registering:
         try:
             match wait.kind:
                 case "task":
-                    await self._ask(connection, wait.occurrence, registration.arguments)
+                    async with connection.begin_nested():  # a task that is refused leaves nothing behind
+                        await self._ask(connection, registration)
                 case "event":
                     listener = listening.listener(self._id, self._snapshot, wait.occurrence, wait.types)
                     spent = sum(page.size for page in self._pages.values())
@@ -59,25 +60,15 @@ class Registering:
         earlier = {occurrence: await page.opened(keys) for occurrence, page in self._pages.items()}
         return Registered(earlier, self.faults)
 
-    async def _ask(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
+    async def _ask(self, connection: AsyncConnection, registration: Registration) -> None:
         """A task that was decided before this run asked for it was reset: the run is told."""
-        arguments = self._registry.check("approve", "1.0.0", given)
-        assert isinstance(arguments, Approve)
-        task = NewTask(
-            id=derived_id(effect_key(self._id.execution_id, occurrence)),
-            organization_id=self._id.organization_id,
-            execution_id=self._id.execution_id,
-            occurrence=occurrence,
-            kind="approval",
-            title=arguments.title,
-            description=arguments.description,
-            form=arguments.form,
-            assignees=tuple(arguments.assignees or ()),
-            due_at=None if arguments.due is None else self._now + durations.parse(arguments.due),
-        )
-        tasks = Tasks(connection)
-        if not await tasks.register(task):
-            await tasks.tell_again(self._id.execution_id, [occurrence], self._run_id)
+        wait = registration.wait
+        arguments = self._registry.check(registration.action, registration.version, registration.arguments)
+        assert isinstance(arguments, Approve | Ask)
+        task = asked(arguments, self._id, wait, self._now)
+        opening = Opening(connection, task)
+        if not await opening.open():
+            await Tasks(connection).tell_again(self._id.execution_id, [wait.occurrence], self._run_id)
 
     async def _run(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
         """One that has ended answers once more only to a run that a reset began."""

@@ -418,10 +418,14 @@ class Tasks:
             require_other_eyes(await self._barred(task), decider)
         require_unclaimed(task, decider)
 
+    async def barred(self, id: UUID) -> Sequence[RowMapping]:
+        """Whom four eyes keep from a task: user_id or client_id, and the step they decided (None: started it)."""
+        return (await self._tx.execute(_BARRED, {"id": id})).mappings().all()
+
     async def _barred(self, task: Mapping[Any, Any]) -> Sequence[RowMapping]:
         if not task["four_eyes"] and not task["four_eyes_steps"]:
             return ()
-        return (await self._tx.execute(_BARRED, {"id": task["id"]})).mappings().all()
+        return await self.barred(task["id"])
 
     async def _locked(self, id: UUID) -> RowMapping:
         """The row, held until the transaction ends: whoever decides, claims or moves it takes turns."""

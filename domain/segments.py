@@ -164,6 +164,9 @@ class Registration:
 
     wait: PendingWait
     arguments: Any = None
+    #: The action that is called, where there are several for one kind of wait.
+    action: str = "approve"
+    version: str = "1.0.0"
 
 
 @dataclass(frozen=True, slots=True)

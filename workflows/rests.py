@@ -167,8 +167,12 @@ class Rests:
         return Completed(now(), wait.occurrence, None)
 
     async def _decision(self, wait: PendingWait) -> Event:
+        """A task that nobody decided in time answers with the fault its step fails with."""
         await workflow.wait_condition(lambda: wait.occurrence in self._decisions)
-        return Completed(now(), wait.occurrence, self._decisions.pop(wait.occurrence))
+        decision = self._decisions.pop(wait.occurrence)
+        if "fault" in decision:
+            return Failed(now(), wait.occurrence, decision["fault"])
+        return Completed(now(), wait.occurrence, decision)
 
     async def _outcome(self, wait: PendingWait) -> Event:
         """Where nobody waits for it any more, this ends when the other execution has."""
@@ -184,7 +188,8 @@ def _registration(command: Asking) -> Registration:
     if isinstance(command, AwaitEvents):
         return Registration(PendingWait("event", occurrence, name, types=command.types))
     if command.lane is Lane.TASK:
-        return Registration(PendingWait("task", occurrence, name), command.arguments)
+        wait = PendingWait("task", occurrence, name)
+        return Registration(wait, command.arguments, command.action, command.version)
     run = command.arguments if isinstance(command.arguments, dict) else {}
     called = f"{run.get('namespace')}/{run.get('name')}"
     return Registration(PendingWait("execution", occurrence, name, workflow=called), command.arguments)

@@ -118,6 +118,7 @@ def built_in() -> Registry:
     return Registry(
         [
             approvals.approve,
+            approvals.ask,
             audit.export_part,
             audit.finish_export,
             clients.create_client,
