@@ -6,18 +6,30 @@ So a registration sees either the event, or the event sees the registration. Num
 a registration divides them exactly into those before it and those after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, select, text
+from sqlalchemy import (
+    BigInteger,
+    Identity,
+    Index,
+    RowMapping,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, Sealed, Tenant, tenant_key, within
+from db.rows import Before, many, one
 
 
 class Event(Tenant, Base):
@@ -97,6 +109,14 @@ class NewEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFilters:
+    type: str | None = None
+    source: str | None = None
+    recorded_from: datetime | None = None
+    recorded_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedEvent:
     id: UUID
     number: int
@@ -112,6 +132,10 @@ class Listener:
     occurrence: str
     types: Sequence[str] | None
     course: str = ""
+
+
+#: What a list shows: everything but the sealed content.
+_SUMMARY = tuple(column for column in Event.__table__.c if column.name not in ("content", "organization_id"))
 
 
 class Events:
@@ -162,6 +186,38 @@ class Events:
         statement = select(Event.id, Event.content).where(Event.source == source, Event.event_id == event_id)
         row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else (row.id, row.content)
+
+    async def get(self, id: UUID) -> RowMapping:
+        """All columns, the sealed content among them; raises NotFound."""
+        return one(await self._connection.execute(select(*Event.__table__.c).where(Event.id == id)))
+
+    async def known(self, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[UUID, bytes]]:
+        """Id and sealed content of the events with these sources and ids."""
+        statement = select(Event.source, Event.event_id, Event.id, Event.content)
+        rows = await self._connection.execute(
+            statement.where(tuple_(Event.source, Event.event_id).in_(list(pairs)))
+        )
+        return {(row.source, row.event_id): (row.id, row.content) for row in rows}
+
+    async def page(self, filters: EventFilters, *, before: Before | None, limit: int) -> Sequence[RowMapping]:
+        """The latest first, after the event `before`, without contents."""
+        statement = select(*_SUMMARY).order_by(Event.number.desc()).limit(limit)
+        if before is not None:
+            # One that was forgotten since was older than everything that is left.
+            last = select(Event.number).where(Event.id == before[1]).scalar_subquery()
+            statement = statement.where(Event.number < func.coalesce(last, 0))
+        for column, wanted in ((Event.type, filters.type), (Event.source, filters.source)):
+            if wanted is not None:
+                statement = statement.where(column == wanted)
+        if filters.recorded_from is not None:
+            statement = statement.where(Event.created_at >= filters.recorded_from)
+        if filters.recorded_to is not None:
+            statement = statement.where(Event.created_at < filters.recorded_to)
+        return await many(self._connection, statement)
+
+    async def reached(self, id: UUID, *, limit: int) -> Sequence[RowMapping]:
+        """The executions whose steps listened to its type and were handed it: execution_id, occurrence."""
+        return await many(self._connection, _REACHED.bindparams(id=id, limit=limit))
 
     async def register(self, listener: Listener) -> None:
         """Subscribe a step: every event recorded from now on reaches its execution. Repeating it changes nothing.
@@ -366,6 +422,21 @@ _EARLIER = text(
       AND own.occurrence = :occurrence AND {_UNHANDED}
     ORDER BY e.number LIMIT :limit
     """  # noqa: S608
+)
+
+_REACHED = text(
+    """
+    SELECT DISTINCT s.execution_id, s.occurrence
+    FROM events e
+    JOIN event_subscriptions s ON s.organization_id = e.organization_id
+      AND (s.types IS NULL OR e.type = ANY (s.types))
+      AND (e.number > s.since AND (s.closed_at IS NULL OR e.number <= s.through)
+           OR e.number > s.early_after AND e.number <= s.early_through)
+    JOIN workflow_executions x ON x.organization_id = s.organization_id AND x.id = s.execution_id
+      AND x.created_at <= e.created_at
+    WHERE e.id = :id
+    ORDER BY s.execution_id, s.occurrence LIMIT :limit
+    """
 )
 
 #: `last` None: everything before the registration was handed.

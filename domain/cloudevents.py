@@ -49,6 +49,11 @@ class Arrived:
     def type(self) -> str:
         return str(self.event["type"])
 
+    @property
+    def said(self) -> tuple[str, str]:
+        """Source and id: what an event is known by."""
+        return self.source, self.id
+
     def says_what(self, known: "dict[str, Any]") -> bool:
         """Whether another event with this source and id has the same content; when it was sent does not matter."""
         mine = {name: value for name, value in self.event.items() if name != "time"}

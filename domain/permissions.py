@@ -29,6 +29,8 @@ class Permission(StrEnum):
     TRIGGERS_WRITE = "triggers:write"
     DELIVERIES_READ = "deliveries:read"
     DELIVERIES_REPLAY = "deliveries:replay"
+    EVENTS_READ = "events:read"
+    EVENTS_WRITE = "events:write"
     SECRETS_READ = "secrets:read"
     SECRETS_WRITE = "secrets:write"
     TASKS_READ = "tasks:read"
@@ -64,6 +66,8 @@ DESCRIPTIONS: Mapping[Permission, str] = {
     Permission.TRIGGERS_WRITE: "Make and change triggers and their secrets.",
     Permission.DELIVERIES_READ: "See what arrived at webhooks.",
     Permission.DELIVERIES_REPLAY: "Replay what arrived at webhooks.",
+    Permission.EVENTS_READ: "See events and what they started.",
+    Permission.EVENTS_WRITE: "Send events, and have them looked at once more.",
     Permission.SECRETS_READ: "See the names of secrets, never their values.",
     Permission.SECRETS_WRITE: "Set and delete secrets.",
     Permission.TASKS_READ: "See tasks.",
@@ -102,6 +106,7 @@ _MEMBER = frozenset(
         _P.EXECUTIONS_START,
         _P.TRIGGERS_READ,
         _P.DELIVERIES_READ,
+        _P.EVENTS_READ,
         _P.TASKS_READ,
         _P.TASKS_DECIDE,
         _P.CLIENTS_READ,
@@ -122,6 +127,7 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
         _P.EXECUTIONS_CONTROL,
         _P.TRIGGERS_WRITE,
         _P.DELIVERIES_REPLAY,
+        _P.EVENTS_WRITE,
         _P.SECRETS_READ,
         _P.SECRETS_WRITE,
         _P.STATISTICS_READ,
@@ -145,6 +151,7 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
             _P.EXECUTIONS_READ,
             _P.TRIGGERS_READ,
             _P.DELIVERIES_READ,
+            _P.EVENTS_READ,
             _P.SECRETS_READ,
             _P.TASKS_READ,
             _P.CLIENTS_READ,

@@ -67,10 +67,11 @@ NEEDS = {
         secrets_put secrets_remove
     """,
     P.EXECUTIONS_START: """
-        executions_start
+        executions_start executions_rerun
     """,
     P.EXECUTIONS_READ: """
         executions_list executions_get executions_steps executions_log mirror_health executions_events
+        executions_rerun_plan
     """,
     P.EXECUTIONS_CANCEL: """
         executions_cancel
@@ -112,6 +113,12 @@ NEEDS = {
     """,
     P.DELIVERIES_REPLAY: """
         deliveries_replay
+    """,
+    P.EVENTS_READ: """
+        events_list events_get
+    """,
+    P.EVENTS_WRITE: """
+        events_send events_replay
     """,
 }
 PUBLIC = """

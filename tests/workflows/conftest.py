@@ -67,7 +67,7 @@ async def engine(idle_engine: Engine) -> AsyncIterator[Engine]:
     async with working(idle_engine.parts, idle_engine.client):
         running = [
             asyncio.create_task(part.run())
-            for part in (idle_engine.parts.relay, idle_engine.parts.reconciler)
+            for part in (idle_engine.parts.relay, idle_engine.parts.reconciler, idle_engine.parts.routing)
         ]
         yield idle_engine
         for task in running:
