@@ -61,6 +61,7 @@ async def list_executions(
     created_from: Annotated[Moment | None, Query(alias="from", description="Queued at or after.")] = None,
     created_to: Annotated[Moment | None, Query(alias="to", description="Queued before.")] = None,
     parent_id: Annotated[UUID | None, Query(description="Started by this execution.")] = None,
+    rerun_of_id: Annotated[UUID | None, Query(description="Repeating this execution.")] = None,
 ) -> Any:
     """Newest first."""
     async with parts.database.transaction(caller.access) as tx:
@@ -73,6 +74,7 @@ async def list_executions(
             created_from=created_from,
             created_to=created_to,
             parent_id=parent_id,
+            rerun_of_id=rerun_of_id,
         )
         views = await show_all(tx, rows, ExecutionSummary)
     return paging.page(views, lambda view: (view.created_at, view.id), lambda view: view)

@@ -22,8 +22,10 @@ class ExecutionLinks(BaseModel):
     pause: str
     resume: str
     signal: str
+    rerun: str
     workflow: str
     children: str
+    reruns: str
 
 
 def links(id: Any, workflow_id: Any) -> dict[str, str]:
@@ -32,9 +34,10 @@ def links(id: Any, workflow_id: Any) -> dict[str, str]:
         "self": here,
         "steps": f"{here}/steps",
         "log": f"{here}/log",
-        **{word: f"{here}/{word}" for word in ("events", "cancel", "pause", "resume", "signal")},
+        **{word: f"{here}/{word}" for word in ("events", "cancel", "pause", "resume", "signal", "rerun")},
         "workflow": f"/v1/workflows/{workflow_id}",
         "children": f"/v1/executions?parent_id={id}",
+        "reruns": f"/v1/executions?rerun_of_id={id}",
     }
 
 
@@ -60,6 +63,9 @@ class ExecutionSummary(BaseModel):
     parent_id: UUID | None = Field(description="The execution that started this one by `run: workflow`.")
     root_id: UUID | None = Field(description="The outermost of the executions that started each other.")
     depth: int = Field(description="How many executions it is inside of.")
+    rerun_of_id: UUID | None = Field(
+        description="The execution that this one repeats from one of its steps on."
+    )
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -69,9 +75,21 @@ class ExecutionSummary(BaseModel):
     links: ExecutionLinks
 
 
+class RerunOf(BaseModel):
+    """What a rerun repeats, from which entry into which step on; the steps before were answered from the log."""
+
+    model_config = ConfigDict(extra="ignore", validate_by_name=True)
+
+    execution_id: UUID
+    occurrence: str = Field(validation_alias="from")
+    step: str
+    answered: int
+
+
 class ExecutionView(ExecutionSummary):
     """The whole mirror; `temporal_workflow_id` is how the engine's operators find it."""
 
+    rerun_of: RerunOf | None
     input: Any
     output: Any
     error: Any
@@ -90,6 +108,9 @@ class StepView(BaseModel):
     position: int
     attempt: int
     status: StepStatus
+    is_taken_over: bool = Field(
+        description="Taken by the execution that this one repeats; here only answered."
+    )
     input: Any
     output: Any
     error: Any
@@ -121,6 +142,7 @@ def show(row: Mapping[str, Any], version: int, view: type[Shown]) -> Shown:
             **row,
             "version": version,
             "input": row["trigger_data"].get("input"),
+            "rerun_of": row["execution_context"].get("rerun_of"),
             "pause_requested": row["completed_at"] is None
             and bool((row["execution_context"].get("wish") or {}).get("paused")),
             "links": links(row["id"], row["workflow_id"]),

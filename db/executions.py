@@ -291,6 +291,7 @@ class Executions:
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         parent_id: UUID | None = None,
+        rerun_of_id: UUID | None = None,
     ) -> Sequence[RowMapping]:
         """The newest executions first, one more than `limit` when there is a next page."""
         table = WorkflowExecution
@@ -301,6 +302,8 @@ class Executions:
             query = query.where(table.workflow_id == workflow_id)
         if parent_id is not None:
             query = query.where(table.parent_id == parent_id)
+        if rerun_of_id is not None:
+            query = query.where(table.rerun_of_id == rerun_of_id)
         if statuses:
             query = query.where(table.status.in_(statuses))
         if trigger is not None:

@@ -35,7 +35,17 @@ from domain.definitions.lifecycle import DefinitionStatus
 from domain.definitions.program import PROGRAMS
 from domain.definitions.retracing import Leg, Retraced
 from domain.executions import ExecutionStatus, OutboxKind, StepStatus
-from domain.rerun import MOST_LEGS, MOST_STEPS, Original, PlanOutOfDate, Prepared, Refusal, chosen, prepare
+from domain.rerun import (
+    MOST_LEGS,
+    MOST_STEPS,
+    Original,
+    PlanOutOfDate,
+    Prepared,
+    Refusal,
+    chosen,
+    nothing_entered,
+    prepare,
+)
 
 #: What walking a log again may compute: about two seconds.
 FUEL: Final = ACTIVATION_FUEL * 10
@@ -74,6 +84,8 @@ class Recorded:
         self, step: str | None, visit: int | None, catalogue: Catalogue, then: UUID, now: datetime
     ) -> Prepared:
         row = self.row
+        if not self.steps:
+            raise nothing_entered()
         program = PROGRAMS.load(self.version["sha256"], self.version["compiled"])
         log = {line.occurrence: line for line in map(_line, self.steps)}
         at = chosen(program, log, step, visit, row["error"])

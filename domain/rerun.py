@@ -175,7 +175,7 @@ def chosen(
     """
     entered = [line for line in log.values() if not line.occurrence.endswith(_UNDOING)]
     if not entered:
-        raise _unknown("This execution has entered no step; start its workflow again instead.")
+        raise nothing_entered()
     if step is None:
         pointer = error.get("instance") if isinstance(error, Mapping) else None
         failed = [line for line in entered if line.pointer == pointer]
@@ -192,6 +192,10 @@ def chosen(
             f"This execution has not entered this step{times}.", "Its steps are listed at `links.steps`."
         )
     return max(found, key=_place)
+
+
+def nothing_entered() -> Invalid:
+    return _unknown("This execution has entered no step; start its workflow again instead.")
 
 
 def prepare(
