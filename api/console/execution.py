@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.console.jsonview import json_view
 from api.console.shell import PageRoute, Visit, Visitor, identifier
-from api.console.telling import Explanation, explained
+from api.console.telling import explained
+from api.errors import status_of
 from api.executionviews import show_one
 from db.executions import Executions
 from db.runs import Runs
 from domain.definitions.graph import icons
-from domain.errors import NotFound
+from domain.errors import DomainError, NotFound
 from domain.executions import ExecutionStatus
 from domain.permissions import Permission
 from domain.waterfall import Shape, Step, brief, shape_of, waterfall
@@ -76,42 +77,57 @@ async def run_page(
     id: str,
     step: Annotated[str, Query(max_length=1000)] = "",
     open: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
+    at: Annotated[str, Query(max_length=1000)] = "",
     done: str = "",
 ) -> Response:
+    """`step` is an occurrence; `at` a step of the definition, of which the latest entry is meant."""
+    return await shown(visitor, identifier(id), step, open, at=at, notice=DONE.get(done))
+
+
+async def shown(
+    visitor: Visit,
+    id: UUID,
+    step: str = "",
+    opened: Sequence[str] = (),
+    *,
+    at: str = "",
+    notice: str | None = None,
+    problem: DomainError | None = None,
+) -> Response:
+    """The page, perhaps with why something asked of it was not done. Raises NotFound, Forbidden."""
     visitor.require(Permission.EXECUTIONS_READ)
-    here = identifier(id)
     now = visitor.parts.clock()
     async with visitor.transaction() as tx:
         runs = Runs(tx)
-        head = await run_head(visitor, tx, here)
-        rows, earlier = await runs.steps(here, MOST_STEPS)
-        chosen = await _chosen(runs, here, step) if step else None
-        explanation = await explained(visitor, tx, head["execution"], now)
-        place = await _place(runs, here, head["execution"]["error"])
-    execution = head["execution"]
+        head = await run_head(visitor, tx, id)
+        execution = head["execution"]
+        rows, earlier = await runs.steps(id, MOST_STEPS)
+        step = step or (await runs.latest_at(id, at) if at else "") or ""
+        chosen = await _chosen(runs, id, step) if step else None
+        place = await _place(runs, id, execution["error"])
     falls = waterfall(
         [Step.of(row) for row in rows],
         begins=execution["started_at"] or execution["created_at"],
         now=execution["completed_at"] or now,
         is_over=execution["completed_at"] is not None,
-        opened=open,
+        opened=opened,
         selected=step or None,
     )
     return visitor.render(
         "execution.html",
-        active="executions",
+        200 if problem is None else status_of(problem),
         **head,
         now=now,
         falls=falls,
         earlier=earlier,
         chosen=chosen,
         selected=step,
-        explanation=explanation,
         error_step=place,
-        link=_Links(here, step, open),
+        link=_Links(id, step, opened),
         legend=LEGEND,
         kinds=icons.KINDS,
-        notice=DONE.get(done),
+        notice=notice,
+        problem=problem,
     )
 
 
@@ -143,7 +159,7 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
         "brief": brief,
         "clock": Clock(visitor),
         "json_view": json_view,
-        "is_wide": True,
+        "explanation": await explained(visitor, tx, row, visitor.parts.clock()),
     }
 
 
@@ -220,6 +236,3 @@ def _engine_page(visitor: Visit, row: RowMapping) -> str | None:
         return None
     workflow = urlencode({"": row["temporal_workflow_id"]})[1:]
     return f"{parts.temporal_ui_url}/namespaces/default/workflows/{workflow}"
-
-
-__all__ = ["DONE", "Chosen", "Explanation", "router", "run_head"]

@@ -15,6 +15,7 @@ from api.console import (
     factor,
     graphpage,
     home,
+    inbox,
     joining,
     login,
     secrets_page,
@@ -37,6 +38,7 @@ router.include_router(execution.router)
 router.include_router(executionacts.router)
 router.include_router(graphpage.router)
 router.include_router(secrets_page.router)
+router.include_router(inbox.router)
 router.include_router(templates_gallery.router)
 router.include_router(workflows.router)
 router.include_router(versions.router)

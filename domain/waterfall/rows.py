@@ -169,11 +169,11 @@ class _Rows:
         key = _key(node, first - (first - ENDS) % CHUNK)
         fold = Fold(key, word, first + 1, last + 1, statuses.total(), statuses)
         bar = placed(begins, ends, is_open=is_open) if ends else None
-        return Row(f"fold {node.key}@{first + 1}", min(depth, DEEPEST), fold=fold, bar=bar)
+        return Row(f"fold {_key(node, first)}", min(depth, DEEPEST), fold=fold, bar=bar)
 
 
 def _key(node: Node, first: int) -> str:
-    return f"{node.key}@{first + 1}"
+    return f"{node.key}.{first + 1}"
 
 
 def _passes(children: Sequence[Node]) -> list[list[Node]]:

@@ -76,7 +76,8 @@ class Node:
 
     @property
     def key(self) -> str:
-        return "" if self.step is None else self.step.occurrence
+        """Short, for it stands in the address of every row."""
+        return "0" if self.step is None else str(self.step.position)
 
     def notable(self) -> None:
         node: Node | None = self

@@ -226,7 +226,7 @@ def test_a_fold_is_opened_by_its_key_and_no_other() -> None:
     log = Log()
     log.loop(500)
     [_, second, *_] = [each.fold for each in log.falls(500).rows if each.fold]
-    falls = log.falls(500, opened=[second.key, "/elsewhere#1@7"])
+    falls = log.falls(500, opened=[second.key, "7.3", "nonsense"])
     assert len(falls.rows) == 1 + 2 * (4 + 100) + 4
     words = [each.note for each in falls.rows if each.note]
     assert "round 103" in words

@@ -33,7 +33,7 @@ async function refresh({ scroll = false } = {}) {
   const after = statusOf(run);
   if (before !== after) said.textContent = `The execution is now ${after.replace("_", " ")}.`;
   if (!("live" in run.dataset)) stop();
-  if (scroll) document.getElementById("step").scrollIntoView({ block: "start" });
+  if (scroll) document.getElementById("step")?.scrollIntoView({ block: "start" });
 }
 
 const statusOf = (within) => within.querySelector("[data-status]")?.dataset.status ?? "";
@@ -128,6 +128,23 @@ document.addEventListener("click", async (event) => {
   }
 });
 window.addEventListener("popstate", () => refresh().catch(() => location.reload()));
+// A step of the drawing leads to what became of it; the table below has the same as links.
+document.addEventListener("click", (event) => {
+  const pointer = event.target.closest(".graph-frame [data-step]")?.dataset.step;
+  const link = pointer && run.querySelector(`.words tr[data-key="${CSS.escape(pointer)}"] a`);
+  if (link) location.assign(link.href);
+});
+// A panel closes by Escape and by a click beside it.
+const closeAll = (but) => {
+  for (const panel of document.querySelectorAll("details.panel[open]")) if (panel !== but) panel.open = false;
+};
+document.addEventListener("click", (event) => closeAll(event.target.closest("details.panel")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const panel = event.target.closest?.("details.panel[open]");
+  closeAll(null);
+  panel?.querySelector("summary").focus();
+});
 // Up and down go from step to step.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;

@@ -8,6 +8,7 @@ export function morph(old, fresh) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return;
   }
+  if (old.dataset?.keep !== undefined) return; // a script of ours made it what it is
   attributes(old, fresh);
   if (old.localName !== "textarea") children(old, fresh);
 }
