@@ -33,6 +33,14 @@ class SecretView(BaseModel):
     )
 
 
+class TriggerProblem(BaseModel):
+    """Why an event that came last, since this was published, started nothing although it may have been meant."""
+
+    reason: str
+    event_id: UUID
+    at: datetime
+
+
 class TriggerView(BaseModel):
     id: UUID
     workflow_id: UUID
@@ -43,6 +51,10 @@ class TriggerView(BaseModel):
     url: str | None = Field(description="Where to send; shown to who may change triggers.")
     ready: bool = Field(description="False while a webhook refuses everything because it has no secret.")
     secrets: list[SecretView]
+    problem: TriggerProblem | None = Field(
+        None,
+        description="Of an event trigger: its latest event, if a filter failed or the workflow was refused.",
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -112,6 +124,8 @@ async def show_triggers(
 ) -> list[TriggerView]:
     """The rows as they are shown; the secrets of all of them come with one statement."""
     known = await Triggers(tx).secrets([row["id"] for row in rows], parts.clock()) if rows else []
+    hearing = [row["id"] for row in rows if row["type"] == TriggerType.EVENT]
+    failures = await Routings(tx).latest_failures(hearing) if hearing else {}
     views = []
     for row in rows:
         own = [secret for secret in known if secret["trigger_id"] == row["id"]]
@@ -123,10 +137,17 @@ async def show_triggers(
                     "url": await _url(parts, own) if is_webhook and with_urls else None,
                     "ready": not is_webhook or _is_ready(row, own),
                     "secrets": [dict(secret) for secret in own],
+                    "problem": _problem(failures.get(row["id"])),
                 }
             )
         )
     return views
+
+
+def _problem(failure: RowMapping | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {"reason": failure["reason"], "event_id": failure["event_id"], "at": failure["decided_at"]}
 
 
 def _is_ready(row: RowMapping, own: Sequence[RowMapping]) -> bool:
