@@ -27,8 +27,6 @@ OVER = "code-missing"
 #: Why somebody is asked to sign in; an address names a reason, never its words.
 REASONS = {
     home.ENDED: "Your session has ended. Please sign in again.",
-    home.UNDECIDED: "Your session has ended, so your decision was not recorded. "
-    "Please sign in and decide again.",
     "not-sent": "Your session has ended, so what you sent was not recorded. Please sign in and send it again.",
     "signed-out": "You are signed out.",
     OVER: ChallengeOver().message,
