@@ -75,12 +75,11 @@ class ExecutionSummary(BaseModel):
     links: ExecutionLinks
 
 
-class RerunOf(BaseModel):
-    """What a rerun repeats, from which entry into which step on; the steps before were answered from the log."""
+class Rerun(BaseModel):
+    """From which entry into which step on `rerun_of_id` is repeated; the steps before were answered from the log."""
 
     model_config = ConfigDict(extra="ignore", validate_by_name=True)
 
-    execution_id: UUID
     occurrence: str = Field(validation_alias="from")
     step: str
     answered: int
@@ -89,7 +88,7 @@ class RerunOf(BaseModel):
 class ExecutionView(ExecutionSummary):
     """The whole mirror; `temporal_workflow_id` is how the engine's operators find it."""
 
-    rerun_of: RerunOf | None
+    rerun: Rerun | None
     input: Any
     output: Any
     error: Any
@@ -142,7 +141,7 @@ def show(row: Mapping[str, Any], version: int, view: type[Shown]) -> Shown:
             **row,
             "version": version,
             "input": row["trigger_data"].get("input"),
-            "rerun_of": row["execution_context"].get("rerun_of"),
+            "rerun": row["execution_context"].get("rerun"),
             "pause_requested": row["completed_at"] is None
             and bool((row["execution_context"].get("wish") or {}).get("paused")),
             "links": links(row["id"], row["workflow_id"]),

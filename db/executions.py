@@ -148,7 +148,7 @@ class WorkflowExecution(Tenant, Base):
     depth: Mapped[int] = mapped_column(server_default="0")
     #: Its parent waits for the outcome.
     is_awaited: Mapped[No]
-    #: The execution that this one repeats from one of its steps on; `execution_context.rerun_of` says from which.
+    #: The execution that this one repeats from one of its steps on; `execution_context.rerun` says from which.
     rerun_of_id: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

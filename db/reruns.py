@@ -90,11 +90,11 @@ class Recorded:
         log = {line.occurrence: line for line in map(_line, self.steps)}
         at = chosen(program, log, step, visit, row["error"])
         first = min(log.values(), key=lambda line: line.position)
-        legs = [Leg(**each) for each in _rerun_of(row).get("legs", ())]
+        legs = [Leg(**each) for each in _rerun(row).get("legs", ())]
         beginning = begin(
             program,
             input=row["trigger_data"].get("input"),
-            execution={"id": _rerun_of(row).get("first", str(row["id"])), "trigger": dict(self.trigger)},
+            execution={"id": _rerun(row).get("first", str(row["id"])), "trigger": dict(self.trigger)},
             now=first.started,
             budget=_NO_BUDGET,
         )
@@ -108,7 +108,7 @@ class Recorded:
             ledger={each["occurrence"]: EffectClass(each["effect"]) for each in self.ledger},
             undone=self.undone,
             hands_over=self._hands_over(),
-            hands_over_taken=self._hands_over() and bool(_rerun_of(row).get("hands_over")),
+            hands_over_taken=self._hands_over() and bool(_rerun(row).get("hands_over")),
             stamp=self.stamp,
         )
         leg = Leg(at.occurrence, str(then), round(now.timestamp() * 1000))
@@ -116,7 +116,7 @@ class Recorded:
 
     def _hands_over(self) -> bool:
         """What a completed execution did stands, whatever becomes of its reruns; else one of them answers for it."""
-        others = any(_rerun_of(each).get("hands_over") for each in self.reruns)
+        others = any(_rerun(each).get("hands_over") for each in self.reruns)
         return self.row["status"] != ExecutionStatus.COMPLETED and not others
 
     def _refusals(self) -> list[Refusal]:
@@ -132,7 +132,7 @@ class Recorded:
             return [Refusal("not_runnable", told)]
         if len(self.steps) > MOST_STEPS:
             return [Refusal("too_many_steps", f"It entered more than {MOST_STEPS} steps; start it anew.")]
-        if len(_rerun_of(row).get("legs", ())) >= MOST_LEGS:
+        if len(_rerun(row).get("legs", ())) >= MOST_LEGS:
             return [Refusal("too_many_reruns", f"It is the {MOST_LEGS}th rerun in a row; start it anew.")]
         return []
 
@@ -218,7 +218,7 @@ class Reruns:
         new = replace(
             new,
             trigger_event=original["trigger_event"],
-            context={"rerun_of": _past(recorded, prepared)},
+            context={"rerun_of": prepared.plan.execution_id, "rerun": _past(recorded, prepared)},
         )
         carried = {
             "state": retraced.state.as_json(),
@@ -264,12 +264,11 @@ def _past(recorded: Recorded, prepared: Prepared) -> dict[str, Any]:
     """What the rerun's own row says of it, and what its reruns will need to know."""
     plan = prepared.plan
     return {
-        "execution_id": plan.execution_id,
         "from": plan.occurrence,
         "step": plan.step,
         "answered": len(plan.answered),
         "hands_over": bool(plan.undoes),
-        "first": _rerun_of(recorded.row).get("first", plan.execution_id),
+        "first": _rerun(recorded.row).get("first", plan.execution_id),
         "legs": [asdict(leg) for leg in prepared.legs],
     }
 
@@ -281,8 +280,8 @@ def _stamp(row: RowMapping, lines: int, reruns: Sequence[RowMapping], undone: fr
     return [version, others, [*sorted(undone)]]
 
 
-def _rerun_of(row: RowMapping) -> dict[str, Any]:
-    found: dict[str, Any] = row["execution_context"].get("rerun_of") or {}
+def _rerun(row: RowMapping) -> dict[str, Any]:
+    found: dict[str, Any] = row["execution_context"].get("rerun") or {}
     return found
 
 

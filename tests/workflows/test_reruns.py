@@ -157,7 +157,7 @@ async def test_from_step_four_of_six_exactly_the_announced_effects_happen(
         assert (receiver.calls, mails.subjects) == (["POST four", "POST six"], ["five 1"])
         await agree(engine, started["id"])
     assert again["rerun_of_id"] == row["id"]
-    assert again["execution_context"]["rerun_of"]["from"] == "/do/3/four#1"
+    assert again["execution_context"]["rerun"]["from"] == "/do/3/four#1"
     assert (again["trigger_event"], again["trigger_data"]) == (row["trigger_event"], row["trigger_data"])
     assert again["workflow_version_id"] == row["workflow_version_id"]
     assert again["progress"] == 100
