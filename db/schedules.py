@@ -292,6 +292,39 @@ class Occurrences:
             (await self._tx.execute(update(ScheduleOccurrence).where(*waiting).values(**done))).rowcount
         )
 
+    async def waiting(self) -> int:
+        """How many fires of backfills have not been started yet."""
+        table = ScheduleOccurrence
+        those = (*self._mine(), table.status == "buffered", table.origin == "backfill")
+        return await self._tx.scalar(select(func.count()).select_from(table).where(*those)) or 0
+
+    async def ask_for(
+        self, moments: Sequence[datetime], user_id: UUID, now: datetime, *, side_by_side: bool
+    ) -> None:
+        """Nominal fires are to be started afterwards; a line that says why one was not is written over."""
+        if not moments:
+            return
+        keys = {"organization_id": self._organization_id, "schedule_id": self._schedule_id}
+        asked = {
+            "origin": Origin.BACKFILL,
+            "status": OccurrenceStatus.BUFFERED,
+            "reason": None,
+            "detail": None,
+            "requested_by": user_id,
+            "side_by_side": side_by_side,
+            "decided_at": now,
+        }
+        statement = upsert(ScheduleOccurrence).values(
+            [{**keys, **asked, "nominal_at": moment} for moment in moments]
+        )
+        await self._tx.execute(
+            statement.on_conflict_do_update(
+                index_elements=("organization_id", "schedule_id", "nominal_at"),
+                set_=asked,
+                where=ScheduleOccurrence.status.in_((OccurrenceStatus.MISSED, OccurrenceStatus.SKIPPED)),
+            )
+        )
+
     async def between(self, first: datetime, last: datetime) -> dict[datetime, RowMapping]:
         """Lines of nominal moments from `first` to `last`, both included."""
         statement = select(*_OCCURRENCE).where(

@@ -86,6 +86,12 @@ class Act(StrEnum):
     EXECUTION_PAUSED = "execution.paused"
     EXECUTION_RESUMED = "execution.resumed"
     EXECUTION_SIGNALLED = "execution.signalled"
+    # Schedules: their rows move with every fire
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_RESUMED = "schedule.resumed"
+    SCHEDULE_BACKFILLED = "schedule.backfilled"
+    SCHEDULE_BACKFILL_WITHDRAWN = "schedule.backfill_withdrawn"
+    SCHEDULE_RUN = "schedule.run"
     EXECUTION_RERUN = "execution.rerun"
 
 

@@ -28,6 +28,7 @@ from domain.schedules.occurrences import (
     hindered,
 )
 from domain.schedules.plan import Plan
+from domain.schedules.starts import trigger_key, trigger_of
 
 #: Fires that one turn decides, and starts: a long absence is worked off in several.
 MANY: Final = 200
@@ -187,7 +188,7 @@ class Turn:
                     self._tx,
                     row["organization_id"],
                     row["workflow_id"],
-                    trigger=trigger_of(row, nominal, origin),
+                    trigger=trigger_of(row["name"], nominal, origin),
                     input=self._input(),
                     started_by=None,
                     trigger_key=trigger_key(row["id"], nominal),
@@ -268,21 +269,6 @@ class Turn:
                 state["backfill_awaits"] = await self._begin(line["id"], line["nominal_at"], Origin.BACKFILL)
                 waits = state["backfill_awaits"] is not None
         return more and not waits
-
-
-def trigger_of(row: RowMapping, nominal: datetime, origin: Origin) -> dict[str, Any]:
-    """What becomes `$workflow.trigger`."""
-    return {
-        "type": TriggerType.SCHEDULE.value,
-        "name": row["name"],
-        "nominal_time": nominal.isoformat(),
-        "origin": origin.value,
-    }
-
-
-def trigger_key(schedule_id: UUID, nominal: datetime) -> str:
-    """One execution per nominal fire, whatever else fails."""
-    return f"schedule/{schedule_id}/{nominal.isoformat()}"
 
 
 def _skipped(reason: Reason, now: datetime) -> dict[str, Any]:
