@@ -45,6 +45,7 @@ async def mail(
     to: str,
     values: Mapping[str, Any] | None = None,
     token: tuple[Purpose, UUID] | None = None,
+    path: str | None = None,
     organization_id: UUID = PLATFORM,
     started_by: UUID | None = None,
     trigger_key: str | None = None,
@@ -52,7 +53,7 @@ async def mail(
     """Queue one mail to one address; `activities/mails` has the templates and the values each wants.
 
     `token` names a row whose secret (`domain.onetime.derive`) the mail's link carries; it is computed when the
-    mail is sent. The same `trigger_key` twice is one mail: then there is nothing to carry (None).
+    mail is sent. Without one, `path` is the page of ours that the link leads to. The same `trigger_key` twice is one mail: then there is nothing to carry (None).
     """
     begun = await parts.processes.start(
         tx,
@@ -63,6 +64,7 @@ async def mail(
             "to": to,
             "values": dict(values or {}),
             "token": None if token is None else {"purpose": token[0].value, "id": str(token[1])},
+            "path": path,
         },
         started_by=started_by,
         trigger_key=trigger_key,

@@ -154,6 +154,7 @@ async def _relay(parts: Parts, _: asyncio.Event) -> None:
         parts.sweeper.run(),
         parts.routing.run(),
         parts.firing.run(),
+        parts.deadlines.run(),
     )
 
 

@@ -21,6 +21,7 @@ from db.session import Database
 from domain.addresses import AddressPolicy
 from domain.blobs import BlobStore, NoBlobs
 from domain.keys import SearchableKeyRing
+from workers.deadlines import Deadlines
 from workers.events import RecordedEvents
 from workers.firing import Firing
 from workers.mending import Mender
@@ -59,6 +60,7 @@ class Parts:
     sweeper: Sweeper
     firing: Firing
     routing: Routing
+    deadlines: Deadlines
     api: Collaborators
 
     async def close(self) -> None:
@@ -89,6 +91,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         settings.step_budget,
     )
     registry = built_in()
+    processes = Processes(registry.every_spec())
     endings = Endings(connection, database, accounts, mender)
     services = replace(
         _services(settings, keys),
@@ -119,11 +122,12 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         sweeper=Sweeper(database, blobs, utc_now),
         firing=Firing(database, dispatcher, utc_now),
         routing=Routing(database, keys, recorded, dispatcher),
+        deadlines=Deadlines(database, processes, dispatcher, settings.token_secret, utc_now),
         api=Collaborators(
             database=database,
             keys=keys,
             catalogue=registry.specs(),
-            processes=Processes(registry.every_spec()),
+            processes=processes,
             dispatcher=dispatcher,
             security=Security(
                 settings.token_secret, settings.password_pepper, settings.public_url, sign_up=settings.sign_up

@@ -37,6 +37,8 @@ class TemplateMail(Arguments):
     to: Annotated[str, Field(min_length=3, max_length=520), AfterValidator(_address)]
     values: dict[str, JsonValue] = {}
     token: Token | None = None
+    #: A page of ours that the link leads to, where no token opens it.
+    path: Annotated[str, Field(pattern=r"^/[a-z0-9/-]{0,200}$")] | None = None
 
 
 class SentMail(Result):
@@ -63,6 +65,8 @@ async def deliver(context: ActionContext, arguments: TemplateMail) -> SentMail:
     if services.links is None:
         raise Fault("configuration", 501, "No links", "this worker does not know where the product is found")
     address, found = None, services.links
+    if arguments.path is not None:
+        address = f"{found.public_url}{arguments.path}"
     if arguments.token is not None:
         purpose = arguments.token.purpose
         if purpose not in PATHS:

@@ -70,6 +70,11 @@ LETTERS: Final[Mapping[str, Letter]] = {
     "erasure-done": Letter(frozenset({"what"})),
     "export-ready": Letter(frozenset({"what", "until"}), has_link=True),
     "import-done": Letter(frozenset({"what", "accepted", "refused"})),
+    # `when` is a sentence about the deadline, `hint` one about what the link asks of its reader.
+    "task-open": Letter(frozenset({"organization", "title", "when", "hint"}), has_link=True),
+    "task-reminder": Letter(frozenset({"organization", "title", "when", "hint"}), has_link=True),
+    "task-escalated": Letter(frozenset({"organization", "title", "when", "hint"}), has_link=True),
+    "task-delegated": Letter(frozenset({"organization", "title", "when", "by"}), has_link=True),
 }
 
 

@@ -9,7 +9,7 @@ def _document(name: str, do: list[dict[str, Any]]) -> dict[str, Any]:
     return {"document": {"dsl": "1.0.3", "namespace": NAMESPACE, "name": name, "version": "1.0.0"}, "do": do}
 
 
-#: Input: {"template", "to", "values": {…}, "token": {"purpose", "id"} or null}.
+#: Input: {"template", "to", "values": {…}, "token": {"purpose", "id"} or null, "path" of a page or null}.
 MAIL: Final = Process(
     name="mail",
     kind="mail",
@@ -25,6 +25,7 @@ MAIL: Final = Process(
                         "to": "${ .to }",
                         "values": "${ .values }",
                         "token": "${ .token }",
+                        "path": "${ .path }",
                     },
                 }
             }
