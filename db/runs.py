@@ -45,6 +45,7 @@ _WITHOUT_VALUES: Final = (
     "status",
     "started_at",
     "completed_at",
+    "is_taken_over",
 )
 
 
@@ -161,6 +162,12 @@ class Runs:
         table = WorkflowExecution
         statement = _listed().where(table.parent_id == execution_id, table.parent_occurrence == occurrence)
         return (await self._tx.execute(statement.limit(1))).mappings().one_or_none()
+
+    async def reruns_of(self, execution_id: UUID, limit: int) -> Sequence[RowMapping]:
+        """Executions that repeat this one, newest first, as in the list."""
+        table = WorkflowExecution
+        statement = _listed().where(table.rerun_of_id == execution_id).order_by(table.created_at.desc())
+        return await many(self._tx, statement.limit(limit))
 
     async def starter(self, user_id: UUID) -> str:
         """Who started it, as other members of the organization know them."""

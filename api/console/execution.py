@@ -29,6 +29,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PATH: Final = "/executions/{id}"
 #: The latest steps of an execution that are shown; the API has all.
 MOST_STEPS: Final = 5_000
+#: The newest executions that repeat this one, as far as they are named.
+MOST_RERUNS: Final = 20
 DONE: Final = {
     "cancelling": "The execution was asked to stop; it ends as soon as what is under way allows.",
     "cancelled": "The execution was cancelled before it began.",
@@ -105,6 +107,7 @@ async def shown(
         step = step or (await runs.latest_at(id, at) if at else "") or ""
         chosen = await _chosen(runs, id, step) if step else None
         place = await _place(runs, id, execution["error"])
+        reruns = await runs.reruns_of(id, MOST_RERUNS)
     falls = waterfall(
         [Step.of(row) for row in rows],
         begins=execution["started_at"] or execution["created_at"],
@@ -123,6 +126,7 @@ async def shown(
         chosen=chosen,
         selected=step,
         error_step=place,
+        reruns=reruns,
         link=_Links(id, step, opened),
         legend=LEGEND,
         kinds=icons.KINDS,

@@ -18,6 +18,7 @@ from api.console import (
     inbox,
     joining,
     login,
+    reruns,
     secrets_page,
     starts,
     templates_gallery,
@@ -37,6 +38,7 @@ router.include_router(executions.router)
 router.include_router(execution.router)
 router.include_router(executionacts.router)
 router.include_router(graphpage.router)
+router.include_router(reruns.router)
 router.include_router(secrets_page.router)
 router.include_router(inbox.router)
 router.include_router(templates_gallery.router)

@@ -20,9 +20,10 @@ _SHARE: Final = 1.0
 #: From the last moment to the end of the axis of what still runs, as a part of what has passed, so that bars can grow.
 _ROOM: Final = 0.12
 _LEAST_ROOM: Final = timedelta(seconds=2)
-_TICKS: Final = 5
+_TICKS: Final = 4
 _STEPS_MS: Final = (
-    *(base * 10**power for power in range(5) for base in (1, 2, 5)),
+    *(base * 10**power for power in range(4) for base in (1, 2, 5)),
+    *(1_000 * seconds for seconds in (10, 20, 30)),
     *(60_000 * minutes for minutes in (1, 2, 5, 10, 20, 30, 60, 120, 240, 480)),
     *(86_400_000 * days for days in (1, 2, 5, 10, 20, 50, 100, 200)),
 )

@@ -61,8 +61,8 @@ class Bar:
 
 
 def bar_of(step: Step, axis: Axis) -> Bar | None:
-    """None for what was skipped or has not begun."""
-    if step.started is None or step.status is StepStatus.SKIPPED:
+    """None for what was skipped, has not begun, or happened in another execution."""
+    if step.started is None or step.status is StepStatus.SKIPPED or step.is_taken_over:
         return None
     is_open = step.is_open and step.completed is None
     ended = axis.now if is_open else (step.completed or step.started)

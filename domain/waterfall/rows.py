@@ -85,12 +85,13 @@ def waterfall(
 ) -> Waterfall:
     """`steps` in the order in which they began; `opened` are keys of folds, `selected` an occurrence to be seen."""
     root = tree(steps, selected=selected)
-    begins = min([begins, *(step.started for step in steps if step.started is not None)])
-    ends = max([begins, *(step.completed for step in steps if step.completed is not None)])
+    own = [step for step in steps if not step.is_taken_over]
+    begins = min([begins, *(step.started for step in own if step.started is not None)])
+    ends = max([begins, *(step.completed for step in own if step.completed is not None)])
     now = max(ends, now)
     work = [
         (step.started, step.completed or now)
-        for step in steps
+        for step in own
         if step.started is not None and shape_of(step).is_work
     ]
     axis = axis_of(work, begins, now, grows=not is_over)

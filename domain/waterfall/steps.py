@@ -18,7 +18,7 @@ _BACK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry into a step, without its values."""
+    """One entry into a step, without its values; one that `is_taken_over` happened in the execution this repeats."""
 
     occurrence: str
     pointer: str
@@ -31,6 +31,7 @@ class Step:
     status: StepStatus
     started: datetime | None
     completed: datetime | None
+    is_taken_over: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -46,6 +47,7 @@ class Step:
             StepStatus(row["status"]),
             row["started_at"],
             row["completed_at"],
+            row["is_taken_over"],
         )
 
     @property
@@ -54,7 +56,7 @@ class Step:
 
     @property
     def is_notable(self) -> bool:
-        return self.status in _NOTABLE
+        return self.status in _NOTABLE and not self.is_taken_over
 
     @property
     def undoes(self) -> bool:

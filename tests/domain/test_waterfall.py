@@ -1,6 +1,7 @@
 """The waterfall: steps inside each other, one axis of time, shapes that need no colour, loops that stay readable."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
@@ -283,6 +284,17 @@ def test_compensations_stand_at_the_end_and_extensions_inside() -> None:
     falls = log.falls(6)
     assert outline(falls) == [(0, "charge"), (1, "note"), (0, "ship"), (0, "compensate")]
     assert [each.step.undoes for each in falls.rows if each.step] == [False, False, False, True]
+
+
+def test_what_a_rerun_took_over_has_no_bar_and_does_not_stretch_the_axis() -> None:
+    log = Log()
+    log.add("/do/0/before", -90_000, -89_000, status="failed")
+    log.steps[0] = replace(log.steps[0], is_taken_over=True)
+    log.add("/do/1/again", 0, 2)
+    falls = log.falls(2)
+    assert [each.bar is None for each in falls.rows] == [True, False]
+    assert row(falls, "again") == (0, 1000)
+    assert falls.rows[0].length == timedelta(seconds=1000)
 
 
 def test_an_execution_without_steps_has_an_axis() -> None:
