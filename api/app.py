@@ -60,6 +60,7 @@ from api import (
     starting,
     statistics,
     tasks,
+    tasktalk,
     templates,
     trials,
     triggers,
@@ -120,6 +121,7 @@ API = (
     control.router,
     events.router,
     tasks.router,
+    tasktalk.router,
     # Before /v1/clients/{id}: `imports` is no id.
     imports.CLIENTS,
     imports.CONTACTS,

@@ -19,7 +19,7 @@ from db.outbox import OutboxEntry
 from db.tasks import TaskFilters, Tasks
 from domain.executions import TaskOutcome, TaskStatus
 from domain.permissions import Permission
-from domain.tasks import Decider, Decision
+from domain.tasks import Decider, Decision, OnOverdue
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 Reader = Annotated[Caller, Depends(require(Permission.TASKS_READ))]
@@ -30,23 +30,44 @@ class DecisionBody(Body):
     outcome: TaskOutcome
     comment: Prose | None = None
     data: AnyJson = Field(None, description="What the task's form asks for.")
+    arguments_digest: str | None = Field(
+        None, max_length=64, description="The digest of the arguments you saw, where the task has arguments."
+    )
 
 
 class TaskView(BaseModel):
     id: UUID
     execution_id: UUID | None
     occurrence: str = Field(description="The step that waits, and its how-manieth visit.")
-    kind: str
+    step: str | None = Field(description="The step's name.")
+    kind: str = Field(description="`form` is submitted; any other is approved or rejected.")
     title: str
     description: str | None
     form: Any = Field(description="JSON Schema of the `data` a decision brings.")
-    assignees: list[str] = Field(description="user:<email> or role:<name>; empty: everybody who may decide.")
+    arguments: Any = Field(description="What is decided about.")
+    arguments_digest: str | None = Field(
+        description="SHA-256 of the arguments' canonical form; a decision names it."
+    )
+    assignees: list[str] = Field(
+        description="Candidates: user:<email>, role:<name> or client:<id>; empty: everybody who may decide."
+    )
+    four_eyes: bool = Field(description="Whoever started the execution may not decide.")
+    four_eyes_steps: list[str] = Field(description="Whoever decided one of these steps may not decide.")
+    quorum: int = Field(description="How many different people have to approve.")
+    claimed_by: UUID | None
+    claimed_at: datetime | None
     status: TaskStatus
     outcome: TaskOutcome | None
     decision: Any
     decided_by: UUID | None
+    decided_by_client: UUID | None
     decided_at: datetime | None
     due_at: datetime | None
+    on_overdue: OnOverdue
+    overdue_at: datetime | None
+    escalate_at: datetime | None
+    escalate_to: list[str]
+    escalated_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -84,12 +105,16 @@ async def get_task(caller: Reader, parts: Parts, id: UUID) -> Any:
 async def decide_task(
     caller: Judge, parts: Parts, once: Idempotent, id: UUID, body: DecisionBody
 ) -> Response:
-    """The first decision counts. The same one again answers the same; another answers 409 naming it."""
-    decision = Decision(body.outcome, body.comment, body.data)
+    """The first decision counts, or so many approvals as the task wants; one rejection rejects.
+
+    The same decision of yours again answers the same; another answers 409 naming the one that stands. A key
+    decides as its owner.
+    """
+    decision = Decision(body.outcome, body.comment, body.data, body.arguments_digest)
 
     async def decide(tx: AsyncConnection) -> Answer[OutboxEntry]:
         decided = await Tasks(tx).decide(id, decision, await decider_of(tx, caller), at=parts.clock())
-        return Answer(200, _show(decided.task), carry=decided.entry)
+        return Answer(200, shown(decided.task), carry=decided.entry)
 
     answer = await once.run(caller, decide)
     if answer.carry is not None:
@@ -102,5 +127,6 @@ async def decider_of(tx: AsyncConnection, caller: Caller) -> Decider:
     return Decider(caller.user_id, (await Users(tx).get(caller.user_id))["email"], caller.role or "")
 
 
-def _show(row: RowMapping) -> dict[str, Any]:
+def shown(row: RowMapping) -> dict[str, Any]:
+    """A task as the API shows it."""
     return TaskView.model_validate(dict(row)).model_dump(mode="json")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, JsonObject, JsonValue, Tenant, UserRef, one_of, tenant_key, within
-from db.rows import Before, many
+from db.rows import Before, many, one
 from domain.executions import TaskOutcome
 from domain.tasks import Decider
 from domain.tasks.history import WORDS, TaskEventKind
@@ -117,7 +117,7 @@ class TaskEvents:
         by: Decider | None = None,
         comment: str | None = None,
         **about: Any,
-    ) -> None:
+    ) -> RowMapping:
         """Append a line; a word of somebody is refused here, app.decide_task alone writes those."""
         values = {
             "organization_id": task["organization_id"],
@@ -128,7 +128,8 @@ class TaskEvents:
             "comment": comment,
             "about": about,
         }
-        await self._tx.execute(insert(TaskEvent).values(values))
+        statement = insert(TaskEvent).values(values).returning(*TaskEvent.__table__.c)
+        return one(await self._tx.execute(statement))
 
     async def page(
         self,

@@ -179,7 +179,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilters:
-    """`decider` narrows to what this person may decide: assigned to them, to their role, or to nobody."""
+    """`decider` narrows to this person's: assigned to them, to their role, or to nobody, and claimed by nobody else."""
 
     status: TaskStatus | None = None
     execution_id: UUID | None = None
@@ -257,7 +257,9 @@ class Tasks:
             statement = statement.where(Task.execution_id == filters.execution_id)
         if filters.decider is not None:
             names = cast(list(filters.decider.names), ARRAY(Text()))
-            statement = statement.where(or_(Task.assignees == [], Task.assignees.overlap(names)))
+            unclaimed = or_(Task.claimed_by.is_(None), Task.claimed_by == filters.decider.user_id)
+            assigned = or_(Task.assignees == [], Task.assignees.overlap(names))
+            statement = statement.where(assigned, or_(unclaimed, Task.status != TaskStatus.OPEN))
         return await many(self._tx, statement)
 
     async def decide(self, id: UUID, decision: Decision, decider: Decider, *, at: datetime) -> Decided:
@@ -382,10 +384,10 @@ class Tasks:
         await TaskEvents(self._tx).note(task, TaskEventKind.DELEGATED, by=decider, comment=comment, **about)
         return await self.get(id)
 
-    async def comment(self, id: UUID, decider: Decider, words: str) -> None:
-        """Say something about a task, open or closed, to whoever reads it. Raises NotFound."""
+    async def comment(self, id: UUID, decider: Decider, words: str) -> RowMapping:
+        """Say something about a task, open or closed, to whoever reads it; the line. Raises NotFound."""
         task = one(await self._tx.execute(select(Task.id, Task.organization_id).where(Task.id == id)))
-        await TaskEvents(self._tx).note(task, TaskEventKind.COMMENTED, by=decider, comment=words)
+        return await TaskEvents(self._tx).note(task, TaskEventKind.COMMENTED, by=decider, comment=words)
 
     async def _delegate(self, task: RowMapping, decider: Decider, to: str) -> Decider:
         try:

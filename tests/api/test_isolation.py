@@ -158,6 +158,12 @@ SUBJECTS = {
     "secrets_remove": Subject("secrets", key="name"),
     "tasks_get": Subject("tasks"),
     "tasks_decide": Subject("tasks", {"outcome": "approved"}),
+    "tasks_claim": Subject("tasks"),
+    "tasks_release": Subject("tasks"),
+    "tasks_delegate": Subject("tasks", {"to": "ada@example.test"}),
+    "tasks_comment": Subject("tasks", {"comment": "Well."}),
+    "tasks_comments": Subject("tasks"),
+    "tasks_events": Subject("tasks"),
 }
 #: Whose rows are found through a parent's id.
 THROUGH = {"workflow_versions": "workflow_id"}

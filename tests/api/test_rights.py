@@ -80,10 +80,10 @@ NEEDS = {
         executions_pause executions_resume executions_signal
     """,
     P.TASKS_READ: """
-        tasks_list tasks_get
+        tasks_list tasks_get tasks_comments tasks_events
     """,
     P.TASKS_DECIDE: """
-        tasks_decide
+        tasks_decide tasks_claim tasks_release tasks_delegate tasks_comment
     """,
     P.CLIENTS_IMPORT: """
         clients_imports_start clients_imports_list clients_imports_get clients_imports_cancel
