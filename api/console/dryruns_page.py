@@ -1,7 +1,8 @@
 """Trying a workflow in memory: with which input, what the world answers, and what would have happened step by step."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -20,27 +21,31 @@ from db.definitions import Versions
 from db.tenants import Organizations
 from domain.actions import Lane
 from domain.definitions.dryrun import NEW_YEAR, DryRun, Trial
+from domain.definitions.dryrun.samples import NoSample, sample
 from domain.definitions.graph import Status
-from domain.definitions.outline import outline
+from domain.definitions.outline import Step, at, outline
 from domain.errors import DomainError, Invalid, NotFound, Problem
+from domain.executions import TaskOutcome
 from domain.forms import Filled, Form, filled_with, form_of, read
 from domain.permissions import Permission
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 #: Before the name of a step in the names of controls.
 MOCK: Final = "mock:"
-DECISIONS: Final = {"approved": {"decision": "approved"}, "rejected": {"decision": "rejected"}}
+#: Behind it, the name of the choice beside the text.
+CHOICE: Final = "#how"
 LONGEST_EVENTS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A step whose answer comes from outside; `decides` when a person gives it."""
+    """A step whose answer comes from outside. `outcomes` are what a person may say by a choice, `suggested` is JSON."""
 
     pointer: str
     name: str
     action: str
-    decides: bool
+    outcomes: Mapping[str, Any] = field(default_factory=dict)
+    suggested: str = ""
 
 
 @router.get("/workflows/{id}/test")
@@ -107,7 +112,9 @@ class _Trying:
         done: DryRun | None = None,
         refusal: DomainError | None = None,
     ) -> Response:
-        answers = {} if sent is None else {name: text for name, text in sent.items() if name.startswith(MOCK)}
+        answers = {MOCK + each.pointer: each.suggested for each in self.asked}
+        if sent is not None:
+            answers = {name: text for name, text in sent.items() if name.startswith(MOCK)}
         values: dict[str, Any] = {
             "about": self.about,
             "here": f"{self.about.path}/test",
@@ -128,22 +135,43 @@ class _Trying:
 
 
 def _asked(tried: Chosen, visitor: Visit) -> Iterator[Asked]:
-    configured = {
-        each.get("name"): str(each.get("uses", ""))
-        for each in tried.actions or []
-        if isinstance(each, Mapping)
-    }
     for outermost in outline(tried.definition):
         for step in outermost.walk():
-            call = step.body.get("call")
-            if step.kind == "call" and isinstance(call, str):
-                uses = configured.get(call, call).partition("@")[0]
-                name, _, version = uses.partition(":")
-                spec = visitor.parts.catalogue.find(name, version or None)
-                decides = spec is not None and spec.lane is Lane.TASK
-                yield Asked(step.pointer, step.name, call, decides)
+            if step.kind == "call" and isinstance(step.body["call"], str):
+                yield _call(tried, visitor, step)
             elif step.kind == "run":
-                yield Asked(step.pointer, step.name, "run", decides=False)
+                yield Asked(step.pointer, step.name, "run")
+
+
+def _call(tried: Chosen, visitor: Visit, step: Step) -> Asked:
+    call = str(step.body["call"])
+    pinned = tried.calls.get(call)
+    configured = next((each for each in tried.actions or [] if at(each, "name") == call), None)
+    uses = str(at(configured, "uses") or (f"{pinned['action']}:{pinned['version']}" if pinned else call))
+    name, _, version = uses.partition("@")[0].partition(":")
+    spec = visitor.parts.catalogue.find(name, version or None)
+    if spec is None or spec.lane is not Lane.TASK:
+        return Asked(step.pointer, step.name, call)
+    form = step.part("with", "form") or at(configured, "with", "form") or at(pinned, "with", "form")
+    data = _sample(form)
+    if name == "ask":
+        answer = {"decision": {"outcome": TaskOutcome.SUBMITTED.value, "data": data}}
+        return Asked(
+            step.pointer, step.name, call, suggested=json.dumps(answer, indent=2, ensure_ascii=False)
+        )
+    outcomes = {
+        TaskOutcome.APPROVED.value: {"decision": {"outcome": TaskOutcome.APPROVED.value, "data": data}},
+        TaskOutcome.REJECTED.value: {"decision": TaskOutcome.REJECTED.value},
+    }
+    return Asked(step.pointer, step.name, call, outcomes)
+
+
+def _sample(form: Any) -> Any:
+    """Something that fits the form a person fills in."""
+    try:
+        return None if form is None else sample(form)
+    except NoSample:
+        return None
 
 
 def _mocks(trying: _Trying, sent: Sent) -> dict[str, Any]:
@@ -152,9 +180,9 @@ def _mocks(trying: _Trying, sent: Sent) -> dict[str, Any]:
     problems = []
     for each in trying.asked:
         text = sent.get(MOCK + each.pointer, "").strip()
-        choice = sent.get(f"{MOCK}{each.pointer}#how", "")
-        if choice in DECISIONS and not text:
-            found[each.pointer] = DECISIONS[choice]
+        choice = sent.get(MOCK + each.pointer + CHOICE, "")
+        if choice in each.outcomes and not text:
+            found[each.pointer] = each.outcomes[choice]
         elif text:
             try:
                 found[each.pointer] = orjson.loads(text)

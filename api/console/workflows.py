@@ -187,7 +187,7 @@ async def _overview(
         "told": await worked_out(_told, visitor, running),
         "triggers": triggers,
         "executions": executions,
-        "template": template,
+        "made_from": template,
     }
     if refusal is not None:
         return visitor.refuse("workflow.html", refusal, **values)

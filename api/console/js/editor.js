@@ -1,5 +1,6 @@
 // The editor: what is written is checked and drawn after a breath, outdated answers are dropped, saving keeps the place.
 import { Refused, call } from "./api.js";
+import { Diagram } from "./diagram.js";
 import { Sheet } from "./sheet.js";
 import { writeWith } from "./writing.js";
 
@@ -11,6 +12,7 @@ const verdict = document.getElementById("verdict");
 const found = document.getElementById("problems");
 const kept = document.getElementById("kept");
 const sheet = new Sheet(document.getElementById("sheet"), area, document.getElementById("gutter"), document.getElementById("coloured"));
+const diagram = new Diagram(canvas);
 const title = document.title.replace(/^\d+ to mend · /, "");
 
 let lines = {};
@@ -57,7 +59,7 @@ function listed(problems) {
   list.className = "found";
   for (const each of problems) {
     const item = document.createElement("li");
-    item.className = each.severity;
+    item.dataset.severity = each.severity;
     const link = document.createElement("a");
     link.href = "#text";
     link.dataset.line = each.line;
@@ -93,8 +95,10 @@ function draw(svg) {
   const read = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
   if (read.nodeName !== "svg") return;
   const { scrollLeft, scrollTop } = canvas;
+  const isFirst = !canvas.querySelector("svg");
   canvas.replaceChildren(document.importNode(read, true));
-  canvas.scrollTo(scrollLeft, scrollTop);
+  diagram.show(isFirst);
+  if (!isFirst) canvas.scrollTo(scrollLeft, scrollTop);
 }
 
 const steps = () => canvas.querySelectorAll("[data-step]");
@@ -109,8 +113,8 @@ function markSteps(problems) {
     if (step && wrong.get(step) !== "error") wrong.set(step, each.severity);
   }
   for (const step of steps()) {
-    step.classList.toggle("wrong", wrong.get(step.dataset.step) === "error");
-    step.classList.toggle("doubtful", wrong.get(step.dataset.step) === "warning");
+    step.classList.toggle("has-error", wrong.get(step.dataset.step) === "error");
+    step.classList.toggle("has-warning", wrong.get(step.dataset.step) === "warning");
   }
   here();
 }

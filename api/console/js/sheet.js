@@ -36,8 +36,8 @@ export class Sheet {
   /** `problems` as the API tells them; a line shows the gravest of its own, and its words behind it. */
   mark(problems) {
     // By what is marked, not by number: lines have moved since.
-    for (const row of this.sheet.querySelectorAll(".error, .warning")) {
-      row.classList.remove("error", "warning");
+    for (const row of this.sheet.querySelectorAll("[data-mark]")) {
+      delete row.dataset.mark;
       delete row.dataset.told;
       delete row.dataset.sign;
     }
@@ -49,10 +49,10 @@ export class Sheet {
     for (const [line, problem] of gravest) {
       const [number, row] = [this.gutter.children[line - 1], this.behind.children[line - 1]];
       if (!row) continue;
-      number.classList.add(problem.severity);
+      number.dataset.mark = problem.severity;
       number.dataset.sign = problem.severity === "error" ? "✗" : "▲";
-      row.classList.add(problem.severity);
-      row.dataset.told = problem.detail;
+      row.dataset.mark = problem.severity;
+      row.dataset.told = problem.detail.replaceAll("`", "");
     }
   }
 

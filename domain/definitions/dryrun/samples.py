@@ -89,7 +89,7 @@ def _object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> d
         except NoSample:
             if name in required:
                 raise
-    if not fields and schema.get("additionalProperties", True) is not False:
+    if not fields and depth == 0 and schema.get("additionalProperties", True) is not False:
         raise NoSample
     return made
 
