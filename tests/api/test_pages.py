@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx2
 import pytest
-from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.engine import create_engine
 from tests.api.conftest import PASSWORD, SECURITY, Account, World
-from tests.factories.rows import Row, row
+from tests.factories.rows import row
 
 
 def token(page: httpx2.Response) -> str:
@@ -118,107 +118,40 @@ async def test_a_session_cookie_is_no_refresh_token(
     assert (await browser.get("/")).status_code == 200
 
 
-async def test_home_shows_executions_and_tasks_and_takes_decisions(
-    world: World, account: Account, browser: httpx2.AsyncClient, admin_url: str
+async def test_home_shows_what_waits_and_how_work_stands(
+    account: Account, browser: httpx2.AsyncClient, behind: AsyncConnection
 ) -> None:
-    engine = create_engine(admin_url)
-    async with engine.begin() as tx:
-        organization = UUID(account.organization_id)
-        workflow = await row(tx, "workflows", organization)
-        named = {"id": workflow["id"], "name": "Quarterly <VAT>"}
-        await tx.execute(text("UPDATE workflows SET name = :name WHERE id = :id"), named)
-        waiting_on = {"kind": "task", "step": "Ask", "title": "Nils"}
-        started = {"workflow_id": workflow["id"], "progress": 40}
-        await row(tx, "workflow_executions", organization, status="waiting", waiting_on=waiting_on, **started)
-        await row(
-            tx, "workflow_executions", organization, status="failed", error_message="No rate", **started
-        )
-        task = await row(tx, "tasks", organization, title="<b>Approve</b> Nils", assignees=[])
-        await row(tx, "tasks", organization, title="For somebody else", assignees=["user:x@y.example"])
-        other = await row(tx, "tasks", title="Of another organization", assignees=[])
-    await engine.dispose()
+    organization = UUID(account.organization_id)
+    workflow = await row(behind, "workflows", organization, name="Quarterly <VAT>", status="active")
+    waiting_on = {"kind": "task", "step": "Ask", "title": "Nils"}
+    started = {"workflow_id": workflow["id"], "progress": 40, "kind": "workflow"}
+    waiting = await row(
+        behind, "workflow_executions", organization, status="waiting", waiting_on=waiting_on, **started
+    )
+    failed = {"status": "failed", "error_message": "No rate", **started}
+    await row(behind, "workflow_executions", organization, **failed)
+    task = await row(behind, "tasks", organization, title="<b>Approve</b> Nils", assignees=[])
+    await row(behind, "tasks", organization, title="For somebody else", assignees=["user:x@y.example"])
+    await row(behind, "tasks", title="Of another organization", assignees=[])
+    trigger = await row(behind, "triggers", organization, workflow_id=workflow["id"], name="monthly")
+    next_at = datetime.now(UTC) + timedelta(hours=3)
+    await row(behind, "schedules", organization, id=trigger["id"], next_at=next_at)
     await sign_in(browser, account.email)
     home = await browser.get("/")
     assert "◐</span> Waiting" in home.text
+    assert f'<a href="/executions/{waiting["id"]}"><strong>Quarterly &lt;VAT&gt;</strong></a>' in home.text
     assert "Waits for: Nils" in home.text
     assert "✗</span> Failed" in home.text
-    assert "No rate" in home.text
+    assert home.text.count("No rate") == 2  # among the newest, and among those that failed
     assert "40 %" in home.text
-    assert "<strong>Quarterly &lt;VAT&gt;</strong>" in home.text
+    assert "<strong>1</strong> Failed in 7 days" in home.text
     assert " UTC</time>" in home.text
-    assert "&lt;b&gt;Approve&lt;/b&gt; Nils" in home.text
+    assert f'<a href="/tasks/{task["id"]}">&lt;b&gt;Approve&lt;/b&gt; Nils</a>' in home.text
     assert "<b>Approve" not in home.text
     assert "For somebody else" not in home.text
     assert "Of another organization" not in home.text
-
-    form = {"csrf_token": token(home), "outcome": "approved", "comment": "fine"}
-    assert (await browser.post(f"/tasks/{other['id']}/decision", data=form)).status_code == 404
-    assert (
-        await browser.post(f"/tasks/{task['id']}/decision", data={"outcome": "approved"})
-    ).status_code == 403
-    assert not world.dispatcher.entries
-    done = await browser.post(f"/tasks/{task['id']}/decision", data=form)
-    assert done.status_code == 303  # reloading what follows sends nothing again
-    assert [entry.payload["signal"] for entry in world.dispatcher.entries] == ["decide"]
-    told = await browser.get(done.headers["location"])
-    assert "<strong>You approved:</strong> &lt;b&gt;Approve&lt;/b&gt; Nils" in told.text
-    decided = (await account.get(f"/v1/tasks/{task['id']}")).json()
-    assert decided["outcome"] == "approved"
-    assert decided["decision"]["comment"] == "fine"
-    again = await browser.post(f"/tasks/{task['id']}/decision", data={**form, "outcome": "rejected"})
-    assert again.status_code == 409
-    assert 'role="alert"' in again.text
-    assert "You approved “&lt;b&gt;Approve&lt;/b&gt; Nils” before" in again.text
-    assert account.user_id not in again.text
-
-
-@pytest.fixture
-async def task(account: Account, admin_url: str) -> Row:
-    """Open, for everybody who may decide."""
-    engine = create_engine(admin_url)
-    async with engine.begin() as tx:
-        made = await row(tx, "tasks", UUID(account.organization_id), title="Pay the salaries?", assignees=[])
-    await engine.dispose()
-    return made
-
-
-async def test_only_the_buttons_decide(
-    world: World, account: Account, browser: httpx2.AsyncClient, task: Row
-) -> None:
-    """Enter in a single-line field presses the first button of its form, which approves."""
-    await sign_in(browser, account.email)
-    home = await browser.get("/")
-    visible = re.findall(r"<input [^>]*>", home.text)
-    assert all('type="hidden"' in each for each in visible)
-    for outcome in ({}, {"outcome": ""}, {"outcome": "maybe"}):
-        form = {"csrf_token": token(home), **outcome}
-        unclear = await browser.post(f"/tasks/{task['id']}/decision", data=form)
-        assert unclear.status_code == 422
-        assert "choose Approve or Reject" in unclear.text
-    assert not world.dispatcher.entries
-
-
-async def test_a_link_cannot_claim_a_decision(
-    account: Account, browser: httpx2.AsyncClient, task: Row
-) -> None:
-    await sign_in(browser, account.email)
-    for claimed in (str(task["id"]), "nonsense", "0" * 32):
-        home = await browser.get("/", params={"decided": claimed})
-        assert home.status_code == 200
-        assert "You approved" not in home.text
-        assert 'role="status"' not in home.text
-
-
-async def test_a_decision_after_the_session_ended_is_said_to_be_lost(
-    world: World, account: Account, browser: httpx2.AsyncClient, task: Row
-) -> None:
-    await sign_in(browser, account.email)
-    form = {"csrf_token": token(await browser.get("/")), "outcome": "approved"}
-    world.clock.forward(days=400)
-    answer = await browser.post(f"/tasks/{task['id']}/decision", data=form)
-    assert answer.status_code == 303
-    assert "your decision was not recorded" in (await browser.get(answer.headers["location"])).text
-    assert not world.dispatcher.entries
+    assert f'<a href="/schedules/{trigger["id"]}">Quarterly &lt;VAT&gt;</a>' in home.text
+    assert "in 2 h 59 min" in home.text
 
 
 async def test_an_empty_home_says_what_will_appear(account: Account, browser: httpx2.AsyncClient) -> None:
