@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from temporalio.client import Client, WorkflowExecutionDescription
 
 from perdure.cli import demo_report
 from perdure.cli.demo_http import DemoFailed, check, get, post
-from perdure.cli.demo_people import show_people, sign_up
+from perdure.cli.demo_people import free_address, invite_colleague, show_people, sign_in, sign_up
+from perdure.cli.demo_waiting import decided_by_two, until
 from perdure.cli.mailbox import Letter, Mailbox
 from workers.devstack.stack import Stack
 
@@ -39,12 +40,14 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The demo's sign-in, made on the first run and kept beside the stack's other secrets (mode 0600)."""
+    """The demo's sign-ins, made on the first run and kept beside the stack's other secrets (mode 0600)."""
 
     email: str
     password: str
     organization_id: str
     api_key: str
+    #: Of the colleague who decides what Ada may not; files of earlier releases hold none.
+    colleague_key: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Account | None":
@@ -62,12 +65,14 @@ async def run_demo(stack: Stack, *, console: Console) -> dict[str, Any]:
         account = await _account(stack, http, mailbox)
         await stack.adopt_demo_organization(UUID(account.organization_id))
         await _ready(http)
+        owner = await sign_in(http, account.email, account.password)
+        account, invited = await _colleague(stack, http, mailbox, account, owner)
         http.headers["Authorization"] = f"Bearer {account.api_key}"
         workflow_id = await _published(http, f"{stack.urls['echo']}/records")
-        execution = await _onboard(http, workflow_id, console)
+        execution, decision = await _onboard(http, workflow_id, str(account.colleague_key), console)
         steps = (await get(http, f"/v1/executions/{execution['id']}/steps"))["items"]
         del http.headers["Authorization"]
-        people = await show_people(http, mailbox, account.organization_id, account.email, account.password)
+        people = await show_people(http, account.organization_id, owner)
     description = await _described(stack, execution["temporal_workflow_id"])
     report = {
         "completed": execution["status"] == "completed",
@@ -75,7 +80,9 @@ async def run_demo(stack: Stack, *, console: Console) -> dict[str, Any]:
         "steps": steps,
         "temporal": _facts(description),
         "mail": _shown(mailbox.newest(str(SAMPLE["email"]))),
-        "people": people,
+        "decision": decision,
+        "people": {**people, "invited": invited},
+        "run_page": f"{stack.urls['console']}executions/{execution['id']}",
         "login": {"url": stack.urls["login"], "email": account.email, "password": account.password},
         "api_key": account.api_key,
         "curl": _curl(stack.urls["api"], workflow_id, account.api_key),
@@ -95,6 +102,19 @@ async def _account(stack: Stack, http: httpx2.AsyncClient, mailbox: Mailbox) -> 
     account = Account(ADMINISTRATOR, password, opened.organization_id, key["key"])
     account.write(path)
     return account
+
+
+async def _colleague(
+    stack: Stack, http: httpx2.AsyncClient, mailbox: Mailbox, account: Account, owner: dict[str, str]
+) -> tuple[Account, dict[str, Any] | None]:
+    """Four eyes need a second person: invited on the first run, and then known by her key."""
+    if account.colleague_key is not None:
+        return account, None
+    address = await free_address(http, account.organization_id, owner)
+    invited = await invite_colleague(http, mailbox, account.organization_id, owner, address)
+    known = replace(account, colleague_key=invited.pop("api_key"))
+    known.write(stack.data_dir / "demo.json")
+    return known, invited
 
 
 async def _ready(http: httpx2.AsyncClient) -> None:
@@ -132,7 +152,10 @@ async def _published(http: httpx2.AsyncClient, partner: str) -> str:
     return workflow_id
 
 
-async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console) -> dict[str, Any]:
+async def _onboard(
+    http: httpx2.AsyncClient, workflow_id: str, colleague: str, console: Console
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Start it as Ada, who may not decide it herself; the execution when it has ended, and what was decided."""
     started = await post(
         http,
         f"/v1/workflows/{workflow_id}/executions",
@@ -140,28 +163,11 @@ async def _onboard(http: httpx2.AsyncClient, workflow_id: str, console: Console)
         {"Idempotency-Key": secrets.token_hex(8)},
     )
     path = started["links"]["self"]
-    waiting = await _until(http, path, {"waiting"})
-    console.print(f"The execution waits for a person: {waiting['waiting_on']['title']}", markup=False)
-    task_id = waiting["waiting_on"]["task_id"]
-    await post(
-        http,
-        f"/v1/tasks/{task_id}/decision",
-        {"outcome": "approved", "comment": "Checked against the register."},
-    )
-    return await _until(http, path, {"completed", "failed", "cancelled", "terminated", "timed_out"})
-
-
-async def _until(http: httpx2.AsyncClient, path: str, statuses: set[str]) -> dict[str, Any]:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        execution = await get(http, path)
-        if execution["status"] in statuses:
-            return execution
-        if execution["status"] in ("failed", "cancelled", "terminated", "timed_out"):
-            raise DemoFailed(f"the execution ended {execution['status']}: {execution['error_message']}")
-        if time.monotonic() > ends:
-            raise DemoFailed(f"the execution is still {execution['status']} after {PATIENCE_SECONDS:g} s")
-        await asyncio.sleep(0.05)
+    waiting = await until(http, path, {"waiting"})
+    title = waiting["waiting_on"]["title"]
+    console.print(f"The execution waits for a person: {title}", markup=False)
+    decision = await decided_by_two(http, waiting["waiting_on"]["task_id"], colleague)
+    return await until(http, path, {"completed"}), decision
 
 
 async def _described(stack: Stack, workflow_id: str) -> WorkflowExecutionDescription:

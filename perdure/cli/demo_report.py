@@ -16,6 +16,7 @@ def show(console: Console, report: dict[str, Any], urls: dict[str, str]) -> None
     for execution in report["executions"]:
         _summary(console, execution, report["steps"])
         _timeline(console, execution, report["steps"])
+    _decision(console, report["decision"], report["login"])
     if report["mail"] is not None:
         _mail(console, report["mail"])
     for execution in report["executions"]:
@@ -32,9 +33,7 @@ def _summary(console: Console, execution: dict[str, Any], steps: list[dict[str, 
         console, f"The demo ran one client onboarding. It ended{after} with the status {execution['status']}."
     )
     asked = sum(step["action"] == "approve" for step in steps)
-    line(
-        console, f"Of its {len(steps)} steps {asked} waited for a person; the demo approved through the API."
-    )
+    line(console, f"Of its {len(steps)} steps {asked} waited for people; the demo decided through the API.")
 
 
 def _heading(console: Console, text: str) -> None:
@@ -61,6 +60,21 @@ def _timeline(console: Console, execution: dict[str, Any], steps: list[dict[str,
             _span(step["started_at"], step["completed_at"]),
         )
     console.print(table)
+
+
+def _decision(console: Console, decision: dict[str, Any], login: dict[str, str]) -> None:
+    _heading(console, "Who decided, and why not somebody else")
+    line(console, f"The task: {decision['title']}")
+    line(console, f"{login['email']} started the execution and tried to decide. The answer:")
+    line(console, f"  {decision['refused']}")
+    first, after = _words(decision["asked_first"]), _words(decision["asked_next"])
+    line(console, f"No other {first} decided, so {decision['seconds']:g} s later {after} was asked as well.")
+    line(console, f"A colleague with that role filled in the form (risk: {decision['risk']}) and approved:")
+    line(console, f"  {decision['comment']}")
+
+
+def _words(candidates: list[str]) -> str:
+    return " and ".join(candidates)
 
 
 def _mail(console: Console, mail: dict[str, str]) -> None:
@@ -133,6 +147,7 @@ def _next(console: Console, report: dict[str, Any], urls: dict[str, str]) -> Non
         console,
         [
             ("Sign in", login["url"]),
+            ("This execution", report["run_page"]),
             ("E-mail", login["email"]),
             ("Password", login["password"]),
             ("API key", report["api_key"]),

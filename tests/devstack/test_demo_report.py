@@ -12,6 +12,16 @@ WORKFLOW_ID = "7e586ad8-610d-484e-9383-1973bb451eff/workflow/3196c457-06e0-4acf-
 RUN_ID = "01a203c8-7539-7c4a-a2c1-ea6baa3c1c83"
 KEY = "perdure_live_J5r3XI8LPoWQF5H4_" + "a" * 43
 CURL = f"curl -s http://127.0.0.1:8400/v1/x -H 'Authorization: Bearer {KEY}' -d '{{\"[bold]\": [1, 2, 3]}}'"
+RUN_PAGE = "http://127.0.0.1:8400/executions/3196c457-06e0-4acf-8857-ce13e5d11439"
+DECISION = {
+    "title": "Take on [b]Northwind Bakery Ltd[/b] as a client?",
+    "refused": "Whoever started this execution may not decide this task too: four eyes. Somebody else has to.",
+    "asked_first": ["role:owner"],
+    "asked_next": ["role:manager"],
+    "seconds": 1.1,
+    "risk": "low",
+    "comment": "Checked [against] the register.",
+}
 URLS = {"api_docs": "http://127.0.0.1:8400/docs", "temporal_ui": "http://127.0.0.1:8233"}
 STEP = {
     "position": 1,
@@ -71,6 +81,8 @@ def report(status: str = "completed") -> dict[str, Any]:
         "steps": [STEP],
         "temporal": temporal,
         "mail": mail,
+        "decision": DECISION,
+        "run_page": RUN_PAGE,
         "login": login,
         "api_key": KEY,
         "curl": CURL,
@@ -89,9 +101,20 @@ def test_what_is_copied_stays_whole(width: int) -> None:
     lines = shown(width)
     for alone in (WORKFLOW_ID, RUN_ID, CURL):
         assert alone in lines
-    for beside in (KEY, "p[i]w", "http://127.0.0.1:8400/login"):
+    for beside in (KEY, "p[i]w", "http://127.0.0.1:8400/login", RUN_PAGE):
         assert any(line.endswith(f"  {beside}") for line in lines), beside
     assert "…" not in "".join(lines)
+
+
+def test_it_tells_who_was_refused_and_who_decided() -> None:
+    text = "\n".join(shown(120))
+    assert DECISION["title"] in text
+    assert (
+        f"ada@harbour-lane.example started the execution and tried to decide. The answer:\n  {DECISION['refused']}"
+        in text
+    )
+    assert "No other role:owner decided, so 1.1 s later role:manager was asked as well." in text
+    assert "(risk: low) and approved:\n  Checked [against] the register." in text
 
 
 def test_times_have_one_form() -> None:
