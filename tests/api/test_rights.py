@@ -67,11 +67,11 @@ NEEDS = {
         secrets_put secrets_remove
     """,
     P.EXECUTIONS_START: """
-        executions_start executions_rerun
+        executions_start executions_rerun schedules_run
     """,
     P.EXECUTIONS_READ: """
         executions_list executions_get executions_steps executions_log mirror_health executions_events
-        executions_rerun_plan
+        executions_rerun_plan executions_explain
     """,
     P.EXECUTIONS_CANCEL: """
         executions_cancel
@@ -104,9 +104,11 @@ NEEDS = {
     """,
     P.TRIGGERS_READ: """
         triggers_list triggers_get
+        schedules_list schedules_get schedules_occurrences schedules_backfill_plan
     """,
     P.TRIGGERS_WRITE: """
         triggers_rotate_secret triggers_test
+        schedules_pause schedules_resume schedules_backfill schedules_withdraw_backfill
     """,
     P.DELIVERIES_READ: """
         triggers_sample deliveries_list deliveries_get
