@@ -21,6 +21,7 @@ from api.console import (
     reruns,
     secrets_page,
     starts,
+    tasklinks,
     templates_gallery,
     versions,
     workflows,
@@ -34,6 +35,7 @@ router.include_router(home.router)
 router.include_router(login.router)
 router.include_router(factor.router)
 router.include_router(joining.router)
+router.include_router(tasklinks.router)
 router.include_router(executions.router)
 router.include_router(execution.router)
 router.include_router(executionacts.router)
