@@ -147,13 +147,18 @@ def _call(tried: Chosen, visitor: Visit, step: Step) -> Asked:
     call = str(step.body["call"])
     pinned = tried.calls.get(call)
     configured = next((each for each in tried.actions or [] if at(each, "name") == call), None)
-    uses = str(at(configured, "uses") or (f"{pinned['action']}:{pinned['version']}" if pinned else call))
+    function = at(tried.definition, "use", "functions", call)
+    uses = str(
+        at(configured, "uses")
+        or at(function, "call")
+        or (f"{pinned['action']}:{pinned['version']}" if pinned else call)
+    )
     name, _, version = uses.partition("@")[0].partition(":")
     spec = visitor.parts.catalogue.find(name, version or None)
     if spec is None or spec.lane is not Lane.TASK:
         return Asked(step.pointer, step.name, call)
-    form = step.part("with", "form") or at(configured, "with", "form") or at(pinned, "with", "form")
-    data = _sample(form)
+    forms = (at(each, "with", "form") for each in (step.body, configured, pinned, function))
+    data = _sample(next(filter(None, forms), None))
     if name == "ask":
         answer = {"decision": {"outcome": TaskOutcome.SUBMITTED.value, "data": data}}
         return Asked(
@@ -167,11 +172,16 @@ def _call(tried: Chosen, visitor: Visit, step: Step) -> Asked:
 
 
 def _sample(form: Any) -> Any:
-    """Something that fits the form a person fills in."""
+    """Something that fits the form a person fills in, with gaps where nothing can be made up."""
     try:
         return None if form is None else sample(form)
     except NoSample:
-        return None
+        fields = at(form, "properties")
+        return (
+            {name: _sample(each) or "…" for name, each in fields.items()}
+            if isinstance(fields, dict)
+            else None
+        )
 
 
 def _mocks(trying: _Trying, sent: Sent) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every page about one workflow shows around its own part: name, state, what can be done, tabs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,11 @@ NOTICES: Final[Mapping[str, str]] = {
     "resumed": "Resumed: it can be started again.",
     "archived": "Archived: it can be read, but neither changed nor started any more.",
 }
+
+
+_NAMES: Final = re.compile(
+    r"<(title|desc)\b[^>]*>.*?</\1>| (?:aria-labelledby|aria-label|role)=\"[^\"]*\"", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,5 @@ def drawing(definition: Any, title: str, layout: Any, statuses: Mapping[str, Sta
 
 
 def unnamed(svg: str) -> str:
-    """A drawing as one of several on a page, where it only decorates: ids are there once."""
-    return (
-        svg.replace(' aria-labelledby="graph-title graph-desc"', "")
-        .replace(' id="graph-title"', "")
-        .replace(' id="graph-desc"', "")
-    )
+    """A drawing as one of several on a page, where it only decorates: it names nothing, and ids are there once."""
+    return _NAMES.sub("", svg)

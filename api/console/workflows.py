@@ -1,6 +1,7 @@
 """Workflows: the list, a new one, one with what it does and what starts it, and moving it in and out of service."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,16 +19,18 @@ from api.console.workflowframe import NOTICES, About, drawing, plainly
 from api.definitions import problems_in
 from api.idempotency import Once
 from api.pagination import Paging
+from api.templates import Entry, entry_of
 from api.triggerviews import show_triggers
 from api.workflows import NewWorkflow, create_workflow
 from db.definitions import WorkflowFilters, Workflows
 from db.executions import Executions
+from db.gallery import Gallery
 from db.secrets import Secrets
 from db.triggers import Triggers
 from domain.definitions.diff import compare
 from domain.definitions.explain import explain
 from domain.definitions.lifecycle import DefinitionStatus
-from domain.errors import DomainError, Invalid
+from domain.errors import DomainError, Invalid, NotFound
 from domain.permissions import Permission
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -175,7 +178,7 @@ async def _overview(
             may_see = visitor.may(Permission.TRIGGERS_WRITE)
             triggers = await show_triggers(tx, visitor.parts, rows, with_urls=may_see)
         executions = await _latest(tx, visitor, id)
-        template = await _template(tx, about.row["template_id"])
+        template = await _template(tx, visitor, about.row["template_id"])
     problems = await problems_in(visitor.parts.catalogue, dict(about.row), known)
     unpublished = about.current is None or await worked_out(_differ, visitor, running, draft)
     values: dict[str, Any] = {
@@ -200,15 +203,14 @@ async def _latest(tx: AsyncConnection, visitor: Visit, id: UUID) -> Any:
     return (await Executions(tx).page(limit=LATEST, before=None, workflow_id=id))[:LATEST]
 
 
-async def _template(tx: AsyncConnection, id: UUID | None) -> str | None:
-    """The name of the template it was made from, where that can still be seen."""
-    if id is None:
+async def _template(tx: AsyncConnection, visitor: Visit, id: UUID | None) -> Entry | None:
+    """The template it was made from, where that can still be seen."""
+    slug = None if id is None else (await Gallery(tx).slugs([id])).get(id)
+    if slug is None:
         return None
-    try:
-        name: str = (await Workflows(tx).get(id))["name"]
-    except DomainError:
-        return None
-    return name
+    with suppress(NotFound):
+        return await entry_of(tx, visitor.caller, slug)
+    return None
 
 
 def _differ(visitor: Visit, running: Chosen, draft: Chosen) -> bool:
