@@ -29,6 +29,7 @@ from db.base import Base, CreatedAt, Id, JsonObject, Tenant, one_of, tenant_key,
 from db.definitions import Trigger, Workflow
 from db.engine import to_json
 from db.rows import many
+from domain.routing import SOURCE_OF_EXECUTIONS
 
 
 class RoutingVerdict(StrEnum):
@@ -144,6 +145,8 @@ class Pending:
     may_start: bool
     #: How many executions started each other by events before this one.
     hops: int
+    #: The event tells the end of an execution that this very trigger started.
+    is_own_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,8 @@ class Routings:
 
     async def pending(self, id: UUID) -> Pending | None:
         """None when it was settled meanwhile, or is gone."""
-        row = (await self._tx.execute(_PENDING, {"id": id})).mappings().one_or_none()
+        values = {"id": id, "source_of_executions": SOURCE_OF_EXECUTIONS}
+        row = (await self._tx.execute(_PENDING, values)).mappings().one_or_none()
         return None if row is None else Pending(**row)
 
     async def lock(self, id: UUID, configuration: Mapping[str, Any]) -> bool:
@@ -304,7 +308,11 @@ _PENDING = text(
     """
     SELECT r.id, r.organization_id, r.event_id, e.created_at AS recorded_at, r.trigger_id, t.name, t.workflow_id,
         t.configuration, t.is_active AND t.type = 'event' AS is_active, o.is_active AS may_start,
-        coalesce(CAST(coalesce(root.execution_context, x.execution_context) ->> 'hops' AS integer), 0) AS hops
+        coalesce(CAST(coalesce(root.execution_context, x.execution_context) ->> 'hops' AS integer), 0) AS hops,
+        e.source = :source_of_executions AND EXISTS (
+            SELECT 1 FROM event_routings s
+            WHERE s.organization_id = e.organization_id AND s.execution_id = e.execution_id
+              AND s.trigger_id = r.trigger_id) AS is_own_end
     FROM event_routings r
     JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
     JOIN triggers t ON t.organization_id = r.organization_id AND t.id = r.trigger_id

@@ -45,6 +45,7 @@ MOST_ATTEMPTS: Final = 20
 _SYSTEM: Final = Access(Role.SYSTEM)
 _INACTIVE: Final = "the trigger was switched off, or is gone from the workflow, since the event came"
 _CLOSED: Final = "the organization is deactivated"
+_OWN: Final = "it tells the end of an execution that this trigger started itself"
 _LOOP: Final = (
     f"{routing.MAXIMUM_HOPS} executions have started each other by events before this one: it looks like a loop. "
     "Narrow the filter of the trigger, so that what the workflow itself causes is not meant"
@@ -151,6 +152,8 @@ class Routing:
             raise _Settled(RoutingVerdict.REFUSED, _INACTIVE)
         if not pending.may_start:
             raise _Settled(RoutingVerdict.REFUSED, _CLOSED)
+        if pending.is_own_end:
+            raise _Settled(RoutingVerdict.FILTERED, _OWN)
         event = await self._events.get(pending.organization_id, pending.event_id)
         if event is None:
             raise _Settled(RoutingVerdict.FAILED, "the event cannot be read any more")
