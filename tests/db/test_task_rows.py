@@ -8,17 +8,20 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import create_engine
 from db.executions import ExecutionStep
 from db.mirror import Mirror, Reporter
 from db.outbox import OutboxRow
 from db.session import Access, Database, Role
+from db.tables import metadata
 from db.tasks import NewTask, TaskFilters, Tasks
 from domain.definitions.commands import StepRecord
 from domain.errors import Forbidden, Invalid, NotFound
 from domain.executions import ExecutionStatus, OutboxKind, StepStatus, TaskOutcome, TaskStatus
 from domain.mirror import Snapshot
+from domain.permissions import RoleName
 from domain.tasks import Decider, Decision, TaskClosed
 from tests.factories import rows
 
@@ -28,8 +31,9 @@ APPROVED, REJECTED = Decision(TaskOutcome.APPROVED), Decision(TaskOutcome.REJECT
 class World:
     """One organization with an execution; `worker` and `api` are its two kinds of access."""
 
-    def __init__(self, database: Database, execution: Any, owner: Any) -> None:
+    def __init__(self, database: Database, admin: AsyncEngine, execution: Any, owner: Any) -> None:
         self.database = database
+        self.admin = admin
         self.organization_id: UUID = execution["organization_id"]
         self.execution = execution
         self.decider = Decider(owner["id"], owner["email"], "owner")
@@ -47,6 +51,17 @@ class World:
             organization_id=self.organization_id, execution_id=self.execution["id"], **{**values, **given}
         )
 
+    async def person(self, role: RoleName = RoleName.REVIEWER, **given: Any) -> Decider:
+        """A new member of the organization."""
+        async with self.admin.begin() as connection:
+            user = await rows.user(connection)
+            await rows.member(connection, self.organization_id, user_id=user["id"], role=role, **given)
+        return Decider(user["id"], user["email"], role.value)
+
+    def as_(self, decider: Decider) -> Access:
+        """How the API acts for a person, and a worker for a client or a deadline."""
+        return Access(Role.API, self.organization_id, decider.user_id) if decider.user_id else self.worker
+
     async def register(self, new: NewTask) -> bool:
         async with self.database.transaction(self.worker) as tx:
             return await Tasks(tx).register(new)
@@ -57,10 +72,12 @@ class World:
         decision: Decision,
         decider: Decider | None = None,
         *,
+        at: datetime | None = None,
         dies_before_commit: bool = False,
     ) -> Any:
-        async with self.database.transaction(self.api) as tx:
-            decided = await Tasks(tx).decide(id, decision, decider or self.decider, at=datetime.now(UTC))
+        by = decider or self.decider
+        async with self.database.transaction(self.as_(by)) as tx:
+            decided = await Tasks(tx).decide(id, decision, by, at=at or datetime.now(UTC))
             if dies_before_commit:
                 raise RuntimeError
             return decided
@@ -73,8 +90,10 @@ async def world(database_url: str, admin_url: str) -> AsyncIterator[World]:
         async with admin.begin() as connection:
             acme = await rows.organization(connection)
             execution = await rows.execution(connection, acme["id"])
-            owner = {"id": acme["created_by"], "email": "owner@example.test"}
-        yield World(database, execution, owner)
+            users = metadata.tables["users"]
+            email = await connection.scalar(select(users.c.email).where(users.c.id == acme["created_by"]))
+            owner = {"id": acme["created_by"], "email": email}
+        yield World(database, admin, execution, owner)
     finally:
         await database.close()
         await admin.dispose()
@@ -86,7 +105,7 @@ async def test_a_task_is_registered_once(world: World) -> None:
     async with world.database.transaction(world.api) as tx:
         row = await Tasks(tx).get(new.id)
     assert (row["assignees"], row["form"], row["status"]) == (["role:reviewer"], {"type": "object"}, "open")
-    await world.decide(new.id, APPROVED, Decider(world.decider.user_id, "x@example.test", "reviewer"))
+    await world.decide(new.id, APPROVED, await world.person())
     assert await world.register(new) is False
     async with world.database.transaction(world.api) as tx:
         assert (await Tasks(tx).get(new.id))["status"] == "decided"
@@ -126,7 +145,7 @@ async def test_refusals_leave_the_task_open(world: World) -> None:
     await world.register(new)
     with pytest.raises(Forbidden, match="role:reviewer"):
         await world.decide(new.id, APPROVED)
-    reviewer = Decider(world.decider.user_id, "r@example.test", "reviewer")
+    reviewer = await world.person()
     with pytest.raises(Invalid) as refused:
         await world.decide(new.id, APPROVED, reviewer)
     assert refused.value.problems[0].pointer.startswith("#/data")
