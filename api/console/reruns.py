@@ -28,6 +28,13 @@ EFFECTS: Final = {
     Effect.KEYED: "Happens again, under a key of its own",
     Effect.IRREVERSIBLE: "Happens again and cannot be undone",
 }
+#: Where the action says more than its effect, by its name.
+ACTIONS: Final = {
+    "approve": "Somebody is asked again",
+    "ask": "Somebody is asked again",
+    "workflow.run": "The other workflow runs again",
+    "workflow.start": "The other workflow runs again",
+}
 
 
 @router.get(PATH)
@@ -85,6 +92,7 @@ async def _page(visitor: Visit, id: UUID, step: str, problem: DomainError | None
             if row["status"] != "skipped" and "/metadata/" not in row["pointer"]
         ],
         effects=EFFECTS,
+        actions=ACTIONS,
         problem=problem,
     )
 
