@@ -1,6 +1,6 @@
 """Schedules: when they fire next, what became of every fire, pausing, starting afterwards and at once."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -124,12 +124,14 @@ async def plan_backfill(
     caller: Reader,
     parts: Parts,
     id: UUID,
-    first: Annotated[Moment, Query(alias="from")],
-    last: Annotated[Moment, Query(alias="to")],
+    first: Annotated[Moment | None, Query(alias="from", description="A day before `to`, if absent.")] = None,
+    last: Annotated[Moment | None, Query(alias="to", description="This moment, if absent.")] = None,
 ) -> Any:
     """What a backfill of this span would start; nothing is started."""
+    until = last or parts.clock()
+    since = first or until - timedelta(days=1)
     async with parts.database.transaction(caller.access) as tx:
-        plan = await backfill_plan(tx, await Schedules(tx).get(id), first, last, parts.clock())
+        plan = await backfill_plan(tx, await Schedules(tx).get(id), since, until, parts.clock())
     return show_backfill(plan)
 
 

@@ -1,7 +1,6 @@
 """The firing loop on a real database, with a clock of its own: every nominal fire is accounted for, once."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,87 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from db.outbox import OutboxEntry
-from tests.api.house import GREETING, House, house
+from tests.api.house import GREETING, house
+from tests.factories.clockwork import DAY, HOUR, MINUTE, START, Stack, stack
 from workers import schedule_turn
 from workers.firing import Firing
 
-__all__ = ["house"]
-
-
-@dataclass
-class Stack:
-    """One organization's house whose clock stands still until somebody moves it."""
-
-    house: House
-    now: datetime
-    sent: list[OutboxEntry] = field(default_factory=list)
-
-    def clock(self) -> datetime:
-        return self.now
-
-    async def dispatch(self, entry: OutboxEntry) -> None:
-        self.sent.append(entry)
-
-    def firing(self) -> Firing:
-        return Firing(self.house.database, self, self.clock)
-
-    async def sweep(self, times: int = 1) -> int:
-        taken = 0
-        for _ in range(times):
-            taken += await self.firing().sweep()
-        return taken
-
-    async def until(self, moment: datetime, step: timedelta) -> None:
-        """Let time go by, and look after each step."""
-        while self.now < moment:
-            self.now += step
-            await self.sweep()
-
-    async def publish(self, configuration: dict[str, Any], definition: Any = None, **trigger: Any) -> UUID:
-        """A workflow started by one schedule; the schedule's id, once it counts."""
-        scheduled = {"type": "schedule", "name": "clock", "configuration": configuration, **trigger}
-        workflow_id = await self.house.published(definition, triggers=[scheduled])
-        await self.sweep()
-        listed = (await self.house.owner.get(f"/v1/workflows/{workflow_id}/triggers")).json()["items"]
-        return UUID(listed[0]["id"])
-
-    async def ledger(self, schedule_id: UUID) -> list[Any]:
-        lines = [
-            row
-            for row in await self.house.everything("schedule_occurrences")
-            if row["schedule_id"] == schedule_id
-        ]
-        return sorted(lines, key=lambda row: row["nominal_at"])
-
-    async def told(self, schedule_id: UUID) -> list[tuple[str, str | None]]:
-        return [(row["status"], row["reason"]) for row in await self.ledger(schedule_id)]
-
-    async def schedule(self, schedule_id: UUID) -> Any:
-        return next(row for row in await self.house.everything("schedules") if row["id"] == schedule_id)
-
-    async def executions(self) -> list[Any]:
-        rows = [
-            row for row in await self.house.everything("workflow_executions") if row["kind"] == "workflow"
-        ]
-        return sorted(rows, key=lambda row: row["trigger_key"] or "")
-
-    async def end(self, execution_id: UUID | None = None) -> None:
-        """An execution, or all of them, has ended at this moment."""
-        which = "completed_at IS NULL AND id = coalesce(CAST(:id AS uuid), id)"
-        statement = f"UPDATE workflow_executions SET status = 'completed', completed_at = :now WHERE {which}"  # noqa: S608
-        async with self.house.admin.begin() as connection:
-            await connection.execute(text(statement), {"now": self.now, "id": execution_id})
-
-
-START = datetime(2026, 11, 23, 3, 0, 20, tzinfo=UTC)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def stack(house: House) -> Stack:
-    made = Stack(house, START)
-    house.app.state.collaborators = replace(house.app.state.collaborators, clock=made.clock)
-    return made
+__all__ = ["house", "stack"]
 
 
 async def test_a_fire_is_a_line_an_execution_and_a_word_to_the_engine(stack: Stack) -> None:
@@ -251,3 +175,202 @@ async def test_a_loop_that_dies_after_its_commit_leaves_the_start_to_the_relay(s
 class _Dying:
     async def dispatch(self, entry: OutboxEntry) -> None:
         raise asyncio.CancelledError
+
+
+async def test_a_buffered_fire_starts_when_the_one_before_has_ended(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "buffer_one"})
+    await stack.until(START + 30 * MINUTE, 10 * MINUTE)
+    assert await stack.told(id) == [("ran", None), ("buffered", None), ("skipped", "overlap")]
+    first = (await stack.ledger(id))[0]["execution_id"]
+    await stack.end(first)
+    stack.now += timedelta(seconds=1)
+    await stack.sweep()
+    assert await stack.told(id) == [("ran", None), ("ran", None), ("skipped", "overlap")]
+    assert (await stack.ledger(id))[1]["nominal_at"] == START + 20 * MINUTE
+    await stack.until(START + 40 * MINUTE, MINUTE)
+    assert (await stack.told(id))[-1] == ("buffered", None)
+    assert len(await stack.executions()) == 2
+
+
+async def test_cancel_other_ends_the_one_that_runs_before_the_next_begins(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "cancel_other"})
+    await stack.until(START + 10 * MINUTE, 10 * MINUTE)
+    [running] = await stack.executions()
+    async with stack.house.admin.begin() as connection:  # it has reached the engine
+        await connection.execute(text("UPDATE workflow_executions SET status = 'running'"))
+    await stack.until(START + 30 * MINUTE, 10 * MINUTE)
+    assert await stack.told(id) == [("ran", None), ("skipped", "superseded"), ("buffered", None)]
+    assert [(entry.kind, entry.execution_id) for entry in stack.sent[1:]] == [("cancel", running["id"])]
+    await stack.end(running["id"])
+    await stack.sweep()
+    assert await stack.told(id) == [("ran", None), ("skipped", "superseded"), ("ran", None)]
+    assert stack.sent[-1].kind == "start"
+
+
+async def test_after_begins_again_when_the_one_before_has_ended(stack: Stack) -> None:
+    id = await stack.publish({"after": "1 hour"})
+    await stack.until(START + 3 * HOUR, 10 * MINUTE)
+    assert [row["nominal_at"] for row in await stack.ledger(id)] == [START + HOUR]
+    assert (await stack.schedule(id))["next_at"] is None
+    await stack.end()
+    await stack.sweep()
+    assert (await stack.schedule(id))["next_at"] == START + 4 * HOUR
+    stack.now += 9 * HOUR  # late, but there is no other one it could be missed for
+    await stack.sweep()
+    assert await stack.told(id) == [("ran", None)] * 2
+    assert (await stack.ledger(id))[1]["nominal_at"] == START + 4 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE workflows SET status = 'paused'", [("skipped", "workflow_paused")] * 2),
+        # For good: one line says why there are no more.
+        ("UPDATE workflows SET status = 'archived'", [("skipped", "workflow_archived")]),
+        ("UPDATE workflows SET published_version_id = NULL", [("skipped", "not_published")] * 2),
+        ("UPDATE organizations SET is_active = false", [("skipped", "organization")] * 2),
+        ("UPDATE organizations SET deleted_at = now(), is_active = false", [("skipped", "organization")] * 2),
+    ],
+)
+async def test_what_hinders_a_fire_is_told(stack: Stack, change: str, told: list[Any]) -> None:
+    id = await stack.publish({"every": "10 minutes"})
+    async with stack.house.admin.begin() as connection:
+        await connection.execute(text(change))
+    await stack.until(START + 20 * MINUTE, 5 * MINUTE)
+    assert await stack.told(id) == told
+    assert await stack.executions() == stack.sent == []
+
+
+async def test_an_input_that_fits_no_more_is_told_with_the_fire(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes"})
+    async with (
+        stack.house.admin.begin() as connection
+    ):  # validation refuses it; an imported row could have it
+        schema = '{"schema": {"document": {"type": "object", "required": ["client"]}}}'
+        await connection.execute(
+            text("UPDATE workflow_versions SET compiled = jsonb_set(compiled, '{document,input}', :schema)"),
+            {"schema": schema},
+        )
+    await stack.until(START + 10 * MINUTE, 5 * MINUTE)
+    assert await stack.told(id) == [("skipped", "input")]
+    assert "input.schema" in (await stack.ledger(id))[0]["detail"]
+
+
+async def changed(stack: Stack, id: UUID, configuration: Any) -> None:
+    """Publish the workflow anew with another schedule, or none."""
+    workflow_id = (await stack.house.owner.get(f"/v1/triggers/{id}")).json()["workflow_id"]
+    read = await stack.house.owner.get(f"/v1/workflows/{workflow_id}")
+    triggers = (
+        [{"type": "schedule", "name": "clock", "configuration": configuration}] if configuration else []
+    )
+    done = await stack.house.owner.change(
+        f"/v1/workflows/{workflow_id}", {"triggers": triggers}, read.headers["etag"]
+    )
+    assert done.status_code == 200, done.text
+    published = await stack.house.owner.post(f"/v1/workflows/{workflow_id}/publish")
+    assert published.status_code in (200, 201), published.text
+
+
+async def test_what_was_due_before_a_change_is_settled_by_the_plan_of_then(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "allow"})
+    stack.now += 25 * MINUTE  # nobody looked at two fires
+    await changed(stack, id, {"every": "1 hour", "overlap": "allow"})
+    stack.now += MINUTE
+    await stack.sweep()
+    assert [row["nominal_at"] - START for row in await stack.ledger(id)] == [10 * MINUTE, 20 * MINUTE]
+    assert (await stack.schedule(id))["next_at"] == START + 85 * MINUTE
+
+
+async def test_another_input_does_not_shift_the_rhythm(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "allow"})
+    stack.now += 5 * MINUTE
+    await changed(stack, id, {"every": "10 minutes", "overlap": "allow", "input": {"name": "Ada"}})
+    await stack.until(START + 20 * MINUTE, MINUTE)
+    assert [row["nominal_at"] - START for row in await stack.ledger(id)] == [10 * MINUTE, 20 * MINUTE]
+    assert {str(row["trigger_data"]) for row in await stack.executions()} == {"{'input': {'name': 'Ada'}}"}
+
+
+async def test_a_schedule_that_is_removed_fires_no_more_and_comes_back_without_a_past(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "buffer_one"})
+    await stack.until(START + 20 * MINUTE, 10 * MINUTE)
+    await changed(stack, id, None)
+    await stack.until(START + 60 * MINUTE, 10 * MINUTE)
+    assert await stack.told(id) == [("ran", None), ("skipped", "withdrawn")]
+    await changed(stack, id, {"every": "10 minutes"})
+    await stack.end()
+    await stack.until(START + 70 * MINUTE, 10 * MINUTE)
+    assert await stack.told(id) == [("ran", None), ("skipped", "withdrawn"), ("ran", None)]
+
+
+async def test_it_follows_its_organizations_time_zone_unless_it_has_one(stack: Stack) -> None:
+    follows = await stack.publish({"cron": "0 9 * * *"})
+    fixed = await stack.publish({"cron": "0 9 * * *", "time_zone": "Asia/Kolkata"})
+    moved = await stack.house.owner.http.get(f"/v1/organizations/{stack.house.owner.organization_id}")
+    done = await stack.house.owner.change(
+        f"/v1/organizations/{stack.house.owner.organization_id}",
+        {"timezone": "America/New_York"},
+        moved.headers["etag"],
+    )
+    assert done.status_code == 200, done.text
+    stack.now = START + 2 * DAY  # the trigger of the database knows no clock of tests
+    await stack.sweep()
+    assert (await stack.schedule(follows))["next_at"].hour == 14
+    assert (await stack.schedule(fixed))["next_at"] == datetime(2026, 11, 25, 3, 30, tzinfo=UTC)
+
+
+async def test_a_schedule_nobody_can_read_stands_in_nobodys_way(stack: Stack) -> None:
+    broken, sound = [await stack.publish({"every": "10 minutes"}) for _ in range(2)]
+    async with stack.house.admin.begin() as connection:
+        await connection.execute(
+            text("""UPDATE schedules SET plan = '{"cron": 3}' WHERE id = :id"""), {"id": broken}
+        )
+        await connection.execute(
+            text("""UPDATE triggers SET configuration = '{"cron": 3}' WHERE id = :id"""), {"id": broken}
+        )
+    await stack.until(START + 10 * MINUTE, 5 * MINUTE)
+    assert await stack.told(sound) == [("ran", None)]
+    view = (await stack.house.owner.get(f"/v1/schedules/{broken}")).json()
+    assert (view["state"], view["next_at"]) == ("broken", None)
+    assert view["problem"].endswith(".")
+    assert (await stack.schedule(broken))["problem"] == view["problem"]
+
+
+async def test_a_long_absence_is_worked_off_in_several_turns(stack: Stack) -> None:
+    id = await stack.publish({"cron": "* * * * *", "overlap": "allow"})
+    stack.now += 8 * HOUR
+    await stack.sweep()
+    assert len(await stack.ledger(id)) == schedule_turn.MANY
+    await stack.sweep(10)
+    told = await stack.told(id)
+    assert told == [("missed", "late")] * 419 + [("ran", None)] * 61
+    assert await stack.sweep() == 0
+
+
+async def test_publishing_and_firing_wait_for_each_other_in_one_order(stack: Stack) -> None:
+    id = await stack.publish({"every": "1 minute", "overlap": "allow"})
+    for count in range(1, 11):
+        stack.now += MINUTE
+        await asyncio.gather(
+            changed(stack, id, {"every": "1 minute", "overlap": "allow", "input": {"n": count}}),
+            stack.sweep(),
+        )
+    await stack.sweep(3)
+    assert await stack.told(id) == [("ran", None)] * 10
+
+
+async def test_two_organizations_have_clocks_of_their_own(stack: Stack) -> None:
+    id = await stack.publish({"every": "1 minute", "overlap": "allow"})
+    body = {
+        "name": "Theirs",
+        "definition": {**GREETING, "schedule": {"every": "1 minute"}},
+    }
+    created = (await stack.house.stranger.post("/v1/workflows", body)).json()
+    assert (await stack.house.stranger.post(f"/v1/workflows/{created['id']}/publish")).status_code == 201
+    await stack.sweep()
+    await stack.until(START + MINUTE, MINUTE)
+    lines = await stack.house.everything("schedule_occurrences")
+    assert {row["organization_id"] for row in lines} == {
+        stack.house.owner.organization_id,
+        stack.house.stranger.organization_id,
+    }
+    assert len(await stack.ledger(id)) == 1
