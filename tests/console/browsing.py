@@ -1,5 +1,6 @@
 """A browser on the running stack: people who are signed in, and pages that must break no rule of ours."""
 
+import asyncio
 import os
 import re
 import secrets
@@ -101,12 +102,16 @@ class Tabs:
 
 @dataclass(frozen=True)
 class Console:
-    """The stack as people meet it. Ada owns Harbour & Lane, Grace manages in it, Sam owns Stranger & Co."""
+    """The stack as people meet it.
+
+    Ada owns Harbour & Lane, Grace is a manager in it, Rosa a reviewer; Sam owns Stranger & Co.
+    """
 
     stack: Stack
     browser: Browser
     ada: Person
     grace: Person
+    rosa: Person
     sam: Person
 
     @property
@@ -125,10 +130,21 @@ class People:
     """Opens accounts on a stack through the API, as anybody would, and signs them in at the console."""
 
     def __init__(self, stack: Stack, browser: Browser, clients: AsyncExitStack) -> None:
+        self._stack = stack
         self._url = stack.urls["api"]
         self._browser = browser
         self._clients = clients
         self._mailbox = Mailbox(Path(stack.files["mail"]))
+
+    async def house(self) -> Console:
+        """The people of the console's tests, and of its pictures."""
+        ada, sam = await asyncio.gather(
+            self.founder("Ada Harbour", "ada@harbour-lane.example", "Harbour & Lane"),
+            self.founder("Sam Stranger", "sam@stranger.example", "Stranger & Co"),
+        )
+        grace = await self.colleague(ada, "Grace Lane", "grace@harbour-lane.example", "manager")
+        rosa = await self.colleague(ada, "Rosa Pier", "rosa@harbour-lane.example", "reviewer")
+        return Console(self._stack, self._browser, ada, grace, rosa, sam)
 
     async def founder(self, name: str, email: str, organization: str) -> Person:
         """Registers a person with an organization of their own."""
