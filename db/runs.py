@@ -14,6 +14,7 @@ from db.executions import ExecutionStep, WorkflowExecution
 from db.identity import User
 from db.rows import Before, many, newest_first, one
 from db.tasks import Task
+from domain.executions import TaskStatus
 
 #: Executions of workflows that people made; all others belong to processes of the product.
 WORKFLOW: Final = "workflow"
@@ -156,6 +157,15 @@ class Runs:
             Task.execution_id == execution_id, Task.occurrence == occurrence
         )
         return (await self._tx.execute(statement)).mappings().one_or_none()
+
+    async def open_tasks(self, execution_id: UUID, limit: int) -> Sequence[RowMapping]:
+        """What people have yet to decide in it, the oldest first: `id`, `title`."""
+        statement = (
+            select(Task.id, Task.title)
+            .where(Task.execution_id == execution_id, Task.status == TaskStatus.OPEN)
+            .order_by(Task.created_at, Task.id)
+        )
+        return await many(self._tx, statement.limit(limit))
 
     async def child_of(self, execution_id: UUID, occurrence: str) -> RowMapping | None:
         """The execution that this entry into a step started."""

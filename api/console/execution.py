@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.console.jsonview import json_view
 from api.console.shell import PageRoute, Visit, Visitor, identifier
-from api.console.telling import explained
 from api.errors import status_of
 from api.executionviews import show_one
 from db.executions import Executions
+from db.explaining import explanation
 from db.runs import Runs
 from domain.definitions.graph import icons
 from domain.errors import DomainError, NotFound
@@ -31,6 +31,8 @@ PATH: Final = "/executions/{id}"
 MOST_STEPS: Final = 5_000
 #: The newest executions that repeat this one, as far as they are named.
 MOST_RERUNS: Final = 20
+#: Tasks it waits for that lead to the inbox from the top of the page.
+MOST_TASKS: Final = 5
 DONE: Final = {
     "cancelling": "The execution was asked to stop; it ends as soon as what is under way allows.",
     "cancelled": "The execution was cancelled before it began.",
@@ -144,6 +146,7 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
     status = ExecutionStatus(row["status"])
     may = visitor.may
     is_open = not status.is_terminal
+    told = await explanation(tx, row, visitor.parts.clock(), visitor.zone)
     return {
         "execution": row,
         "view": view,
@@ -163,7 +166,8 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
         "brief": brief,
         "clock": Clock(visitor),
         "json_view": json_view,
-        "explanation": await explained(visitor, tx, row, visitor.parts.clock()),
+        "explanation": told,
+        "open_tasks": await runs.open_tasks(id, MOST_TASKS) if "decide" in told.acts else [],
     }
 
 
