@@ -19,6 +19,7 @@ from api.console import (
     joining,
     login,
     reruns,
+    schedules,
     secrets_page,
     starts,
     tasklinks,
@@ -41,6 +42,7 @@ router.include_router(execution.router)
 router.include_router(executionacts.router)
 router.include_router(graphpage.router)
 router.include_router(reruns.router)
+router.include_router(schedules.router)
 router.include_router(secrets_page.router)
 router.include_router(inbox.router)
 router.include_router(templates_gallery.router)
