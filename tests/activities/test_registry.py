@@ -168,6 +168,7 @@ def test_what_this_release_ships() -> None:
     shipped = {spec.name: (spec.lane, spec.effect) for spec in built_in().specs()}
     assert shipped == {
         "approve": (Lane.TASK, Effect.IDEMPOTENT),
+        "ask": (Lane.TASK, Effect.IDEMPOTENT),
         "client.contact": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "client.create": (Lane.SEGMENT, Effect.IDEMPOTENT),
         "client.find": (Lane.SEGMENT, Effect.IDEMPOTENT),
