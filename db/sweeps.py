@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.auditexports import OLD_EXPORTS
+from db.bulk import OLD_OPERATIONS
 from db.transfers import OLD_PARTS
 from domain.schedules.occurrences import KEPT
 
@@ -198,4 +199,5 @@ KINDS: Final[Mapping[str, TextClause]] = {
     ),
     "parts of transfers": OLD_PARTS,
     "exports of the log": OLD_EXPORTS,
+    "bulk operations": OLD_OPERATIONS,
 }

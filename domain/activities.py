@@ -93,6 +93,8 @@ class Act(StrEnum):
     SCHEDULE_BACKFILL_WITHDRAWN = "schedule.backfill_withdrawn"
     SCHEDULE_RUN = "schedule.run"
     EXECUTION_RERUN = "execution.rerun"
+    EXECUTIONS_CANCELLED = "executions.cancelled"
+    EXECUTIONS_RERUN = "executions.rerun"
 
 
 #: Everything that stands in `activity_logs.action`.

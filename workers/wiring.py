@@ -6,6 +6,7 @@ from uuid import UUID
 
 from activities.actions.context import Links, Services
 from activities.actions.registry import Registry, built_in
+from activities.bulk import BulkWork
 from activities.erasing import Erasing
 from activities.executions import ExecutionActivities
 from activities.exporting import Exporting
@@ -97,6 +98,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
         _services(settings, keys),
         erasing=Erasing(database, blobs, endings, keys, utc_now),
         exporting=Exporting(database, blobs, keys, utc_now),
+        bulk=BulkWork(database, registry.specs(), utc_now),
     )
     return Parts(
         settings=settings,

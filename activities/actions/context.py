@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.bulk import BulkWork
 from activities.erasing import Erasing
 from activities.exporting import Exporting
 from activities.gateways.http_client import GuardedHttpClient
@@ -52,6 +53,7 @@ class Services:
     #: None where nothing is erased: in a dry run, say.
     erasing: Erasing | None = None
     exporting: Exporting | None = None
+    bulk: BulkWork | None = None
     #: What this worker remembers between calls: access tokens, and operations of OpenAPI documents.
     tokens: Tokens = field(default_factory=Tokens)
     operations: Memory[Operation] = field(default_factory=Memory)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from activities.actions import (
     approvals,
     audit,
+    bulk,
     clients,
     clientsearch,
     email,
@@ -141,6 +142,7 @@ def built_in() -> Registry:
             openapi.request,
             organizations.settle,
             templates.render,
+            *bulk.ACTIONS,
             *erasure.ACTIONS,
             *exports.ACTIONS,
         ]

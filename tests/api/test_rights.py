@@ -67,14 +67,14 @@ NEEDS = {
         secrets_put secrets_remove
     """,
     P.EXECUTIONS_START: """
-        executions_start executions_rerun schedules_run
+        executions_start executions_rerun bulk_rerun schedules_run
     """,
     P.EXECUTIONS_READ: """
         executions_list executions_get executions_steps executions_log mirror_health executions_events
-        executions_rerun_plan executions_explain
+        executions_rerun_plan executions_explain bulk_count bulk_list bulk_get bulk_items
     """,
     P.EXECUTIONS_CANCEL: """
-        executions_cancel
+        executions_cancel bulk_cancel bulk_stop
     """,
     P.EXECUTIONS_CONTROL: """
         executions_pause executions_resume executions_signal
