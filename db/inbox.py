@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, and_, cast, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,14 +33,18 @@ class Inbox:
         return one(await self._tx.execute(_listed().where(Task.id == id)))
 
     async def waiting_for(self, decider: Decider, limit: int) -> Sequence[RowMapping]:
-        """Open tasks this person is a candidate of: the most urgent first, then the oldest."""
-        names = cast(list(decider.names), ARRAY(Text()))
+        """Open tasks this person could decide now: the most urgent first, then the oldest."""
         statement = (
             _listed()
-            .where(Task.status == TaskStatus.OPEN, or_(Task.assignees == [], Task.assignees.overlap(names)))
+            .where(*_could_decide(decider))
             .order_by(Task.due_at.asc().nulls_last(), Task.created_at, Task.id)
         )
         return await many(self._tx, statement.limit(limit))
+
+    async def count(self, decider: Decider, limit: int) -> int:
+        """How many wait for this person; counting ends at the limit."""
+        some = select(Task.id).where(*_could_decide(decider)).limit(limit).subquery()
+        return await self._tx.scalar(select(func.count()).select_from(some)) or 0
 
     async def page(self, *, is_open: bool, before: Before | None = None, limit: int) -> Sequence[RowMapping]:
         """Everybody's, newest first."""
@@ -89,6 +93,26 @@ class Inbox:
 
 
 _NAME = func.coalesce(func.nullif(func.concat_ws(" ", User.first_name, User.last_name), ""), User.email)
+
+
+def _could_decide(decider: Decider) -> tuple[ColumnElement[bool], ...]:
+    """Asked of them, not claimed by another, not answered by them before, and not kept from them by four eyes.
+
+    `Tasks.decide` judges anew when they do; this says what to show them.
+    """
+    names = cast(list(decider.names), ARRAY(Text()))
+    answered = exists().where(
+        TaskEvent.task_id == Task.id, TaskEvent.user_id == decider.user_id, TaskEvent.kind.in_(WORDS)
+    )
+    barred = func.app.barred_from_task(Task.id).table_valued("user_id", "client_id", "step", name="barred")
+    is_barred = exists().where(barred.c.user_id == decider.user_id)
+    return (
+        Task.status == TaskStatus.OPEN,
+        or_(Task.assignees == [], Task.assignees.overlap(names)),
+        or_(Task.claimed_by.is_(None), Task.claimed_by == decider.user_id),
+        or_(Task.quorum == 1, ~answered),
+        or_(and_(~Task.four_eyes, Task.four_eyes_steps == []), ~is_barred),
+    )
 
 
 def _listed() -> Select[tuple[Task]]:

@@ -27,11 +27,10 @@ from api.errors import status_of
 from api.identification import MfaEnrolmentRequired
 from api.tokens import csrf_token
 from db.identity import Users
+from db.inbox import Inbox
 from db.logins import Identities
-from db.tasks import TaskFilters, Tasks
 from db.tenants import Organizations
 from domain.errors import DomainError, Forbidden, Invalid, NotFound, Unauthenticated
-from domain.executions import TaskStatus
 from domain.permissions import Permission
 from domain.tasks import Decider
 
@@ -45,7 +44,7 @@ NAVIGATION: Sequence[tuple[str, str, Permission | None]] = (
     ("workflows", "Workflows", Permission.WORKFLOWS_READ),
     ("templates", "Templates", Permission.WORKFLOWS_READ),
     ("schedules", "Schedules", Permission.TRIGGERS_READ),
-    ("events", "Events", Permission.TRIGGERS_READ),
+    ("events", "Events", Permission.EVENTS_READ),
     ("deliveries", "Deliveries", Permission.DELIVERIES_READ),
     ("secrets", "Secrets", Permission.SECRETS_READ),
 )
@@ -173,8 +172,7 @@ async def visit(request: Request, parts: Parts) -> Visit:
             organization = await Organizations(tx).get(caller.organization_id)
             if caller.may(Permission.TASKS_READ):
                 decider = Decider(caller.user_id, user["email"], caller.role or "")
-                filters = TaskFilters(status=TaskStatus.OPEN, decider=decider)
-                open_tasks = len(await Tasks(tx).page(filters, before=None, limit=MANY_TASKS + 1))
+                open_tasks = await Inbox(tx).count(decider, MANY_TASKS + 1)
     found = Visit(request, parts, caller, cookie, user, organization, organizations, open_tasks)
     request.state.visit = found
     return found

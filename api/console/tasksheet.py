@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.console.facts import Fact, facts_of
 from api.console.jsonview import JsonView, json_view
 from api.console.shell import Visit
 from api.console.taskwords import Telling
@@ -19,24 +20,12 @@ from db.tasks import Tasks
 from domain.errors import DomainError
 from domain.executions import TaskStatus
 from domain.forms import Form, form_of
-from domain.forms.hints import label_of
 from domain.permissions import Permission
 from domain.tasks import FORM
 from domain.tasks.history import WORDS
 
 #: Members offered by name; where there are more, an address is typed.
 MOST_COLLEAGUES: Final = 100
-#: As many members of an object are shown as words; larger ones are shown as JSON.
-MOST_FACTS: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing a decision is about: a short text, or JSON."""
-
-    label: str
-    text: str
-    view: JsonView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +49,7 @@ class Sheet:
     may_comment: bool
     colleagues: Sequence[RowMapping]
     answers: JsonView | None
+    answered: Sequence[Fact]
 
     @property
     def is_open(self) -> bool:
@@ -87,6 +77,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
     may_decide = is_open and may_judge and obstacle is None
     is_mine = task["claimed_by"] == decider.user_id
     may_move = is_open and may_judge and (obstacle is None or obstacle.code == "four_eyes")
+    data = (task["decision"] or {}).get("data")
     telling = await _telling(visitor, tx, task, events, now)
     called = telling.called
     return Sheet(
@@ -108,9 +99,8 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
         may_delegate=may_move,
         may_comment=may_judge,
         colleagues=await Inbox(tx).colleagues(MOST_COLLEAGUES + 1) if may_move else (),
-        answers=json_view((task["decision"] or {}).get("data"))
-        if (task["decision"] or {}).get("data") is not None
-        else None,
+        answers=json_view(data) if data is not None else None,
+        answered=facts_of(data, titles=_titles(task["form"])),
     )
 
 
@@ -134,17 +124,7 @@ def _named_in(events: Sequence[Mapping[Any, Any]]) -> set[str]:
     return found
 
 
-def facts_of(arguments: Any) -> Sequence[Fact]:
-    """An object's members as words where words are enough, otherwise nothing: then the JSON speaks."""
-    if not isinstance(arguments, dict) or len(arguments) > MOST_FACTS:
-        return ()
-    return [
-        Fact(label_of(name, {}), _plain(value), json_view(value) if isinstance(value, dict | list) else None)
-        for name, value in arguments.items()
-    ]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "Yes" if value else "No"
-    return "none" if value is None or value == "" else str(value)
+def _titles(form: Any) -> Mapping[str, str]:
+    """What the form calls its members."""
+    members = form_of(form).root.members if form is not None else ()
+    return {member.key: member.title for member in members}

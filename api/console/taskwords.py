@@ -78,6 +78,10 @@ class Telling:
             return "now"
         return f"in {brief(away)}" if away > timedelta(0) else f"{brief(-away)} ago"
 
+    def since(self, at: datetime) -> str:
+        """As "3 h ago"."""
+        return "just now" if self.now - at < timedelta(minutes=1) else self.until(at)
+
     def ended(self, task: Mapping[Any, Any]) -> str:
         """What became of a closed task."""
         title = f"“{task['title']}”"
@@ -107,7 +111,7 @@ class Telling:
                 f"This task was to be decided until {due}; its execution goes on without a decision."
             )
         if isinstance(refusal, AlreadyDecided):
-            return AlreadyDecided("You have said your word about this task already; everybody's counts once.")
+            return AlreadyDecided("You have said your word about this task; others still have to say theirs.")
         return refusal
 
 

@@ -132,6 +132,7 @@ async def test_a_form_is_drawn_filled_in_grown_and_its_problems_told(
     assert (await inbox.read(task))["decision"]["data"] == {"rate": 95.5, "contacts": ["Ada"]}
     shown = (await browser.get(f"/tasks/{task['id']}")).text
     assert "What was filled in" in shown
+    assert "<dt>Hourly rate</dt>" in shown
     assert "95.5" in shown
 
 
@@ -174,8 +175,9 @@ async def test_a_decision_is_bound_to_what_was_shown(
 ) -> None:
     arguments = {"amount": 1200, "recipient": "Nils <AB>", "urgent": True, "lines": [{"a": 1}]}
     task = await inbox.put(arguments=arguments, arguments_digest=digest_of(arguments))
-    page = (await browser.get(f"/tasks/{task['id']}")).text
+    page = re.sub(r">\s+<", "><", (await browser.get(f"/tasks/{task['id']}")).text)
     assert digest_of(arguments) in page
+    assert '<th scope="col">A</th></tr></thead><tbody><tr><td>1</td></tr>' in page
     assert '<dt>Recipient</dt><dd><span class="prose">Nils &lt;AB&gt;</span></dd>' in page
     assert '<dt>Urgent</dt><dd><span class="prose">Yes</span></dd>' in page
     form = {"csrf_token": token(await browser.get("/")), "outcome": "approved"}
@@ -198,6 +200,7 @@ async def test_claiming_keeps_others_away_until_it_is_released(
     async with people.world.browser() as other:
         await enter(other, people, colleague)
         assert (await send(other, task, "claim")).headers["location"] == f"/tasks/{task['id']}?done=claimed"
+        assert "Nothing waits for you." in (await browser.get("/tasks")).text
         assert "claimed by you" in (await other.get(f"/tasks/{task['id']}")).text
         page = (await browser.get(f"/tasks/{task['id']}")).text
         assert "Mara Lind has claimed this task" in page
@@ -242,8 +245,8 @@ async def test_several_approve_each_once(browser: httpx2.AsyncClient, people: Pe
     task = await inbox.put(quorum=2)
     first = await send(browser, task, "decision", outcome="approved")
     assert "others still have to approve" in (await browser.get(first.headers["location"])).text
-    listed = (await browser.get("/tasks")).text
-    assert "You have approved" in listed
+    assert "Nothing waits for you." in (await browser.get("/tasks")).text
+    assert "You have approved" in (await browser.get("/tasks?show=open")).text
     page = (await browser.get(f"/tasks/{task['id']}")).text
     assert "You have said your word" in page
     assert 'value="approved"' not in page
@@ -272,6 +275,8 @@ async def test_four_eyes_and_deadlines_are_said_before_anybody_tries(
     page = (await browser.get(f"/tasks/{eyes['id']}")).text
     assert "Whoever started this execution may not decide this task too" in page
     assert "Not whoever started the execution" in page
+    assert "Nothing waits for you." in (await browser.get("/tasks")).text
+    assert "waiting for you: " not in page
     assert (await send(browser, eyes, "decision", outcome="approved")).status_code == 403
     late = datetime.now(UTC) - timedelta(hours=2)
     over = await inbox.put(title="Too late", due_at=late, on_overdue="fail")
