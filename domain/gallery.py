@@ -11,14 +11,23 @@ from domain.payloads import misfits
 
 #: What the header of a copy takes from its new name and organization, not from its template.
 _OWN_HEADER: Final = ("namespace", "name", "version")
+_NOTHING: Final[tuple[Json, ...]] = (None, "", [], {})
 #: As a default of a shipped template: the name of the organization that looks at it.
 ORGANIZATION: Final = "{{ organization }}"
 
 
 def schema_of(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of the object that `instantiated` takes; each variable keeps its default, so none is required."""
-    properties = {name: _property(declared) for name, declared in _declared(variables).items()}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    """The JSON Schema of the form for all variables, filled with their defaults.
+
+    A variable whose default says something is required: emptying its field is a mistake, not a wish for the default.
+    """
+    declared = _declared(variables)
+    return {
+        "type": "object",
+        "properties": {name: _property(each) for name, each in declared.items()},
+        "required": [name for name, each in declared.items() if each.get("default") not in _NOTHING],
+        "additionalProperties": False,
+    }
 
 
 def instantiated(variables: Mapping[str, Any], given: Mapping[str, Json]) -> dict[str, Any]:

@@ -63,11 +63,11 @@ async def _picture(
     await page.wait_for_load_state("networkidle" if not screen.is_live else "load")
     if screen.is_live:
         await page.wait_for_timeout(500)
-    await page.screenshot(
-        path=file, clip={"x": 0, "y": 0, "width": width, "height": await _height(page)}, full_page=True
-    )
+    # A page that is as high as the window: what sticks to the window's edges ends where the page does.
+    await page.set_viewport_size({"width": width, "height": await _height(page)})
+    await page.screenshot(path=file)
     await tabs.close()
-    print(file.name, f"{file.stat().st_size // 1024} KB", flush=True)
+    print(file.name, flush=True)
     return file
 
 

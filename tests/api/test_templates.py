@@ -34,7 +34,7 @@ async def test_templates_are_looked_for_by_category_and_words(house: House) -> N
     async def slugs(query: str) -> list[str]:
         return [each["slug"] for each in (await house.member.get(f"/v1/templates?{query}")).json()["items"]]
 
-    assert await slugs("category=kyc") == ["kyc-follow-up"]
+    assert await slugs("category=compliance") == ["kyc-follow-up"]
     assert await slugs("q=INVOICE") == ["invoice-reminder"]
     assert await slugs("q=nothing+like+that") == []
 

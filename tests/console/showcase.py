@@ -74,7 +74,7 @@ class Showcase:
 
 @dataclass(frozen=True)
 class Screen:
-    """`path` is worked out from what the showcase made; `is_main` ones are shown in the dark and on a telephone as well."""
+    """`path` is worked out from what the showcase made; `is_main` ones are shown in the dark and narrow too."""
 
     name: str
     path: Callable[[Showcase], str]

@@ -1,6 +1,8 @@
 """Every shipped template is sound, and does in memory what its cases say."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,48 @@ def test_people_can_fill_a_template_in(slug: str) -> None:
         assert all(each.get("title") for each in schema["properties"].values())
 
 
+#: All that our schemas say. A comma in an unquoted description would make a word of its own.
+WORDS = {
+    *(
+        "type",
+        "title",
+        "description",
+        "default",
+        "enum",
+        "required",
+        "properties",
+        "items",
+        "format",
+        "pattern",
+    ),
+    *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "uniqueItems"),
+}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_word_of_a_schema_means_something(slug: str) -> None:
+    parts = shipped()[slug].parts
+    schemas = [each["schema"] for each in parts["variables"].values()]
+    schemas.append(parts["definition"]["input"]["schema"]["document"])
+    schemas += list(_forms(parts["definition"])) + list(_forms(parts["actions"]))
+    while schemas:
+        schema = schemas.pop()
+        assert schema.keys() <= WORDS, schema
+        schemas += schema.get("properties", {}).values()
+        schemas += [schema["items"]] if "items" in schema else []
+
+
+def _forms(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "form" in value:
+            yield value["form"]
+        for each in value.values():
+            yield from _forms(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _forms(each)
+
+
 def test_every_file_of_the_gallery_is_in_it() -> None:
     files = {file.name.removesuffix(".yaml").removesuffix(".test") for file in HERE.glob("*.yaml")}
     assert files == set(SLUGS)
@@ -111,6 +155,7 @@ def test_the_form_shows_defaults_and_descriptions() -> None:
             "days": {"type": "integer", "minimum": 1, "default": 3},
             "any": {"default": None},
         },
+        "required": ["firm", "days"],
         "additionalProperties": False,
     }
 
