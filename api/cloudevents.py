@@ -1,6 +1,6 @@
 """Events: sending CloudEvents into the organization, and what each of them started or reached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -139,6 +139,14 @@ async def send_events(
     Of a batch every event gets its own verdict, and those that are wrong hinder no other. A batch of which nothing
     can be taken, and a single event that is wrong, are refused.
     """
+    sending = await sending_of(parts, caller, body)
+    return (await once.run(caller, sending)).response()
+
+
+async def sending_of(
+    parts: Collaborators, caller: Caller, body: dict[str, Any] | list[Any]
+) -> Callable[[AsyncConnection], Awaitable[Answer[None]]]:
+    """What sending does in its transaction. Raises Invalid."""
     given = body if isinstance(body, list) else [body]
     if not 1 <= len(given) <= MAXIMUM_BATCH:
         told = f"A batch has 1 to {MAXIMUM_BATCH} events, not {len(given)}."
@@ -149,7 +157,7 @@ async def send_events(
     async def record(tx: AsyncConnection) -> Answer[None]:
         return Answer(202, await batch.record(tx))
 
-    return (await once.run(caller, record)).response()
+    return record
 
 
 @router.get(PATH, operation_id="events_list", response_model=EventPage)

@@ -1,5 +1,6 @@
 """The delivery ledger: what arrived at webhook triggers, what became of it, and sending it once more."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -80,6 +81,16 @@ async def replay_delivery(caller: Replayer, parts: Parts, once: Idempotent, id: 
     Every call starts one more, unless repeated with the same Idempotency-Key. `$workflow.trigger.replay_of` names
     the delivery that is repeated.
     """
+    answer = await once.run(caller, await replaying(parts, caller, id))
+    if answer.carry is not None:
+        await parts.dispatcher.dispatch(answer.carry)
+    return answer.response()
+
+
+async def replaying(
+    parts: Collaborators, caller: Caller, id: UUID
+) -> Callable[[AsyncConnection], Awaitable[Answer[OutboxEntry]]]:
+    """What a replay does in its transaction, once it is sure that it may. Raises NotReplayable, BodyGone."""
     row, envelope = await opened(parts, caller, id)
     envelope = _replayable(row, envelope)
     async with parts.database.transaction(caller.access) as tx:
@@ -105,10 +116,7 @@ async def replay_delivery(caller: Replayer, parts: Parts, once: Idempotent, id: 
         entry, answer = await start_from(tx, caller, trigger, message, new, replay_of=str(original))
         return Answer(202, answer, carry=entry)
 
-    answer = await once.run(caller, replay)
-    if answer.carry is not None:
-        await parts.dispatcher.dispatch(answer.carry)
-    return answer.response()
+    return replay
 
 
 async def start_from(

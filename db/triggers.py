@@ -22,8 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped
 
 from db.base import Base, CreatedAt, Id, Sealed, Tenant, one_of, tenant_key, within
-from db.definitions import Trigger
+from db.definitions import Trigger, Workflow
 from db.rows import many, one
+from domain.executions import TriggerType
 
 
 class SecretKind(StrEnum):
@@ -114,6 +115,20 @@ class Triggers:
         return await many(
             self._tx, select(*_TRIGGER).where(Trigger.workflow_id == workflow_id).order_by(Trigger.name)
         )
+
+    async def webhooks(self, *, limit: int = 200) -> Sequence[RowMapping]:
+        """Every webhook with its workflow, by their names: id, name, workflow_id, workflow."""
+        statement = (
+            select(Trigger.id, Trigger.name, Trigger.workflow_id, Workflow.name.label("workflow"))
+            .join(
+                Workflow,
+                (Workflow.organization_id == Trigger.organization_id) & (Workflow.id == Trigger.workflow_id),
+            )
+            .where(Trigger.type == TriggerType.WEBHOOK)
+            .order_by(Workflow.name, Trigger.name, Trigger.id)
+            .limit(limit)
+        )
+        return await many(self._tx, statement)
 
     async def put(
         self, organization_id: UUID, workflow_id: UUID, *, name: str, values: Mapping[str, Any]

@@ -7,8 +7,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from api.console import (
+    bulk,
+    deliveries,
     dryruns_page,
     editor,
+    events,
     execution,
     executionacts,
     executions,
@@ -36,8 +39,11 @@ router.include_router(home.router)
 router.include_router(login.router)
 router.include_router(factor.router)
 router.include_router(joining.router)
+router.include_router(events.router)
+router.include_router(deliveries.router)
 router.include_router(tasklinks.router)
 router.include_router(executions.router)
+router.include_router(bulk.router)  # before /executions/{id}: `bulk` is no id
 router.include_router(execution.router)
 router.include_router(executionacts.router)
 router.include_router(graphpage.router)

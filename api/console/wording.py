@@ -30,6 +30,17 @@ _SHAPES: Final = {
     "approved": "✓",
     "rejected": "✗",
     "submitted": "✓",
+    "started": "✓",
+    "held": "◐",
+    "pending": "○",
+    "filtered": "↷",
+    "late": "◷",
+    "tested": "✓",
+    "receiving": "○",
+    "malformed": "✗",
+    "forged": "✗",
+    "oversized": "✗",
+    "stale": "◷",
 }
 
 
