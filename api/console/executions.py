@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import RowMapping
 
-from api.console.shell import PageRoute, Visit, Visitor, identifier
+from api.console.shell import PageRoute, Sent, Visit, Visitor, identifier
 from api.console.wording import moment
 from api.errors import status_of
 from api.pagination import Pager, Paging
@@ -49,6 +49,19 @@ class Wanted:
     until: str = ""
     parent_id: str = ""
     all_kinds: str = ""
+
+    @classmethod
+    def of(cls, form: Sent) -> "Wanted":
+        """From the hidden fields of a form."""
+        return cls(
+            form.get("workflow_id", ""),
+            tuple(form.getlist("status")),
+            form.get("trigger", ""),
+            form.get("from", ""),
+            form.get("to", ""),
+            form.get("parent_id", ""),
+            form.get("all_kinds", ""),
+        )
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

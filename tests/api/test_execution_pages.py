@@ -407,3 +407,65 @@ async def test_a_rerun_is_planned_confirmed_and_shown(desk: Desk) -> None:
     twice = await desk.send(here, here, **fields, irreversible="yes")
     assert twice.status_code == 409
     assert len(desk.world.dispatcher.entries) == before + 1
+
+
+def hidden(page: str) -> dict[str, list[str]]:
+    """The hidden fields of the form that begins a bulk operation."""
+    [form] = re.findall(r'<form method="post" action="/executions/bulk">(.*?)</form>', page, re.S)
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form):
+        fields.setdefault(name, []).append(unescape(value))
+    return fields
+
+
+async def test_chosen_executions_are_counted_then_cancelled_and_reported(desk: Desk) -> None:
+    ids = [await desk.execution() for _ in range(3)]
+    ended = await desk.execution("completed")
+    listed = await desk.http.get("/executions")
+    chosen = [str(ids[0]), str(ids[1]), str(ended)]
+    form = {"csrf_token": token(listed), "act": "cancel", "id": chosen}
+    page = await desk.http.post("/executions/selected", data=form)
+    assert page.status_code == 200
+    assert "Cancel 2 executions" in text_of(page.text), "what has ended is not counted"
+    fields = hidden(page.text)
+    begun = await desk.http.post("/executions/bulk", data={**fields, "reason": "too late"})
+    assert begun.status_code == 303, begun.text
+    again = await desk.http.post("/executions/bulk", data={**fields, "reason": "too late"})
+    assert again.headers["location"] == begun.headers["location"], "a second click is the same operation"
+    report = await desk.page(begun.headers["location"])
+    assert "Cancel 2 executions" in text_of(report)
+    assert {str(id) for id in (*ids, ended) if f"/executions/{id}" in report} == {str(ids[0]), str(ids[1])}
+    assert "Cancel 2 executions too late" in text_of(await desk.page("/executions/bulk"))
+
+
+async def test_another_number_than_was_shown_does_nothing(desk: Desk) -> None:
+    await desk.execution("failed", error_message="broken")
+    page = await desk.page("/executions/bulk?act=rerun&status=failed&from=2026-11-01")
+    assert "Rerun 1 execution" in text_of(page)
+    assert "Queued from 2026-11-01" in text_of(page)
+    fields = hidden(page)
+    await desk.execution("failed", error_message="broken too")
+    before = len(desk.world.dispatcher.entries)
+    refused = await desk.http.post("/executions/bulk", data=fields)
+    assert refused.status_code == 409
+    assert "Not done." in refused.text
+    assert hidden(refused.text)["expected"] == ["2"]
+    assert len(desk.world.dispatcher.entries) == before
+    begun = await desk.http.post("/executions/bulk", data=hidden(refused.text))
+    assert begun.status_code == 303
+
+
+async def test_a_bulk_operation_is_stopped_once_and_means_something(desk: Desk) -> None:
+    await desk.execution()
+    fields = hidden(await desk.page("/executions/bulk?act=cancel"))
+    begun = await desk.http.post("/executions/bulk", data=fields)
+    here = begun.headers["location"].partition("?")[0]
+    stopped = await desk.send(f"{here}/stop", here)
+    assert stopped.headers["location"] == f"{here}?done=stopping"
+    nothing = await desk.send("/executions/selected", "/executions", act="cancel")
+    assert nothing.headers["location"] == "/executions?done=nothing"
+    assert (await desk.http.get("/executions/bulk?act=explode")).status_code == 422
+    assert (await desk.http.get(f"/executions/bulk/{uuid4()}")).status_code == 404
+    assert (await desk.http.get("/executions/bulk?act=cancel&status=completed")).status_code == 200
+    made_up = {**fields, "expected": ["0"], "key": [str(uuid4())]}
+    assert (await desk.http.post("/executions/bulk", data=made_up)).status_code == 422
