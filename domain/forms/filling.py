@@ -36,7 +36,7 @@ class _Filler:
             rows += [ABSENT] * (self.rows[name] - len(rows))
             for number, row in enumerate(rows):
                 self.field(asked.item, row, join(name, number), is_new=is_new or row is ABSENT)
-        elif value is not ABSENT:
+        elif value is not ABSENT and asked.kind is not Kind.FIXED:
             self.texts[name] = self.shown(asked, value)
 
     def shown(self, asked: Field, value: Json) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class _Filler:
             return tuple(token for each in chosen if (token := _token(asked.options, each)))
         if asked.kind in (Kind.CHOICE, Kind.TICK):
             return (_token(asked.options, value),)
-        return () if asked.kind is Kind.FIXED else (text_of(asked.kind, value, self.zone),)
+        return (text_of(asked.kind, value, self.zone),)
 
 
 def _token(options: tuple[Option, ...], value: Json) -> str:

@@ -41,6 +41,7 @@ def read(form: Form, sent: Sent) -> Filled:
         except ValueRefused as refusal:
             found = [SchemaProblem(refusal.pointer, refusal.message, None)]
         problems += reader.placed(found, problems)
+    problems.sort(key=lambda problem: reader.names[ROOT + problem.pointer])
     return Filled(value, tuple(problems), reader.texts, reader.rows)
 
 
@@ -83,10 +84,11 @@ class _Reader:
         self.more = more
         self.texts: dict[str, tuple[str, ...]] = {}
         self.rows: dict[str, int] = {}
-        self.names = {ROOT}
+        #: What was met, in the order in which a page shows it.
+        self.names: dict[str, int] = {ROOT: 0}
 
     def field(self, asked: Field, node: _Node, name: str) -> _Part:
-        self.names.add(name)
+        self.names.setdefault(name, len(self.names))
         if asked.kind is Kind.GROUP:
             return self.group(asked, node, name)
         if asked.kind is Kind.LIST:

@@ -140,6 +140,9 @@ def test_problems_stand_at_their_fields() -> None:
     assert [problem.message for problem in filled.at("data/name")] == ["Must have at least 2 characters."]
     assert filled.text("data/employees") == "many"
     assert form_of(ONBOARDING).titled("/owners/1/share") == "Owners 2, Share"
+    shown = [member.key for member in form_of(ONBOARDING).root.members]
+    places = [shown.index(problem.pointer.split("/")[1]) for problem in filled.problems]
+    assert places == sorted(places)  # told from top to bottom
 
 
 def test_rows_move_up_and_grow_on_request() -> None:
