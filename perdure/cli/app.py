@@ -6,12 +6,14 @@ from perdure.cli import (
     bench,
     doctor,
     env,
+    events,
     executions,
     hooks,
     migrate,
     organizations,
     processes,
     rotate,
+    schedules,
     secrets,
     stack,
     workflows,
@@ -36,7 +38,9 @@ app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)
 app.add_typer(hooks.app, name="hooks")
+app.add_typer(events.app, name="events")
 app.add_typer(executions.app, name="executions")
 app.add_typer(organizations.app, name="organizations")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(workflows.app, name="workflows")
