@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +30,7 @@ from db.gallery import Gallery
 from db.tenants import Organizations
 from domain import gallery
 from domain.definitions import files
+from domain.definitions.drafts import places, text_of
 from domain.definitions.lifecycle import Visibility
 from domain.errors import NotFound
 from domain.permissions import Permission
@@ -60,7 +61,7 @@ class TemplateView(TemplateSummary):
     definition: dict[str, Any]
     trigger_list: list[Any] = Field(description="The triggers in full, as a workflow's `triggers`.")
     actions: list[Any]
-    layout: dict[str, Any]
+    layout: Annotated[dict[str, Any], AfterValidator(places)]
     declared: dict[str, Any] = Field(description="The variables in full, as a workflow's `variables`.")
     form: dict[str, Any] = Field(
         description="JSON Schema of `variables` in `instantiate`, defaults among it."
@@ -101,7 +102,7 @@ class Entry:
     def text(self) -> str:
         if self.id is None:
             return shipped()[self.slug].text
-        return files.as_text({name: part for name, part in self.parts.items() if part})
+        return text_of(self.parts)
 
     def summary(self) -> dict[str, Any]:
         triggers = (each for each in self.parts["triggers"] if isinstance(each, dict))

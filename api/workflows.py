@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,7 @@ from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from api.revisions import tagged
 from db.definitions import WorkflowFilters, Workflows
+from domain.definitions.drafts import TEXT, keeping, places
 from domain.definitions.lifecycle import DefinitionStatus, Visibility, require_open
 from domain.errors import Forbidden
 from domain.permissions import Permission
@@ -39,10 +40,7 @@ class WorkflowFields(Body):
     variables: DefinitionObject = Field(
         default_factory=dict, description="Parameters with schema and default."
     )
-    layout: DefinitionObject = Field(
-        default_factory=dict,
-        description="How editors show it: where steps are drawn, and the text as it was written.",
-    )
+    layout: DefinitionObject = Field(default_factory=dict, description="Where an editor draws the steps.")
     is_template: bool = False
     visibility: Visibility = Field(
         Visibility.ORGANIZATION,
@@ -86,7 +84,7 @@ class WorkflowView(WorkflowSummary):
     triggers: list[Any]
     actions: list[Any]
     variables: dict[str, Any]
-    layout: dict[str, Any]
+    layout: Annotated[dict[str, Any], AfterValidator(places)]
     assigned_users: list[UUID]
     template_id: UUID | None
     published_version_id: UUID | None
@@ -173,6 +171,9 @@ async def write(
         workflows = Workflows(tx)
         if values.keys() & _SEEN_BY:
             _require_say(caller, await workflows.get(id), values)
+        if "layout" in values and TEXT not in values["layout"]:
+            kept = (await workflows.get(id))["layout"].get(TEXT)
+            values = {**values, "layout": keeping(values["layout"], kept)}
         row = await workflows.change(id, values, revision=seen)
         require_open(row["status"])
     return row
@@ -188,6 +189,8 @@ def _require_say(caller: Caller, row: RowMapping, values: Mapping[str, Any]) -> 
 async def values_of(body: WorkflowFields, *, whole: bool = False) -> dict[str, Any]:
     values = body.model_dump(exclude_unset=not whole)
     if "definition" in values:
+        if isinstance(values["definition"], str) and isinstance(body, NewWorkflow):
+            values["layout"] = keeping(values.get("layout") or {}, values["definition"])
         values["definition"] = await read(values["definition"])
     if "assigned_users" in values:
         values["assigned_users"] = [str(id) for id in dict.fromkeys(values["assigned_users"])]

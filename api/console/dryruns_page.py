@@ -34,6 +34,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 MOCK: Final = "mock:"
 #: Behind it, the name of the choice beside the text.
 CHOICE: Final = "#how"
+#: How a dry run ends the warning about a mock that it did not need.
+UNUSED: Final = "was never used."
 LONGEST_EVENTS: Final = 100_000
 
 
@@ -103,6 +105,19 @@ class _Trying:
         except Invalid:
             return []
 
+    def _warnings(self, done: DryRun, answers: Mapping[str, str]) -> Iterator[str]:
+        """Nobody has to hear that an answer was not needed which nobody gave."""
+        ours = [
+            f"“{each.pointer}”"
+            for each in self.asked
+            if answers.get(MOCK + each.pointer, "") == each.suggested
+        ]
+        return (
+            each
+            for each in done.warnings
+            if not (each.endswith(UNUSED) and any(name in each for name in ours))
+        )
+
     def render(
         self,
         filled: Filled,
@@ -114,7 +129,10 @@ class _Trying:
     ) -> Response:
         answers = {MOCK + each.pointer: each.suggested for each in self.asked}
         if sent is not None:
-            answers = {name: text for name, text in sent.items() if name.startswith(MOCK)}
+            # Browsers send line ends as CRLF.
+            answers = {
+                name: text.replace("\r\n", "\n") for name, text in sent.items() if name.startswith(MOCK)
+            }
         values: dict[str, Any] = {
             "about": self.about,
             "here": f"{self.about.path}/test",
@@ -126,6 +144,7 @@ class _Trying:
             "answers": answers,
             "events": "" if sent is None else sent.get("events", ""),
             "done": done,
+            "warnings": () if done is None else list(self._warnings(done, answers)),
             "svg": "" if done is None else _traced(self.chosen, done),
             "json_view": json_view,
         }

@@ -62,8 +62,19 @@ def values_of(text: str, layout: Mapping[str, Any]) -> dict[str, Any]:
         )
     beside = {} if found.is_bare else {name: FIELDS[name] for name in ("triggers", "variables", "actions")}
     values = {**beside, **found.parts}
-    chosen = {name: place for name, place in values.get("layout", layout).items() if name != TEXT}
-    return {**values, "layout": {**chosen, TEXT: text} if len(text.encode()) <= LONGEST else chosen}
+    return {**values, "layout": keeping(values.get("layout", layout), text)}
+
+
+def keeping(layout: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    """The layout with the text as it was written, unless there is none or it is too long to be kept."""
+    if text is None or len(text.encode("utf-8", "surrogatepass")) > LONGEST:
+        return places(layout)
+    return {**places(layout), TEXT: text}
+
+
+def places(layout: Mapping[str, Any]) -> dict[str, Any]:
+    """The layout as it is shown: without the text, which is read and written by itself."""
+    return {name: place for name, place in layout.items() if name != TEXT}
 
 
 def _located(found: WorkflowText, problem: Problem) -> Problem:

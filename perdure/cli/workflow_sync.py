@@ -12,7 +12,6 @@ from rich.text import Text
 
 from domain.definitions.diff import Side, as_text, compare
 from domain.definitions.diff.fields import same
-from domain.definitions.drafts import TEXT
 from perdure.cli.api import Api, Client, Key, client
 from perdure.cli.executions import GOOD, events, tell
 from perdure.cli.output import AsJson, DataDir, emit, err, explained, line, out
@@ -140,9 +139,7 @@ def find(perdure: Client, wanted: str, *, missing_is_fine: bool = False) -> dict
 
 
 def _stored(perdure: Client, id: str) -> dict[str, Any]:
-    """Without the text that the console's editor keeps: files have their own."""
     found: dict[str, Any] = perdure.get(f"/v1/workflows/{id}")
-    found["layout"].pop(TEXT, None)
     return found
 
 
