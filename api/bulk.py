@@ -155,7 +155,6 @@ async def _begin(
     caller: Caller, parts: Parts, once: Idempotent, action: BulkAction, body: _Asked, **more: Any
 ) -> Response:
     id, filters = uuid4(), body.filters.read()
-    word = Act.EXECUTIONS_CANCELLED if action is BulkAction.CANCEL else Act.EXECUTIONS_RERUN
 
     async def begin(tx: AsyncConnection) -> Answer[OutboxEntry]:
         begun = await parts.processes.start(
@@ -184,7 +183,13 @@ async def _begin(
                 f"{found} executions are meant by now, not {body.expected}; look whether that is still right, and"
                 f" send `expected: {found}`."
             )
-        activity = noted(caller, word.value, "bulk_operations", id, count=found)
+        activity = noted(
+            caller,
+            (Act.EXECUTIONS_CANCELLED if action is BulkAction.CANCEL else Act.EXECUTIONS_RERUN).value,
+            "bulk_operations",
+            id,
+            count=found,
+        )
         await Activities(tx).note([activity])
         return Answer(202, _shown(await Bulk(tx).get(id)), carry=begun.entry)
 

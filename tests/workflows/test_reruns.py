@@ -1,16 +1,16 @@
-"""A rerun repeats exactly what its plan announced, counted where it arrives; what came before happens no second time."""
+"""A rerun repeats exactly what its plan announced, counted where it arrives; what came before does not happen again."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
 
-import httpx2
 import pytest
+from sqlalchemy import text
 from temporalio.worker import WorkflowRunner
 
+from db.session import Access, Role
 from domain.addresses import AddressPolicy
 from tests.workflows.engine import HEADER, Engine, settings_for, working
 from tests.workflows.mail import Mailbox, mailbox, send
@@ -180,3 +180,253 @@ async def test_from_step_four_of_six_exactly_the_announced_effects_happen(
     assert await refused(engine, str(row["id"]), late) == (409, "plan_out_of_date")
     assert (await plan(engine, str(row["id"])))["reruns"] == [started["id"]]
     assert receiver.calls == ["POST four", "POST six"]
+
+
+async def test_branches_in_flight_loops_and_answers_of_people(
+    engine: Engine, receiver: Receiver, mails: Mailbox
+) -> None:
+    receiver.broken.add("right2")
+    do: list[dict[str, Any]] = [
+        {"ask": ASK},
+        {"hear": {"listen": {"to": {"one": {"with": {"type": "paid"}}}}, "export": {"as": "{paid: .[0].n}"}}},
+        {"nap": {"wait": {"milliseconds": 50}}},
+        {
+            "both": {
+                "fork": {
+                    "branches": [
+                        {"left": {"do": [{"left1": send("left1")}, {"left2": send("slow left2")}]}},
+                        {
+                            "right": {
+                                "do": [
+                                    {"right1": receiver.post("right1")},
+                                    {"wait for left": {"wait": {"seconds": 1}}},
+                                    {"right2": receiver.post("right2")},
+                                ]
+                            }
+                        },
+                    ]
+                }
+            }
+        },
+        {"done": {"set": {"paid": "${ $context.paid }"}}},
+    ]
+    id = str((await engine.start(await engine.publish(do)))["id"])
+    row = await engine.until(id, lambda row: "task_id" in (row["waiting_on"] or {}))
+    await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
+    await engine.until(id, lambda row: (row["waiting_on"] or {}).get("kind") == "event")
+    await engine.post(f"/v1/executions/{id}/signal", {"type": "paid", "data": {"n": 7}})
+    assert (await engine.ended(id))["status"] == "failed"
+    planned = await plan(engine, id)
+    assert planned["step"] == "right2"
+    assert [(each["step"], each["is_under_way"], each["times_before"]) for each in planned["effects"]] == [
+        ("left2", True, 0),
+        ("right2", False, 1),
+    ]
+    receiver.broken.clear()
+    receiver.calls.clear()
+    mails.subjects.clear()
+    mails.delay = 0.2
+    again = await rerun(engine, id)
+    row = await engine.ended(again)
+    assert (row["status"], row["output"]) == ("completed", {"paid": 7}), dict(row)
+    assert (receiver.calls, mails.subjects) == (["POST right2"], ["slow left2"])
+    lines = {step["name"]: (step["is_taken_over"], step["status"]) for step in await engine.steps(again)}
+    assert lines["left2"] == (False, "completed")
+    assert lines["ask"] == lines["hear"] == lines["wait for left"] == (True, "completed")
+    tasks = await engine.get(f"/v1/tasks?execution_id={again}")
+    assert tasks["items"] == []
+    await agree(engine, again)
+
+
+async def test_from_inside_a_round_of_a_loop_in_a_try(engine: Engine, receiver: Receiver) -> None:
+    receiver.broken.add("n3")
+    url = f"http://127.0.0.1:{receiver.port}/n${{ $item }}"
+    each = {
+        "mark": {"call": "http", "with": {"method": "post", "endpoint": url}, "output": {"as": "{at: .said}"}}
+    }
+    loop = {"each": {"for": {"in": "$workflow.input.items"}, "do": [each, {"sum": {"set": "${ . }"}}]}}
+    catch = {"errors": {"with": {"status": 418}}, "do": [{"never": {"set": {"a": 1}}}]}
+    row = await engine.run([{"careful": {"try": [loop], "catch": catch}}], {"items": [1, 2, 3, 4]})
+    assert row["status"] == "failed"
+    receiver.broken.clear()
+    receiver.calls.clear()
+    planned = await plan(engine, str(row["id"]))
+    assert (planned["occurrence"][-2:], planned["answered_count"]) == ("#3", 6)
+    assert [(one["step"], one["times_before"], one["is_certain"]) for one in planned["effects"]] == [
+        ("mark", 1, True)
+    ]
+    again = await engine.ended(await rerun(engine, str(row["id"])))
+    assert (again["status"], again["output"]) == ("completed", {"at": "n4"})
+    assert receiver.calls == ["POST n3", "POST n4"]
+    # From the second round on, of one that completed.
+    receiver.calls.clear()
+    mark = planned["occurrence"].rpartition("#")[0]
+    third = await engine.ended(await rerun(engine, str(again["id"]), **{"from": mark, "visit": 2}))
+    assert (third["output"], receiver.calls) == ({"at": "n4"}, ["POST n2", "POST n3", "POST n4"])
+
+
+async def test_children_before_are_answered_and_after_are_new(engine: Engine, mails: Mailbox) -> None:
+    await engine.publish([{"tell": send("child")}], document={**HEADER, "name": "other"})
+    run = {"run": {"workflow": {"namespace": "tests", "name": "other", "version": "latest"}}}
+    do = [{"before": run}, {"oops": {"raise": {"error": {"type": "https://example.com/no", "status": 500}}}}]
+    row = await engine.run([*do[:1], {"again": run}, do[1]])
+    planned = await plan(engine, str(row["id"]), **{"from": "again"})
+    assert [(each["step"], each["action"]) for each in planned["effects"]] == [("again", "workflow.run")]
+    mails.subjects.clear()
+    again = await engine.ended(await rerun(engine, str(row["id"]), **{"from": "again"}))
+    assert (again["status"], mails.subjects) == ("failed", ["child"])
+    children = await engine.get(f"/v1/executions?parent_id={again['id']}")
+    assert [each["status"] for each in children["items"]] == ["completed"]
+
+
+def booking(*more: dict[str, Any]) -> list[dict[str, Any]]:
+    undone = [
+        {name: {**send(name), "metadata": {"compensate": send(f"no {name}")}}} for name in ("room", "car")
+    ]
+    return [*undone, *more]
+
+
+FAIL: dict[str, Any] = {"fail": {"raise": {"error": {"type": "https://example.com/no", "status": 500}}}}
+
+
+async def test_what_was_undone_is_not_taken_for_done(engine: Engine, mails: Mailbox) -> None:
+    row = await engine.run(booking(FAIL))
+    assert mails.subjects == ["room", "car", "no car", "no room"]
+    planned = await plan(engine, str(row["id"]))
+    [refusal] = planned["refusals"]
+    assert (refusal["code"], planned["digest"]) == ("undone", None)
+    assert "room, car" in refusal["message"]
+    assert "/do/0/room#1" in refusal["message"]
+    asked = {"from": "fail", "confirm": "0" * 64}
+    assert await refused(engine, str(row["id"]), asked) == (409, "rerun_refused")
+    mails.subjects.clear()
+    again = await engine.ended(await rerun(engine, str(row["id"]), **{"from": "room"}))
+    assert mails.subjects == ["room", "car", "no car", "no room"]
+    assert again["status"] == "failed"
+
+
+async def test_whoever_continues_answers_for_what_was_not_undone(engine: Engine, mails: Mailbox) -> None:
+    """A terminated execution undoes nothing; one of its reruns does, should it fail. A completed one stands."""
+    id = str((await engine.start(await engine.publish(booking({"ask": ASK}, FAIL))))["id"])
+    await engine.until(id, lambda row: "task_id" in (row["waiting_on"] or {}))
+    await engine.client.get_workflow_handle((await engine.row(id))["temporal_workflow_id"]).terminate("test")
+    assert (await engine.ended(id))["status"] == "terminated"
+    planned = await plan(engine, id, **{"from": "ask"})
+    assert [each["step"] for each in planned["undoes"]] == ["car", "room"]
+    mails.subjects.clear()
+    again = await rerun(engine, id, **{"from": "ask"})
+    second = await plan(engine, id, **{"from": "ask"})
+    assert second["undoes"] == [], "another one answers for them already"
+    row = await engine.until(again, lambda row: "task_id" in (row["waiting_on"] or {}))
+    await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
+    assert (await engine.ended(again))["status"] == "failed"
+    assert mails.subjects == ["no car", "no room"]
+    assert [each["code"] for each in (await plan(engine, id, **{"from": "ask"}))["refusals"]] == ["undone"]
+
+    done = await engine.run(booking({"check": {"set": '${ if .again then 1 + "a" else . end }'}}))
+    assert done["status"] == "completed"
+    assert (await plan(engine, str(done["id"]), **{"from": "check"}))["undoes"] == []
+
+
+async def test_a_rerun_of_a_rerun(engine: Engine, receiver: Receiver, mails: Mailbox) -> None:
+    receiver.broken |= {"four", "six"}
+    row = await engine.run(six(receiver))
+    receiver.broken.discard("four")
+    second = await engine.ended(await rerun(engine, str(row["id"])))
+    assert second["error"]["instance"] == "/do/5/six"
+    receiver.broken.clear()
+    receiver.calls.clear()
+    mails.subjects.clear()
+    third = await engine.ended(await rerun(engine, str(second["id"])))
+    assert third["output"] == {"six": "six", "kept": 1, "three": 1}
+    assert (receiver.calls, mails.subjects) == (["POST six"], [])
+    taken = [step["is_taken_over"] for step in await engine.steps(str(third["id"]))]
+    assert taken == [True] * 5 + [False]
+    # From a step that the rerun had itself taken over.
+    receiver.calls.clear()
+    fourth = await engine.ended(await rerun(engine, str(third["id"]), **{"from": "two"}))
+    assert fourth["status"] == "completed"
+    assert (receiver.calls, mails.subjects) == (["PUT three", "POST four", "POST six"], ["two", "five 1"])
+    view = await engine.get(f"/v1/executions/{fourth['id']}")
+    assert view["rerun"] == {"occurrence": "/do/1/two#1", "step": "two", "answered": 1}
+    listed = await engine.get(f"/v1/executions?rerun_of_id={third['id']}")
+    assert [each["id"] for each in listed["items"]] == [str(fourth["id"])]
+
+
+async def test_what_cannot_be_repeated_says_why(
+    engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reasons(id: str, **asked: Any) -> list[str]:
+        return [each["code"] for each in (await plan(engine, id, **asked))["refusals"]]
+
+    workflow = await engine.publish([{"one": receiver.post("one")}, {"ask": ASK}])
+    open = str((await engine.start(workflow))["id"])
+    await engine.waiting(open)
+    assert await reasons(open) == ["execution_open"]
+    await engine.post(f"/v1/executions/{open}/cancel", {})
+    await engine.ended(open)
+    assert await reasons(open, **{"from": "ask"}) == []
+    await engine.post(f"/v1/workflows/{workflow}/pause", None)
+    assert await reasons(open) == ["not_runnable"]
+    await engine.post(f"/v1/workflows/{workflow}/resume", None)
+    digest = (await plan(engine, open, **{"from": "ask"}))["digest"]
+    async with engine.parts.database.transaction(Access(Role.WORKER, engine.organization_id)) as tx:
+        await tx.execute(text("DELETE FROM execution_steps WHERE name = 'one'"))
+    assert await reasons(open, **{"from": "ask"}) == ["log_incomplete"]
+    assert await refused(engine, open, {"from": "ask", "confirm": digest}) == (409, "rerun_refused")
+    for asked in ({"from": "nothing"}, {"from": "one"}, {"from": "ask", "visit": 2}):
+        answer = await engine.http.post(f"/v1/executions/{open}/rerun-plan", json=asked)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_such_step"), asked
+    monkeypatch.setattr("domain.actions.Catalogue.find", lambda *_: None)
+    other = await engine.http.post(f"/v1/executions/{open}/rerun-plan", json={"from": "ask"})
+    assert other.json()["refusals"][0]["code"] in ("log_incomplete", "action_gone")
+
+
+async def test_two_confirmations_are_one_rerun(engine: Engine, receiver: Receiver) -> None:
+    row = await engine.run([{"one": receiver.post("one")}, {"two": receiver.post("two")}])
+    path = f"/v1/executions/{row['id']}/rerun"
+    planned = await plan(engine, str(row["id"]), **{"from": "two"})
+    body = {"from": "two", "confirm": planned["digest"], "confirm_irreversible": True}
+    keys = ["a", "a", "b", "c"]
+    answers = await asyncio.gather(
+        *(engine.http.post(path, json=body, headers={"Idempotency-Key": key}) for key in keys)
+    )
+    good = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    assert len(set(good)) == 1
+    assert {answer.json()["code"] for answer in answers if answer.status_code != 202} == {"plan_out_of_date"}
+    again = await engine.http.post(path, json=body, headers={"Idempotency-Key": "d"})
+    assert again.status_code == 409
+    await engine.ended(good[0])
+    assert receiver.calls == ["POST one", "POST two", "POST two"]
+    assert len(set(receiver.keys)) == 3, "another execution is another effect"
+
+
+async def test_a_large_state_travels_and_a_wish_to_pause_is_kept(
+    idle_engine: Engine, receiver: Receiver
+) -> None:
+    engine = idle_engine
+    big = "${ [range(9000)] | map(. * 12345) }"
+    grow: list[dict[str, Any]] = [
+        {f"grow{n}": {"set": {"list": big}, "output": {"as": ".list"}}} for n in range(9)
+    ]
+    lengths = " + ".join(f"($steps.grow{n} | length)" for n in range(9))
+    last = receiver.post("two", output={"as": f"{{all: ({lengths})}}"})
+    async with working(engine.parts, engine.client):
+        row = await engine.run([*grow, {"one": receiver.post("one")}, {"two": last}])
+        assert (row["status"], row["output"]) == ("completed", {"all": 81_000}), dict(row)
+    again = await rerun(engine, str(row["id"]), **{"from": "two"})
+    async with engine.parts.database.transaction(Access(Role.WORKER, engine.organization_id)) as tx:
+        size = text("SELECT max(octet_length(payload::text)) FROM outbox WHERE kind = 'start'")
+        assert 800_000 < int(await tx.scalar(size) or 0) < 1_200_000
+    await engine.post(f"/v1/executions/{again}/pause", None)
+    receiver.calls.clear()
+    async with working(engine.parts, engine.client):
+        relaying = asyncio.create_task(engine.parts.relay.run())
+        paused = await engine.until(again, lambda row: row["status"] == "paused")
+        assert receiver.calls == []
+        assert paused["progress"] == 81
+        await engine.post(f"/v1/executions/{again}/resume", None)
+        ended = await engine.ended(again)
+        assert (ended["status"], ended["output"]) == ("completed", {"all": 81_000})
+        relaying.cancel()
+    assert receiver.calls == ["POST two"]
