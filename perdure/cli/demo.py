@@ -34,6 +34,7 @@ SCOPES = [
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
     *("secrets:read", "secrets:write"),
     *("triggers:read", "triggers:write", "deliveries:read", "deliveries:replay"),
+    *("events:read", "events:write"),
 ]
 PATIENCE_SECONDS = 60.0
 
