@@ -59,10 +59,8 @@ class _Way:
             (each for each in self.state.frames.values() if each.parent == frame.id and each.kind == "step"),
             None,
         )
-        if inside is None:  # the next step is due, or the last one has been
-            return (
-                self.follow(frame.pointer, frame.at, sure=sure) if frame.at < len(block.steps) else _End(True)
-            )
+        if inside is None:
+            return self._due(block, frame.at, sure=sure)
         step = self.program.steps[inside.pointer]
         end = self._open_step(step, inside, sure=sure)
         after = _End(over=end.over)
@@ -70,6 +68,15 @@ class _Way:
             for index, certain in _targets(block, frame.at, step, sure=sure and not end.over):
                 self._join(after, self._go(block, index, sure=certain))
         return after
+
+    def _due(self, block: Block, at: int, *, sure: bool) -> _End:
+        """The next step is due, in a race too; or the last one has ended."""
+        if at >= len(block.steps):
+            return _End(left=True)
+        end = self.follow(block.pointer, at, sure=sure)
+        step = block.steps[at]
+        self.reached[step.pointer] = self.reached[step.pointer] or step.condition is None
+        return end
 
     def _open_step(self, step: Step, frame: Frame, *, sure: bool) -> _End:
         blocks = [each for each in self.state.frames.values() if each.parent == frame.id]
