@@ -76,7 +76,7 @@ class _Task(Arguments):
             description="true: not who started the execution; names of steps: nobody who decided one of them"
         ),
     ] = False
-    due: Duration | None = None
+    due: Annotated[Duration | None, Field(json_schema_extra={"format": "duration"})] = None
     reminders: Annotated[
         list[Duration], Field(max_length=10, description="How long before it is due candidates are reminded")
     ] = []
@@ -123,7 +123,7 @@ class _Task(Arguments):
 class Approve(_Task):
     """Without assignees everybody who may decide tasks can decide."""
 
-    form: Form | None = None
+    form: Annotated[Form | None, Field(json_schema_extra={"format": "json-schema"})] = None
     quorum: Annotated[
         int, Field(ge=1, le=20, description="How many different people approve; one rejection rejects")
     ] = 1

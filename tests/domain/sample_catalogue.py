@@ -73,6 +73,7 @@ CATALOGUE = Catalogue(
             form_={"type": "object", "format": "json-schema"},
             due_={"anyOf": [TEXT, {"type": "object"}], "format": "duration"},
         ),
+        spec("ask", lane=Lane.TASK, title=TEXT, form={"type": "object", "format": "json-schema"}),
         spec("pay", effect=Effect.IRREVERSIBLE, amount={"type": "integer"}, idempotency_key_=TEXT),
         spec("text.join", effect=Effect.PURE, parts={"type": "array", "items": TEXT, "minItems": 1}),
     ]

@@ -33,6 +33,7 @@ CATALOGUE = Catalogue(
         spec("look", Lane.ACTIVITY),
         spec("send", Lane.ACTIVITY, SENT),
         spec("approve", Lane.TASK, SENT),
+        spec("ask", Lane.TASK, SENT),
         spec("http.request", Lane.ACTIVITY),
         spec("data.template", Lane.SEGMENT),
         spec("event.emit", Lane.SEGMENT),

@@ -126,6 +126,7 @@ class _Running:
                 self.reason = f"More than {MAXIMUM_HAPPENINGS} answers were needed; test a smaller part."
                 break
             self._happen()
+        self.warnings += self.world.warnings
         unused = sorted(self.world.mocks.answers.keys() - self.world.used)
         if self.finish is not None:
             self.warnings += [f"The mock of “{name}” was never used." for name in unused]

@@ -11,7 +11,7 @@ from domain.definitions.durations import InvalidDuration
 from domain.definitions.faults import Fault
 from domain.definitions.phrases import visible
 from domain.definitions.pointers import join
-from domain.definitions.program import Program
+from domain.definitions.program import Call, Program
 from domain.errors import Problem
 from domain.executions import TaskOutcome
 
@@ -29,6 +29,10 @@ _KINDS: Final = {
     408: "timeout",
     400: "validation",
 }
+
+
+#: What a decision says where its mock does not.
+NOBODY: Final = {"comment": None, "data": None, "decided_by": "00000000-0000-0000-0000-000000000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,12 @@ def read_mocks(program: Program, answers: Any, events: Any) -> tuple[Mocks, list
 class _Reader:
     def __init__(self, program: Program) -> None:
         self.problems: list[Problem] = []
+        self.program = program
+        #: Pointers of steps by their names and by themselves.
+        self.named: dict[str, set[str]] = {}
+        for pointer, step in program.steps.items():
+            self.named.setdefault(step.name, set()).add(pointer)
+            self.named.setdefault(pointer, set()).add(pointer)
         self.known = {step.name for step in program.steps.values()} | set(program.steps)
 
     def wrong(self, pointer: str, message: str, suggestion: str | None = _HOW) -> None:
@@ -88,11 +98,11 @@ class _Reader:
             if not turns or len(turns) > MAXIMUM_MOCKS:
                 self.wrong(at, "A list of answers has at least one and at most 1000.")
             paths = [join(at, index) if isinstance(mock, list) else at for index in range(len(turns))]
-            read = [self.answer(path, each) for path, each in zip(paths, turns, strict=True)]
+            read = [self.answer(path, each, name) for path, each in zip(paths, turns, strict=True)]
             found[name] = tuple(each for each in read if each is not None)
         return found
 
-    def answer(self, at: str, given: Any) -> Answer | None:
+    def answer(self, at: str, given: Any, name: str) -> Answer | None:
         given = {given: True} if given in ("echo", "never") else given
         if not isinstance(given, Mapping):
             self.wrong(at, "A mock says what the step's call answers.")
@@ -111,7 +121,7 @@ class _Reader:
                 fault = self.fault(join(at, "error"), given["error"])
                 return None if fault is None else Answer(fault=fault, after=after)
             case "decision":
-                decided = self.decision(join(at, "decision"), given["decision"])
+                decided = self.decision(join(at, "decision"), given["decision"], name)
                 return None if decided is None else Answer(decided, after=after)
             case "echo":
                 return Answer(echoes=True, after=after)
@@ -138,19 +148,23 @@ class _Reader:
         kind = texts.get("type", _KINDS.get(status, "communication"))
         return Fault(kind, status, texts.get("title", f"Status {status}"), texts.get("detail"))
 
-    def decision(self, at: str, given: Any) -> dict[str, Any] | None:
+    def decision(self, at: str, given: Any, name: str) -> dict[str, Any] | None:
+        """`ask` is submitted, `approve` approved or rejected; other names may be either's."""
         decided = {"outcome": given} if isinstance(given, str) else given
-        outcomes = [outcome.value for outcome in TaskOutcome]
-        if not isinstance(decided, Mapping) or decided.get("outcome") not in outcomes:
+        outcome = decided.get("outcome") if isinstance(decided, Mapping) else None
+        called = {_action(self.program, pointer) for pointer in self.named.get(name, ())}
+        if called == {"ask"}:
+            if outcome != TaskOutcome.SUBMITTED:
+                mend = "Write {decision: {outcome: submitted, data: {…}}}."
+                self.wrong(at, "What is asked for with `ask` is submitted.", mend)
+                return None
+        elif outcome not in (TaskOutcome.APPROVED, TaskOutcome.REJECTED) and not (
+            "ask" in called and outcome == TaskOutcome.SUBMITTED
+        ):
             self.wrong(at, "A decision is approved or rejected.", "Write {decision: approved}.")
             return None
-        return {
-            "approved": decided["outcome"] == TaskOutcome.APPROVED,
-            "comment": None,
-            "data": None,
-            "decided_by": "00000000-0000-0000-0000-000000000000",
-            **decided,
-        }
+        words = {} if outcome == TaskOutcome.SUBMITTED else {"approved": outcome == TaskOutcome.APPROVED}
+        return {**words, **NOBODY, **decided}
 
     def events(self, given: Any) -> tuple[Arrival, ...]:
         if not isinstance(given, list) or len(given) > MAXIMUM_EVENTS:
@@ -170,3 +184,8 @@ class _Reader:
                 Arrival(after, {"specversion": "1.0", "id": f"mock-{index}", "source": "/mocks", **event})
             )
         return tuple(found)
+
+
+def _action(program: Program, pointer: str) -> str | None:
+    work = program.steps[pointer].work
+    return work.pinned.action if isinstance(work, Call) else None

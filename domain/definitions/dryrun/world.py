@@ -25,6 +25,7 @@ from domain.definitions.shaping import expression_failed, shape
 from domain.events import EMIT
 
 from .mocks import COMPENSATION, Answer, Mocks
+from .people import reply
 from .samples import NoSample, sample
 from .trace import moment
 
@@ -64,6 +65,7 @@ class World:
         self.question: Question | None = None
         self.listening: dict[str, AwaitEvents] = {}
         self.used: set[str] = set()
+        self.warnings: list[str] = []
         #: Who answered an occurrence.
         self.sources: dict[str, str] = {}
         self._turns: dict[str, int] = {}
@@ -112,6 +114,10 @@ class World:
         answer = self._mocked(command, callers)
         if answer is None:
             answer = self._answered(command)
+        if answer is not None and command.lane is Lane.TASK:
+            said = reply(command, answer)
+            answer = said.answer
+            self.warnings += [] if said.warning is None else [said.warning]
         if answer is None or answer.is_missing:
             return
         output = command.arguments if answer.echoes else answer.output
@@ -167,7 +173,7 @@ class World:
         undoes = command.occurrence.endswith(COMPENSATION)
         name = command.name + (COMPENSATION if undoes else "")
         told = {
-            Lane.TASK: (f"Step “{command.name}” asks a person: what is decided?", "{decision: approved}"),
+            Lane.TASK: (f"Step “{command.name}” asks a person: what is decided?", _decision(command)),
             Lane.EXECUTION: (
                 f"Step “{command.name}” waits for another workflow: what does that give?",
                 "{output: …}",
@@ -192,6 +198,12 @@ class World:
         except ExpressionError as error:
             return Failed(0, command.occurrence, expression_failed(error).as_json())
         return Completed(0, command.occurrence, None, shaped.as_json())
+
+
+def _decision(command: CallAction) -> str:
+    return (
+        "{decision: {outcome: submitted, data: {…}}}" if command.action == "ask" else "{decision: approved}"
+    )
 
 
 def _filled(arguments: Mapping[str, Any]) -> Answer | None:

@@ -10,6 +10,7 @@ from domain.definitions.phrases import counted, listed, visible
 
 from .branching import switch
 from .conditions import condition, mixed, named
+from .people import asking
 from .waiting import listen
 
 
@@ -91,8 +92,8 @@ class Telling:
     def _call(self, body: Mapping[str, Any]) -> str:
         given, call = at(body, "with"), visible(body["call"], 80)
         action = call.partition("@")[0].partition(":")[0]
-        if action == "approve":
-            return _approval(given)
+        if action in ("approve", "ask"):
+            return asking(given, to="decide" if action == "approve" else "fill in a form")
         if action == "http":
             endpoint = at(given, "endpoint")
             address = at(endpoint, "uri") if isinstance(endpoint, Mapping) else endpoint
@@ -157,20 +158,6 @@ def leads_on(step: Step) -> bool:
         ways = [case.get("then", "continue") for _, case in told] + ([] if is_complete else [step.then])
         return "continue" in ways
     return step.kind != "raise" and (step.then == "continue" or "if" in step.body)
-
-
-def _approval(given: Any) -> str:
-    title = at(given, "title")
-    asked = f": “{mixed(title)}”" if isinstance(title, str) else ""
-    people = at(given, "assignees")
-    named = (
-        [visible(str(each).partition(":")[2] or each, 60) for each in people]
-        if isinstance(people, list)
-        else []
-    )
-    who = f"asks {listed(named, 'or')} to decide" if named else "asks somebody to decide"
-    due = at(given, "due")
-    return f"{who}{asked}" if due is None else f"{who}{asked} (within {phrases.duration(due)})"
 
 
 def _run(run: Any) -> str:

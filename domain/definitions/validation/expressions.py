@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from domain.definitions.expressions import (
@@ -45,6 +45,11 @@ class Expressions:
         #: Where each secret is read first, by its name.
         self.secrets: dict[str, str] = {}
         self._compiled: dict[str, Expression | ExpressionError] = {}
+
+    @property
+    def steps(self) -> Collection[str]:
+        """The names of all steps there are."""
+        return self._steps.keys()
 
     def expression(self, pointer: str, value: Any, names: Names, what: str) -> None:
         """A place that holds an expression, with or without `${}`."""

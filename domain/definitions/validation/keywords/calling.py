@@ -9,6 +9,7 @@ from domain.definitions.validation.authentications import check_call_authenticat
 from domain.definitions.validation.calls import Calls, takes_secrets
 from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
+from domain.definitions.validation.people import check_four_eyes
 from domain.definitions.validation.report import Report, kind, shown
 
 from .step import Step
@@ -35,6 +36,7 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
     if resolved is not None:
         at = step.at("with") if "with" in step.body else step.pointer
         check_arguments(report, at, given, resolved)
+        check_four_eyes(report, at, given, resolved.spec, expressions.steps)
         check_call_authentications(report, expressions, step.components, at, given, resolved.spec, step.names)
         check_repeatable(report, step.pointer, given, resolved)
         if "timeout" not in step.body and not step.undoes:
