@@ -118,7 +118,7 @@ async def test_steps_appear_as_they_happen_and_nothing_flickers(console: Console
     await page.locator("button", has_text="Send event").click()
     await page.wait_for_url("**done=signalled")
     await page.wait_for_function(
-        "document.querySelector('[data-status]').dataset.status === 'completed'", timeout=30_000
+        "() => document.querySelector('[data-status]').dataset.status === 'completed'", timeout=60_000
     )
     assert "now completed" in await page.locator("#said").inner_text()
     assert await page.locator("summary", has_text="Cancel").count() == 0
