@@ -27,7 +27,7 @@ do:
 async def draft(person: Person, name: str, *, published: bool = False) -> str:
     made = await post(person.api, "/v1/workflows", {"name": name, "definition": TEXT})
     if published:
-        await post(person.api, f"/v1/workflows/{made['id']}/publish")
+        await post(person.api, f"/v1/workflows/{made['id']}/publish", {})
     return f"/workflows/{made['id']}"
 
 
