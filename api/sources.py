@@ -52,7 +52,7 @@ async def get_source(caller: Reader, parts: Parts, id: UUID) -> Response:
     """YAML, unless it was written as JSON: the bare document, or a whole workflow where more belongs to it."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).get(id)
-    shown = {**row, "text": await worked_out(text_of, row)}
+    shown = {**row, "text": await worked_out(text_of, dict(row))}
     return tagged(Answer(200, SourceView.model_validate(shown).model_dump(mode="json")))
 
 

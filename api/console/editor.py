@@ -35,7 +35,7 @@ async def edit(visitor: Visitor, id: UUID, done: str = "") -> Response:
     visitor.require(Permission.WORKFLOWS_READ)
     async with visitor.transaction() as tx:
         about = await About.read(tx, visitor, id)
-    text = await worked_out(text_of, about.row)
+    text = await worked_out(text_of, dict(about.row))
     return await _editor(visitor, about, text, about.row["revision"], notice=NOTICES.get(done))
 
 
@@ -72,7 +72,7 @@ async def _overtaken(visitor: Visit, about: About, text: str) -> Response:
     # What is no workflow yet cannot be compared; both texts are shown all the same.
     with suppress(Invalid):
         changes = await worked_out(_differences, visitor, stored, text)
-    theirs = await worked_out(text_of, about.row)
+    theirs = await worked_out(text_of, dict(about.row))
     return await _editor(
         visitor, about, text, about.row["revision"], status=status_of(Stale()), theirs=theirs, changes=changes
     )
