@@ -1,6 +1,6 @@
 """What the pages of executions show: lists by the names of workflows, and steps without what went in and came out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -96,6 +96,11 @@ class Runs:
     async def named(self, execution_id: UUID) -> RowMapping:
         """One line as in the list; raises NotFound."""
         return one(await self._tx.execute(_listed().where(WorkflowExecution.id == execution_id)))
+
+    async def among(self, ids: Collection[UUID]) -> dict[UUID, RowMapping]:
+        """Those of these executions that there are, by their ids."""
+        rows = await many(self._tx, _listed().where(WorkflowExecution.id.in_(ids)))
+        return {row["id"]: row for row in rows}
 
     async def workflows(self, limit: int) -> Sequence[RowMapping]:
         """`id` and `name` of what people made and published, by name: what a list can be narrowed to."""

@@ -183,13 +183,15 @@ async def _reported(
     visitor.require(Permission.EXECUTIONS_READ)
     operation = await get_operation(visitor.caller, visitor.parts, id)
     page = await list_items(visitor.caller, visitor.parts, paging, id, outcome)
+    async with visitor.transaction() as tx:
+        named = await Runs(tx).among([each["execution_id"] for each in page["items"]])
     next_cursor = page["next_cursor"]
     narrowed = {} if outcome is None else {"outcome": outcome.value}
     return visitor.render(
         "bulk_report.html",
         200 if problem is None else status_of(problem),
         operation=operation,
-        items=page["items"],
+        items=[{**each, "execution": named.get(each["execution_id"])} for each in page["items"]],
         outcome=outcome,
         next=f"{PATH}/{id}?{urlencode({**narrowed, 'cursor': next_cursor})}" if next_cursor else None,
         may_stop=operation["completed_at"] is None and visitor.may(Permission.EXECUTIONS_CANCEL),
