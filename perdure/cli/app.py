@@ -4,6 +4,7 @@ import typer
 
 from perdure.cli import (
     bench,
+    bulk,
     doctor,
     env,
     events,
@@ -12,6 +13,7 @@ from perdure.cli import (
     migrate,
     organizations,
     processes,
+    reruns,
     rotate,
     schedules,
     secrets,
@@ -39,6 +41,8 @@ app.command("worker")(processes.worker)
 app.command("relay")(processes.relay)
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(events.app, name="events")
+# `bulk` and `reruns` add their commands to those of `executions`.
+assert bulk.executions is reruns.app is executions.app
 app.add_typer(executions.app, name="executions")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(schedules.app, name="schedules")

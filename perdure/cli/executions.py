@@ -1,4 +1,4 @@
-"""`executions`: list, show, watch, cancel, pause, resume, signal."""
+"""`executions`: list, show, watch, cancel, pause, resume, signal. `reruns.py` and `bulk.py` add to them."""
 
 import json
 from collections.abc import Iterator

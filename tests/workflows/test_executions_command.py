@@ -39,7 +39,7 @@ class Perdure:
 
 @pytest.fixture
 async def perdure(server: Server, tmp_path: Path) -> Perdure:
-    scopes = ["executions:read", "executions:control", "executions:cancel"]
+    scopes = ["executions:read", "executions:start", "executions:control", "executions:cancel"]
     made = await server.engine.post("/v1/me/api-keys", {"name": "cli", "scopes": scopes})
     return Perdure(str(server.http.base_url), made["key"], tmp_path)
 
@@ -102,3 +102,46 @@ async def test_what_is_wrong_is_said_with_its_mend(server: Server, perdure: Perd
     status, _, err = await perdure.run("list", PERDURE_API_KEY="perdure_live_wrong")
     assert status == 1
     assert "--key" in err
+
+
+BROKEN: dict[str, Any] = {"broken": {"raise": {"error": {"type": "https://example.com/no", "status": 500}}}}
+
+
+async def test_one_is_explained_and_repeated_after_its_plan(server: Server, perdure: Perdure) -> None:
+    engine = server.engine
+    id = (await engine.start(await engine.publish([{"say": SAY}, ASK, BROKEN])))["id"]
+    row = await engine.until(id, lambda row: "task_id" in (row["waiting_on"] or {}))
+    status, out, _ = await perdure.run("explain", id)
+    assert (status, out.splitlines()[0]) == (0, "“ask” waits for anybody who may decide tasks.")
+    status, out, _ = await perdure.run("rerun", id, "--plan")
+    assert status == 1
+    assert "Refused (execution_open)" in out
+    await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
+    await engine.ended(id)
+    status, out, err = await perdure.run("rerun", id, "--from", "ask")
+    assert status == 1
+    assert "Add --yes" in err
+    assert "approve" in out
+    status, out, err = await perdure.run("rerun", id, "--from", "ask", "--yes", "--json")
+    assert status == 0, err
+    again = json.loads(out)["id"]
+    assert "1 steps before it are answered" in err
+    await engine.until(again, lambda row: "task_id" in (row["waiting_on"] or {}))
+    status, out, _ = await perdure.run("explain", again, "--json")
+    assert json.loads(out)["more"][-1] == "It repeats another execution from “ask” on."
+
+
+async def test_many_are_counted_cancelled_and_reported(server: Server, perdure: Perdure) -> None:
+    engine = server.engine
+    workflow = await engine.publish([ASK])
+    for _ in range(3):
+        await engine.waiting((await engine.start(workflow))["id"])
+    status, _, err = await perdure.run("bulk", "cancel", "--workflow", workflow)
+    assert status == 1
+    assert "Add --expected 3" in err
+    status, out, _ = await perdure.run("bulk", "cancel", "--workflow", workflow, "--expected", "3")
+    assert status == 0
+    assert out.startswith("3 of 3 done, 0 refused")
+    status, _, err = await perdure.run("bulk", "rerun", "--workflow", workflow, "--status", "failed")
+    assert status == 1
+    assert "Widen the filters" in err
