@@ -112,7 +112,7 @@ class ExecutionOutcome(Tenant, Base):
     id: Mapped[Id]
     execution_id: Mapped[UUID]
     type: Mapped[str]
-    told: Mapped[JsonObject] = mapped_column(server_default=None)
+    told: Mapped[JsonObject]
     attempts: Mapped[int] = mapped_column(server_default="0")
     leased_until: Mapped[datetime] = mapped_column(server_default=text("now()"))
     created_at: Mapped[CreatedAt]

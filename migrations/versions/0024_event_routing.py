@@ -59,7 +59,7 @@ STATEMENTS: tuple[str, ...] = (
       organization_id uuid NOT NULL,
       execution_id uuid NOT NULL,
       type text NOT NULL,
-      told jsonb NOT NULL,
+      told jsonb DEFAULT '{}' NOT NULL,
       attempts integer DEFAULT '0' NOT NULL,
       leased_until timestamptz DEFAULT now() NOT NULL,
       created_at timestamptz DEFAULT now() NOT NULL,

@@ -54,7 +54,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "event_subscriptions": {},
     "events": {},
     "exports": {"status": "expired"},
-    "execution_outcomes": {"type": "execution.completed", "told": {}},
+    "execution_outcomes": {"type": "execution.completed"},
     "execution_steps": {"status": "running"},
     "folders": {},
     "idempotency_keys": {},

@@ -103,6 +103,12 @@ STRICTER: Final = (
     Rule("bad_time", "a `time` that is none"),
     Rule("bad_pattern", "a filter's pattern that cannot be compiled"),
     Rule("no_filter", "`listen` to `all` events of an empty list"),
+    Rule(
+        "misplaced_until",
+        "`schedule.on` with an `until`: its first event starts the workflow",
+        "^/schedule/on",
+    ),
+    Rule("uneven_correlation", "events of one set that correlate by different names", "^/schedule/on"),
     Rule("unusable_function", "a function kept elsewhere that cannot be used"),
     Rule(
         "unknown_field",
