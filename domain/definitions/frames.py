@@ -83,6 +83,8 @@ class Compensation:
     withheld: dict[str, Json] | None = None
     position: int = 0
     started: int = 0
+    #: Of the arguments, in bytes of JSON.
+    size: int = 0
 
     @property
     def occurrence(self) -> str:

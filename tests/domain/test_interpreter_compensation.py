@@ -238,3 +238,38 @@ def test_secrets_are_read_where_the_call_is_made() -> None:
     call = reading_call(run.program, command)
     assert call is not None
     assert call.secrets == {"key"}
+
+
+LOOP = """
+- each:
+    for: {in: "[range(6)]"}
+    do:
+      - book: {call: look, with: {n: "${ $item }"}, metadata: {compensate: {call: quick, with: {undo: "${ .text }"}}}}
+"""
+
+
+@pytest.mark.parametrize(("limit", "begun"), [("MAXIMUM_KEPT", 3), ("MAXIMUM_KEPT_BYTES", 4)])
+def test_a_step_that_could_not_be_undone_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, limit: str, begun: int
+) -> None:
+    place = f"domain.definitions.interpreter.compensating.{limit}"
+    monkeypatch.setattr(place, 3 if limit == "MAXIMUM_KEPT" else 3_500)
+    answers = {"book": [{"text": "x" * 1000}] * begun, "book!compensate": [None] * begun}
+    run = execute(LOOP, None, answers)
+    assert run.error["title"] == "Too much to undo"
+    assert run.error["instance"] == "/do/0/each/do/0/book"
+    assert len(undone(run)) == begun, "what was done is undone"
+    asked = [each for each in run.commands if isinstance(each, CallAction) and each.name == "book"]
+    assert len(asked) == 2 * begun
+
+
+def test_what_is_under_way_beside_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.definitions.interpreter.compensating.MAXIMUM_KEPT", 2)
+    step = "{call: look, metadata: {compensate: {call: quick}}}"
+    run = execute(
+        f"- all: {{fork: {{branches: [{{a: {step}}}, {{b: {step}}}, {{c: {step}}}]}}}}",
+        None,
+        {"a": 1, "b": 2},
+    )
+    assert run.error["title"] == "Too much to undo"
+    assert [step.name for step in run.records.values() if step.status == "failed"] == ["all", "c"]

@@ -7,15 +7,45 @@ others from running; the outcome of the execution stays what it was.
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from domain.definitions.commands import CallAction, Completed, Failed, Finish, StepRecord, Withholding
 from domain.definitions.expressions import Json
+from domain.definitions.faults import Fault
 from domain.definitions.program import COMPENSATE, Step
 from domain.definitions.state import Compensation, Frame, Todo
+from domain.definitions.values import MAX_BYTES, measure
 from domain.executions import ExecutionStatus, StepStatus
 
 from . import calls
 from .activation import Activation, Commit
+
+#: An execution keeps as many calls for undoing its steps, and so much of their arguments. They travel in its state:
+#: one that outgrew what may travel would be given up with nothing undone.
+MAXIMUM_KEPT: Final = 1_000
+MAXIMUM_KEPT_BYTES: Final = 512 * 1024
+
+
+def refuse_beyond(activation: Activation, step: Step) -> None:
+    """A step that could not be undone does not begin. Those under way beside it will be kept as well."""
+    if step.compensation is None:
+        return
+    state, steps = activation.state, activation.program.steps
+    under_way = sum(
+        frame.kind == "step" and steps[frame.pointer].compensation is not None
+        for frame in state.frames.values()
+    )
+    size = sum(each.size for each in state.compensations)
+    if len(state.compensations) + under_way < MAXIMUM_KEPT and size <= MAXIMUM_KEPT_BYTES:
+        return
+    raise Fault(
+        "runtime",
+        413,
+        "Too much to undo",
+        f"step '{step.name}' was not begun, because an execution keeps at most {MAXIMUM_KEPT} calls with"
+        f" {MAXIMUM_KEPT_BYTES // 1024} KB of arguments for undoing its steps; keep less in `metadata.compensate`, undo"
+        " several with one call, or run parts of it as workflows of their own",
+    )
 
 
 def kept(activation: Activation, step: Step, frame: Frame, output: Json) -> Compensation | None:
@@ -24,8 +54,9 @@ def kept(activation: Activation, step: Step, frame: Frame, output: Json) -> Comp
         return None
     place = step.pointer + COMPENSATE
     arguments, withheld = calls.arguments(activation, step.compensation, frame, output, place)
+    told = None if withheld is None else withheld.as_json()
     return Compensation(
-        step.pointer, frame.visit, arguments, None if withheld is None else withheld.as_json()
+        step.pointer, frame.visit, arguments, told, size=measure([arguments, told], 2 * MAX_BYTES)
     )
 
 

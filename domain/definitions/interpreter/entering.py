@@ -8,7 +8,7 @@ from domain.definitions.program import Step
 from domain.definitions.state import Frame, State
 from domain.executions import StepStatus
 
-from . import extending, leaving, timeouts, work
+from . import compensating, extending, leaving, timeouts, work
 from .activation import Activation, Commit
 
 
@@ -20,6 +20,7 @@ def prepare(activation: Activation, block_frame: Frame) -> Commit:
     raw = block_frame.value
     if step.condition is not None and not activation.holds(step.condition, raw, frame):
         return lambda: _skip(activation, frame, block_frame)
+    compensating.refuse_beyond(activation, step)
     refuse_problems(step.flow.input_schema, raw, f"The input of step '{step.name}'", activation.meter)
     if step.flow.input_from is not None:
         value = activation.evaluate(step.flow.input_from, raw, frame)
