@@ -30,7 +30,7 @@ from db.gallery import Gallery
 from db.tenants import Organizations
 from domain import gallery
 from domain.definitions import files
-from domain.definitions.drafts import places, text_of
+from domain.definitions.drafts import keeping, places, text_of
 from domain.definitions.lifecycle import Visibility
 from domain.errors import NotFound
 from domain.permissions import Permission
@@ -183,7 +183,7 @@ async def instantiate(tx: AsyncConnection, caller: Caller, slug: str, filling: F
         "description": entry.parts["description"] if filling.description is None else filling.description,
         "category": entry.parts["category"],
         "definition": gallery.copied(entry.parts["definition"]),
-        "layout": entry.parts["layout"],
+        "layout": keeping(entry.parts["layout"], entry.text),
         "triggers": entry.parts["triggers"],
         "actions": entry.parts["actions"],
         "variables": variables,

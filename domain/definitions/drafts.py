@@ -11,6 +11,7 @@ from domain.definitions import files
 from domain.definitions.diff.fields import same
 from domain.definitions.documents import Unreadable
 from domain.definitions.files import FIELDS, WorkflowText, as_text
+from domain.definitions.retelling import retold
 from domain.errors import Invalid, Problem
 
 #: In `layout`; steps are there by pointer or name, and no pointer begins so.
@@ -24,14 +25,28 @@ _EDITED: Final = ("name", "triggers", "variables", "actions", "definition")
 def text_of(draft: Mapping[str, Any]) -> str:
     """The text as it was written, or one that says the same as `draft`, which holds the columns of a workflow."""
     kept = (draft.get("layout") or {}).get(TEXT)
-    if isinstance(kept, str) and _says(kept, draft):
-        return kept
+    if isinstance(kept, str):
+        if _says(kept, draft):
+            return kept
+        again = _retold(kept, draft)
+        if again is not None and _says(again, draft):
+            return again
     if not any(draft[name] for name in ("triggers", "variables", "actions")):
         return as_text(draft["definition"])
     parts = {name: draft[name] for name in _EDITED}
     return as_text(
         {name: part for name, part in parts.items() if name in ("name", "definition") or part != FIELDS[name]}
     )
+
+
+def _retold(text: str, draft: Mapping[str, Any]) -> str | None:
+    """The text, made to say what has changed since by other ways than the text."""
+    found = files.read(text)
+    if found.is_bare:
+        return retold(text, draft["definition"])
+    told = {name: draft[name] for name in found.parts if name in draft and name != "layout"}
+    more = {name: draft[name] for name in _EDITED if draft[name] and name not in told}
+    return retold(text, {**dict(found.parts), **told, **more})
 
 
 def _says(text: str, draft: Mapping[str, Any]) -> bool:

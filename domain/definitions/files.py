@@ -115,16 +115,16 @@ def _yaml(value: Any) -> str:
     writer.width = 110
     writer.indent(mapping=2, sequence=4, offset=2)
     out = io.StringIO()
-    writer.dump(_readable(value), out)
+    writer.dump(readable(value), out)
     return out.getvalue()
 
 
-def _readable(value: Any) -> Any:
+def readable(value: Any) -> Any:
     """Texts of several lines are written as such."""
     if isinstance(value, str) and "\n" in value.rstrip("\n") and value.isprintable() is False:
         return LiteralScalarString(value)
     if isinstance(value, list):
-        return [_readable(each) for each in value]
+        return [readable(each) for each in value]
     if isinstance(value, dict):
-        return {name: _readable(each) for name, each in value.items()}
+        return {name: readable(each) for name, each in value.items()}
     return value
