@@ -142,7 +142,8 @@ def moments_of(task: Mapping[Any, Any]) -> Moments:
     clients = any(name.startswith(f"{CandidateKind.CLIENT.value}:") for name in task["assignees"])
     announces = (task["links"] or clients) and task["announced_at"] is None
     return Moments(
-        announce_at=task["created_at"] if announces else None,
+        # At once, by whichever of two clocks is behind.
+        announce_at=min(task["created_at"], task["next_due"]) if announces and task["next_due"] else None,
         remind_at=tuple(task["remind_at"]),
         escalate_at=task["escalate_at"] if task["escalated_at"] is None else None,
         due_at=task["due_at"] if task["overdue_at"] is None else None,
