@@ -50,14 +50,15 @@ async def test_comments_and_order_stay(house: House, text: str) -> None:
     assert list(workflow["variables"]) == (["tone"] if text is WHOLE else [])
 
 
-async def test_a_text_that_says_something_else_is_not_shown(house: House) -> None:
+async def test_a_change_by_other_ways_is_shown_in_the_text(house: House) -> None:
     path = await created(house)
     await written(house, path, TEXT)
     changed = {"definition": {"do": [{"part": {"set": {"c": 3}}}]}}
     assert (await house.owner.change(path, changed, '"2"')).status_code == 200
     shown = (await house.owner.get(f"{path}/source")).json()["text"]
-    assert "part:" in shown
-    assert "Greets" not in shown
+    assert "- part:" in shown
+    assert "greet:" not in shown
+    assert shown.startswith("# Greets whoever is named.")  # who wrote it keeps their notes
 
 
 async def test_a_colleague_was_faster(house: House) -> None:
