@@ -6,9 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.collaborators import Parts
+from api.caller import Caller
+from api.collaborators import Collaborators, Parts
 from api.fields import Body, Prose
 from api.idempotency import Answer, Idempotent
 from api.mailing import mail, send
@@ -20,7 +22,7 @@ from db.tasks import Tasks
 from db.tenants import Organizations
 from domain.executions import TaskOutcome
 from domain.permissions import Permission
-from domain.tasks import OnOverdue
+from domain.tasks import Decider, OnOverdue
 from domain.tasks.history import TaskEventKind
 from domain.tasks.words import until
 
@@ -87,28 +89,34 @@ async def delegate_task(
     async def delegate(tx: AsyncConnection) -> Answer[OutboxEntry]:
         decider, now = await decider_of(tx, caller), parts.clock()
         row = await Tasks(tx).delegate(id, decider, body.to, at=now, comment=body.comment)
-        organization = await Organizations(tx).get(caller.organization)
-        ends = row["on_overdue"] != OnOverdue.KEEP
-        entry = await mail(
-            parts,
-            tx,
-            "task-delegated",
-            to=body.to.removeprefix("user:"),
-            values={
-                "organization": organization["name"],
-                "title": row["title"],
-                "by": decider.email,
-                "when": until(row["due_at"], organization["timezone"], ends=ends, now=now),
-            },
-            path=f"/tasks/{id}",
-            organization_id=caller.organization,
-            started_by=caller.user_id,
-        )
-        return Answer(200, shown(row), carry=entry)
+        return Answer(200, shown(row), carry=await tell_delegate(parts, tx, caller, row, decider, body.to))
 
     answer = await once.run(caller, delegate)
     await send(parts, answer.carry)
     return answer.response()
+
+
+async def tell_delegate(
+    parts: Collaborators, tx: AsyncConnection, caller: Caller, task: RowMapping, by: Decider, to: str
+) -> OutboxEntry | None:
+    """The mail to a member who was just handed a task, to be sent once the transaction has committed."""
+    organization = await Organizations(tx).get(caller.organization)
+    ends = task["on_overdue"] != OnOverdue.KEEP
+    return await mail(
+        parts,
+        tx,
+        "task-delegated",
+        to=to.removeprefix("user:"),
+        values={
+            "organization": organization["name"],
+            "title": task["title"],
+            "by": by.email,
+            "when": until(task["due_at"], organization["timezone"], ends=ends, now=parts.clock()),
+        },
+        path=f"/tasks/{task['id']}",
+        organization_id=caller.organization,
+        started_by=caller.user_id,
+    )
 
 
 @router.post("/{id}/comments", operation_id="tasks_comment", status_code=201, response_model=TaskEventView)

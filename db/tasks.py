@@ -200,6 +200,11 @@ class Tasks:
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
 
+    @property
+    def connection(self) -> AsyncConnection:
+        """For what belongs into the same transaction."""
+        return self._tx
+
     async def register(self, new: NewTask, **about: Any) -> bool:
         """Open a task, again if it had been cancelled (by an end that a reset undid); False when it stands already.
 

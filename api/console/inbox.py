@@ -12,8 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.console.shell import PageRoute, Sent, Visit, Visitor, identifier
 from api.console.tasksheet import MOST_COLLEAGUES, Sheet, sheet_of
 from api.console.taskwords import DEED, Telling
+from api.mailing import send
 from api.pagination import Paging
+from api.tasktalk import tell_delegate
 from db.inbox import Inbox
+from db.outbox import OutboxEntry
 from db.people import names_of
 from db.taskhistory import TaskEvents
 from db.tasks import Tasks
@@ -133,9 +136,14 @@ async def delegate(visitor: Visitor, task_id: str) -> Response:
         if not to:
             raise Invalid("Nothing was delegated: choose a colleague.")
         at = visitor.parts.clock()
-        await tasks.delegate(id, visitor.decider, to, at=at, comment=_comment(sent))
+        row = await tasks.delegate(id, visitor.decider, to, at=at, comment=_comment(sent))
+        about = (visitor.caller, row, visitor.decider, to)
+        mails.append(await tell_delegate(visitor.parts, tasks.connection, *about))
 
-    return await _moved(visitor, task_id, work, "delegated")
+    mails: list[OutboxEntry | None] = []
+    answer = await _moved(visitor, task_id, work, "delegated")
+    await send(visitor.parts, *mails)
+    return answer
 
 
 @router.post("/tasks/{task_id}/comments")
