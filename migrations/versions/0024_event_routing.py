@@ -87,7 +87,8 @@ GRANTS = {
         "app_system": f"SELECT, UPDATE ({LEASE})",
     },
     "execution_outcomes": {
-        "app_api": "INSERT",  # cancelling what has not started ends it
+        # Cancelling what has not started ends it.
+        "app_api": "SELECT (id, organization_id), INSERT",
         "app_worker": "SELECT, INSERT, DELETE",
         "app_system": f"SELECT (id, organization_id, created_at, {LEASE}), UPDATE ({LEASE})",
     },
