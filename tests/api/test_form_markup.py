@@ -105,6 +105,12 @@ def test_words_of_a_schema_and_of_people_are_only_words(title: str, hint: str, t
     assert read(form, Browser(page).posted()).value == value
 
 
+def test_a_text_keeps_the_line_feeds_it_begins_with() -> None:
+    form = form_of({"type": "string", "maxLength": 900})
+    filled = filled_with(form, "\n\nTwo lines down")
+    assert read(form, browse(form, filled).posted()).value == "\n\nTwo lines down"
+
+
 def test_an_untouched_form_is_the_value_of_its_defaults() -> None:
     form = form_of(ONBOARDING)
     came = read(form, browse(form, filled_with(form)).posted())

@@ -300,9 +300,14 @@ async def test_comments_stand_in_the_history(browser: httpx2.AsyncClient, inbox:
     assert "Is this &lt;b&gt;new&lt;/b&gt;?" in page
 
 
-async def test_a_link_cannot_claim_a_decision(browser: httpx2.AsyncClient, inbox: Inbox) -> None:
-    task = await inbox.put()
-    for claimed in (str(task["id"]), "nonsense", "0" * 32):
+async def test_a_link_cannot_claim_a_decision(
+    browser: httpx2.AsyncClient, people: People, inbox: Inbox
+) -> None:
+    task, decided = await inbox.put(), await inbox.put()
+    async with people.world.browser() as other:
+        await enter(other, people, await people.add(RoleName.MEMBER))
+        assert (await send(other, decided, "decision", outcome="approved")).status_code == 303
+    for claimed in (str(task["id"]), str(decided["id"]), "nonsense", "0" * 32):
         page = await browser.get("/tasks", params={"decided": claimed})
         assert page.status_code == 200
         assert "You approved" not in page.text

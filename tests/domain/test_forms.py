@@ -293,7 +293,7 @@ def count(field: Field) -> int:
 
 def test_hostile_schemas_stay_small() -> None:
     tree = {"properties": {"name": {"type": "string"}, "l": {"$ref": "#"}, "r": {"$ref": "#"}}}
-    wide = {"properties": {f"p{number}": {"type": "string"} for number in range(2_000)}}
+    wide = {"properties": {f"p{number}": {"type": "string"} for number in range(300)}}
     bomb = {"$defs": {"d0": {"type": "string"}}, "$ref": "#/$defs/d12"}
     for level in range(1, 13):
         parts = {f"m{number}": {"$ref": f"#/$defs/d{level - 1}"} for number in range(9)}
@@ -306,6 +306,11 @@ def test_hostile_schemas_stay_small() -> None:
         form = form_of(schema)
         assert count(form.root) <= 250
         read(form, {f"data{'/0' * 30}": ["x"], "data/l/l/l/l/l/l/l/l": ["{}"]})
+    sums: dict[str, Any] = {"$defs": {"s0": {"type": "string"}}}
+    for level in range(1, 11):
+        sums["$defs"][f"s{level}"] = {"allOf": [{"$ref": f"#/$defs/s{level - 1}"}] * 2}
+    for schema in (wide, {**sums, "properties": {f"p{n}": {"$ref": "#/$defs/s10"} for n in range(50)}}):
+        assert form_of(schema).root.kind is Kind.JSON
     sent = {f"data/{number}/name": ["x"] for number in range(2_000)}
     rows = form_of({"type": "array", "items": {"properties": {"name": {"type": "string"}}}, "maxItems": 10})
     assert told(read(rows, sent)) == {"": "Must have at most 10 items."}
