@@ -108,6 +108,9 @@ def upgrade() -> None:
             f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
         )
         op.execute(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)")
+        op.execute(
+            f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
+        )
     for table, grants in GRANTS.items():
         for role, privileges in grants.items():
             op.execute(f"GRANT {privileges} ON {table} TO {role}")
