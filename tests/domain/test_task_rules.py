@@ -2,14 +2,18 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from activities.actions.registry import built_in
+from domain.definitions import documents
+from domain.definitions.dryrun import Trial, dry_run
 from domain.definitions.explain import explain
 from domain.definitions.portable import portable
+from domain.definitions.program import load_program
 from domain.definitions.publishing import publish
 from domain.definitions.validation import validate
 from domain.tasks import Candidate, Due, Known, digest_of, impossible, planned
@@ -223,3 +227,24 @@ def test_other_runtimes_get_calls_of_the_actions_and_whole_expressions() -> None
         assert step["with"]["title"].startswith("${ ")
         assert step["with"]["title"].count("${") == 1
     assert "$context" in fill["with"]["title"]
+
+
+def test_the_example_of_the_page_does_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    definition = documents.load(example).value
+    assert validate(definition, catalogue=CATALOGUE) == []
+    published = publish(definition, name="t", namespace="n", catalogue=CATALOGUE)
+    program = load_program(json.loads(json.dumps(published.compiled)))
+    filled = {"decision": {"outcome": "submitted", "data": {"account": "7"}}}
+    for decide, status, output in (
+        ({"decision": "approved", "after": "1 day"}, "approved", None),
+        ("never", None, {"released": False}),
+    ):
+        mocks = {"Prepare": filled, "Decide": decide}
+        done = dry_run(program, CATALOGUE, Trial({"amount": 5, "payee": "Bert"}, mocks, []))
+        assert (done.status, done.warnings) == ("completed", ())
+        assert done.output.get("outcome") == status
+        asked = next(each for each in done.trace if each.name == "Decide")
+        assert asked.as_json()["input"] == {"amount": 5, "account": "7"}
+        assert output is None or done.output == output

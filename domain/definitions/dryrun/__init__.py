@@ -5,6 +5,7 @@ action's output schema; waits and time limits let the clock jump. What nobody ca
 question. Everything is bounded: steps, computing, events and the size of the trace.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -257,7 +258,7 @@ class _Running:
         key = (spec.name, spec.version)
         if key not in self.schemas:
             try:
-                self.schemas[key] = compile_schema(dict(spec.input))
+                self.schemas[key] = compile_schema(_as_checked(spec.input))
             except SchemaRefused:
                 self.schemas[key] = None
         return self.schemas[key]
@@ -265,3 +266,14 @@ class _Running:
 
 def _too_costly() -> str:
     return "The expressions need more computing than a dry run may use; test with less data."
+
+
+def _as_checked(schema: Any) -> Any:
+    """Without our own formats: a duration may be written in more ways than the standard's `duration` knows."""
+    if isinstance(schema, Mapping):
+        return {
+            name: _as_checked(value)
+            for name, value in schema.items()
+            if name != "format" or value not in ("duration", "json-schema")
+        }
+    return [_as_checked(each) for each in schema] if isinstance(schema, list) else schema
