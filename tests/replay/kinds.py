@@ -9,7 +9,8 @@ from uuid import uuid4
 from tests.workflows.engine import Engine
 from tests.workflows.mail import send
 
-Play = Callable[[Engine, str], Awaitable[None]]
+#: What happens to it meanwhile; answers the id of the execution whose histories are kept, if it is another one.
+Play = Callable[[Engine, str], Awaitable[str | None]]
 
 ASK: dict[str, Any] = {"call": "approve", "with": {"title": "Go on?"}}
 NAP: dict[str, Any] = {"wait": {"milliseconds": 50}}
@@ -95,6 +96,14 @@ async def noise(engine: Engine, id: str) -> None:
         await engine.post(f"/v1/executions/{id}/signal", {"type": "noise", "id": str(uuid4())})
         await asyncio.sleep(0.05)
     await decide(engine, id)
+
+
+async def rerun(engine: Engine, id: str) -> str:
+    """From where it failed: another branch is under way there and begins again."""
+    await engine.ended(id)
+    plan = await engine.post(f"/v1/executions/{id}/rerun-plan", {})
+    confirmed = {"confirm": plan["digest"], "confirm_irreversible": True}
+    return str((await engine.post(f"/v1/executions/{id}/rerun", confirmed))["id"])
 
 
 KINDS: dict[str, Kind] = {
@@ -212,6 +221,21 @@ KINDS: dict[str, Kind] = {
         ],
         cancel,
         ends="cancelled",
+    ),
+    "rerun": Kind(
+        [
+            {"one": {**send("one"), "export": {"as": "{one: 1}"}}},
+            {
+                "all": fork(
+                    {"do": [{"nap": NAP}, {"mail": send("two")}]},
+                    {"do": [{"wait": {"wait": {"seconds": 1}}}, {"shy": send("shy")}]},
+                    ASK,
+                )
+            },
+            {"line": line("x")},
+        ],
+        rerun,
+        ends="failed",
     ),
     "run-a-workflow": Kind(
         [{"sub": {"run": {"workflow": {"namespace": "tests", "name": "other", "version": "latest"}}}}],

@@ -40,7 +40,7 @@ async def test_record(engine: Engine, name: str) -> None:  # noqa: F811  the fix
         await engine.publish(do, document={**HEADER, "name": other})
     id = str((await engine.start(await engine.publish(kind.do, **kind.document), kind.input))["id"])
     if kind.play is not None:
-        await kind.play(engine, id)
+        id = await kind.play(engine, id) or id
     row = await engine.ended(id, 60)
     assert row["status"] == kind.ends, dict(row)
     for path in folder.glob(f"{name}.*.json"):
