@@ -83,6 +83,7 @@ WORDS = {
         "items",
         "format",
         "pattern",
+        "x-order",  # of fields: PostgreSQL keeps no order of members
     ),
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "uniqueItems"),
 }
@@ -98,6 +99,24 @@ def test_every_word_of_a_schema_means_something(slug: str) -> None:
         schema = schemas.pop()
         assert schema.keys() <= WORDS, schema
         schemas += schema.get("properties", {}).values()
+        schemas += [schema["items"]] if "items" in schema else []
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_forms_ask_in_the_order_in_which_they_are_written(slug: str) -> None:
+    parts = shipped()[slug].parts
+    schemas = [parts["definition"]["input"]["schema"]["document"]]
+    schemas += list(_forms(parts["definition"])) + list(_forms(parts["actions"]))
+    while schemas:
+        schema = schemas.pop()
+        properties = schema.get("properties", {})
+        kept = {
+            **schema,
+            "properties": dict(sorted(properties.items(), key=lambda each: (len(each[0]), each[0]))),
+        }
+        if properties:  # as PostgreSQL gives them back
+            assert [member.key for member in form_of(kept).root.members] == list(properties)
+        schemas += properties.values()
         schemas += [schema["items"]] if "items" in schema else []
 
 
