@@ -45,36 +45,45 @@ async def keep(visitor: Visitor, id: UUID) -> Response:
     visitor.require(Permission.WORKFLOWS_WRITE)
     form = await visitor.form()
     text, seen, act = _text(form), _revision(form), form.get("act", "check")
+    unsaved = True
     async with visitor.transaction() as tx:
         about = await About.read(tx, visitor, id)
     if act == "check":
-        return await _editor(visitor, about, text, seen, checked=True)
+        return await _editor(visitor, about, text, seen, checked=True, unsaved=unsaved)
     try:
         saved = await save_source(visitor.caller, visitor.parts, id, seen, text)
         if act != "publish":
             return visitor.to(f"{about.path}/edit", done="saved")
-        seen = saved["revision"]
+        seen, unsaved = saved["revision"], False
         visitor.require(Permission.WORKFLOWS_PUBLISH)
         done = await publishing.publish_workflow(visitor.caller, visitor.parts, plainly(visitor), id)
     except Stale:
-        return await _overtaken(visitor, about, text)
+        return await _overtaken(visitor, id, text)
     except DomainError as refusal:
         # Whatever was saved before publishing was refused is the newest now.
-        return await _editor(visitor, about, text, seen, refusal=refusal)
+        return await _editor(visitor, about, text, seen, refusal=refusal, unsaved=unsaved)
     return visitor.to(about.path, done="published" if done.status_code == 201 else "unchanged")
 
 
-async def _overtaken(visitor: Visit, about: About, text: str) -> Response:
+async def _overtaken(visitor: Visit, id: UUID, text: str) -> Response:
     """A colleague was faster: their draft beside this text, which may be saved over it knowingly."""
     changes: tuple[Change, ...] = ()
     async with visitor.transaction() as tx:
-        stored = await chosen(tx, about.row["id"], None)
+        about = await About.read(tx, visitor, id)
+        stored = await chosen(tx, id, None)
     # What is no workflow yet cannot be compared; both texts are shown all the same.
     with suppress(Invalid):
         changes = await worked_out(_differences, visitor, stored, text)
     theirs = await worked_out(text_of, dict(about.row))
     return await _editor(
-        visitor, about, text, about.row["revision"], status=status_of(Stale()), theirs=theirs, changes=changes
+        visitor,
+        about,
+        text,
+        about.row["revision"],
+        status=status_of(Stale()),
+        theirs=theirs,
+        changes=changes,
+        unsaved=True,
     )
 
 
@@ -107,6 +116,7 @@ async def _editor(
     shared = {
         "json_view": json_view,
         "theirs": None,
+        "unsaved": False,
         "changes": (),
         **values,
         "about": about,

@@ -126,3 +126,23 @@ async def test_without_scripts_it_is_a_text_area_with_a_list_of_problems(
     await page.fill("#text", TEXT.replace("Hello", "Good day"))
     await page.click("text=Save and publish")
     await expect(page.locator(".notice")).to_contain_text("Published")
+
+
+async def test_what_was_left_unsaved_comes_back(console: Console, open_page: Any) -> None:
+    path = await draft(console.ada, "Left")
+    page: Page = await open_page(console.ada, f"{path}/edit")
+    page.on("dialog", lambda dialog: dialog.accept())
+    await replace(page, "# A note of the author's.", "# Unsaved.")
+    await page.goto(path)
+    await page.goto(f"{path}/edit")
+    assert (await page.input_value("#text")).startswith("# Unsaved.")
+    await page.get_by_role("button", name="Discard it").click()
+    assert (await page.input_value("#text")).startswith("# A note")
+    await replace(page, "# A note of the author's.", "# Saved twice.")
+    for _ in range(2):
+        await page.keyboard.press("Control+s")
+    await expect(page.locator("#kept")).to_contain_text("Nothing has changed")
+    await page.goto(path)
+    await page.goto(f"{path}/edit")
+    assert (await page.input_value("#text")).startswith("# Saved twice.")
+    await expect(page.locator("#kept")).to_be_empty()

@@ -1,6 +1,7 @@
 // The editor: what is written is checked and drawn after a breath, outdated answers are dropped, saving keeps the place.
 import { Refused, call } from "./api.js";
 import { Diagram } from "./diagram.js";
+import { Kept } from "./keeping.js";
 import { Sheet } from "./sheet.js";
 import { writeWith } from "./writing.js";
 
@@ -15,10 +16,14 @@ const sheet = new Sheet(document.getElementById("sheet"), area, document.getElem
 const diagram = new Diagram(canvas);
 const title = document.title.replace(/^\d+ to mend · /, "");
 
+const left = new Kept(form.dataset.id);
+
 let lines = {};
 let asked = null;
 let timer = 0;
 let stored = form.dataset.unsaved ? null : area.value;
+let saving = null;
+let isOvertaken = false;
 
 async function check() {
   asked?.abort();
@@ -129,8 +134,20 @@ function here() {
   for (const step of steps()) step.classList.toggle("here", step.dataset.step === at);
 }
 
+/** One at a time: a second one would look like a colleague's. */
 async function save() {
+  while (saving) await saving;
   if (area.readOnly) return;
+  if (stored === area.value) {
+    say(kept, "quiet", "Nothing has changed since it was saved.");
+    return;
+  }
+  saving = put();
+  await saving;
+  saving = null;
+}
+
+async function put() {
   const text = area.value;
   const revision = form.elements.revision;
   say(kept, "quiet", "Saving …");
@@ -140,11 +157,12 @@ async function save() {
     });
     revision.value = saved.revision;
     stored = text;
+    left.forget();
     say(kept, "quiet", `Saved at ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}.`);
   } catch (error) {
     if (error instanceof Refused && error.problem.status === 412) {
       // The page shows both texts, and what saving would change in the colleague's.
-      stored = area.value;
+      isOvertaken = true;
       form.requestSubmit(document.getElementById("save"));
       return;
     }
@@ -178,18 +196,48 @@ form.addEventListener("submit", (event) => {
   if (act === "check") {
     event.preventDefault();
     check();
-  } else if (act === "save" && stored !== area.value) {
+  } else if (act === "save" && !isOvertaken) {
     event.preventDefault();
     save();
   } else {
     stored = area.value;
   }
 });
+const isUnsaved = () => !area.readOnly && stored !== area.value;
 window.addEventListener("beforeunload", (event) => {
-  if (!area.readOnly && stored !== area.value) event.preventDefault();
+  if (isUnsaved()) event.preventDefault();
 });
+window.addEventListener("pagehide", () => {
+  if (isUnsaved()) left.put(area.value, form.elements.revision.value);
+  else left.forget();
+});
+
+/** Brings back what was left here unsaved, with the revision it was begun at: a colleague's change is noticed. */
+function restore() {
+  const found = left.get();
+  if (!found || area.readOnly || form.dataset.unsaved || found.text === area.value) return;
+  const fresh = { text: area.value, revision: form.elements.revision.value };
+  area.value = found.text;
+  form.elements.revision.value = found.revision;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain small";
+  button.textContent = "Discard it";
+  button.addEventListener("click", () => {
+    area.value = fresh.text;
+    form.elements.revision.value = fresh.revision;
+    kept.textContent = "";
+    left.forget();
+    sheet.show();
+    check();
+    area.focus();
+  });
+  say(kept, "quiet", "What you left unsaved is back.");
+  kept.append(" ", button);
+}
 
 writeWith(area, save);
 document.documentElement.classList.add("scripted");
+restore();
 sheet.show();
 check();
