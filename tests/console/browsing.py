@@ -122,6 +122,13 @@ class Console:
     def mailbox(self) -> Mailbox:
         return Mailbox(Path(self.stack.files["mail"]))
 
+    async def link_to(self, email: str, subject: str = "") -> str:
+        """The first address in the newest mail to somebody, waited for."""
+        letter = await self.mailbox.wait(email, subject, MAIL_SECONDS)
+        found = re.search(r"https?://\S+", letter.text)
+        assert found, letter.text
+        return found[0]
+
     def tabs(self) -> Tabs:
         return Tabs(self.url, self.browser)
 

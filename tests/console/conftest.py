@@ -7,6 +7,7 @@
 A page that reports an error of a script or of the content security policy fails its test.
 """
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.base import AxeResults
 from playwright.async_api import Page, async_playwright
 
 from tests.conftest import memory_folder
@@ -98,13 +100,16 @@ async def stranger_page(console: Console, tabs: Tabs) -> Page:
 
 @pytest.fixture
 def axe() -> Callable[..., Awaitable[None]]:
-    """`await axe(page)`: axe-core finds nothing serious or critical on the page, in light and in dark."""
+    """`await axe(page)`: axe-core finds nothing serious or critical on the page, in light and in dark.
+
+    It needs a page with scripts: elsewhere its timers never run.
+    """
 
     async def check(page: Page, schemes: tuple[Scheme, ...] = ("light", "dark")) -> None:
         found: list[str] = []
         for scheme in schemes:
             await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            results = await Axe().run(page, options=RULES if scheme == schemes[0] else COLOURS)
+            results = await _judged(page, RULES if scheme == schemes[0] else COLOURS)
             for each in results.response["violations"]:
                 if each["impact"] in REFUSED:
                     found += [
@@ -114,6 +119,10 @@ def axe() -> Callable[..., Awaitable[None]]:
         assert not found, f"{page.url}\n" + "\n".join(found)
 
     return check
+
+
+async def _judged(page: Page, options: dict[str, Any]) -> AxeResults:
+    return await asyncio.wait_for(Axe().run(page, options=options), timeout=60)
 
 
 def _at(node: dict[str, Any]) -> str:

@@ -70,6 +70,7 @@ class Showcase:
     decided_task: str
     schedule: str
     delivery: str
+    link: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ SCREENS = (
     Screen("tasks", lambda _: "/tasks", is_main=True, by_grace=True),
     Screen("task", lambda made: f"/tasks/{made.task}", is_main=True, by_grace=True),
     Screen("task-form", lambda made: f"/tasks/{made.form_task}", by_grace=True),
+    Screen("task-link", lambda made: made.link, is_public=True),
     Screen("task-decided", lambda made: f"/tasks/{made.decided_task}"),
     Screen("schedules", lambda _: "/schedules", is_main=True),
     Screen("schedule", lambda made: f"/schedules/{made.schedule}"),
@@ -172,6 +174,7 @@ async def furnish(console: Console) -> Showcase:
         decided_task=decided["id"],
         schedule=schedule["id"],
         delivery=delivery,
+        link=await console.link_to(CLIENT["email"]),
     )
 
 

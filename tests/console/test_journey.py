@@ -8,20 +8,11 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from perdure.cli.demo_http import post
-from tests.console.browsing import MAIL_SECONDS, Console, sign_in
+from tests.console.browsing import Console, sign_in
 from tests.console.showcase import PAPER, decide, made, started, task_of, until
 
 #: The whole journey, as issue 6 asks.
 SECONDS = 120.0
-_LINK = re.compile(r"https?://\S+")
-
-
-async def link_to(console: Console, email: str, subject: str = "") -> str:
-    """The first address in the newest mail to somebody."""
-    letter = await console.mailbox.wait(email, subject, MAIL_SECONDS)
-    found = _LINK.search(letter.text)
-    assert found, letter.text
-    return found[0]
 
 
 async def sign_up(console: Console, page: Page, email: str, password: str) -> None:
@@ -32,7 +23,7 @@ async def sign_up(console: Console, page: Page, email: str, password: str) -> No
     await page.get_by_label("Name of your organization").fill("Founder & Daughters")
     await page.get_by_role("button", name="Open the account").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Look into your mailbox")
-    await page.goto(await link_to(console, email))
+    await page.goto(await console.link_to(email))
     await page.get_by_role("button", name="Confirm the address").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your account is open")
     await sign_in(page, email, password)
@@ -48,7 +39,7 @@ async def invite(console: Console, owner: dict[str, str], email: str, role: str)
     [role_id] = [each["id"] for each in roles if each["name"] == role]
     path = f"/v1/organizations/{organization}/invitations"
     await post(api, path, {"email": email, "role_id": role_id}, bearer)
-    return await link_to(console, email)
+    return await console.link_to(email)
 
 
 async def test_from_signing_up_to_a_decision_by_a_second_person(
