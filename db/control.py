@@ -169,7 +169,8 @@ _KEPT = text(
               AND NOT payload ? 'event')
          - (SELECT coalesce(sum(coalesce(
                     CAST(input ->> 'consumed' AS integer), CASE status WHEN 'completed' THEN 1 ELSE 0 END)), 0)
-            FROM execution_steps WHERE execution_id = :execution_id AND kind = 'listen')
+            FROM execution_steps
+            WHERE execution_id = :execution_id AND kind = 'listen' AND NOT is_taken_over)
     END
     """
 )

@@ -146,7 +146,7 @@ _STEPS = text(
       SELECT s.organization_id, date_trunc('hour', s.started_at, 'UTC'), '{Metric.STEPS_RUN}', count(*)
       FROM execution_steps AS s
       JOIN workflow_executions AS e ON e.organization_id = s.organization_id AND e.id = s.execution_id
-      WHERE s.started_at >= {_SINCE} AND e.kind = 'workflow' GROUP BY 1, 2)
+      WHERE s.started_at >= {_SINCE} AND e.kind = 'workflow' AND NOT s.is_taken_over GROUP BY 1, 2)
     {_WRITE}
     """  # noqa: S608
 )

@@ -85,8 +85,8 @@ GRANTS = {
         "app_api": "SELECT, INSERT",
         "app_worker": "SELECT, UPDATE (outcome, detail, rerun_id, finished_at)",
     },
-    # A rerun begins with the lines of the steps it takes over.
-    "execution_steps": {"app_api": "INSERT"},
+    # A rerun begins with the lines of the steps it takes over; these are nobody's use.
+    "execution_steps": {"app_api": "INSERT", "app_system": "SELECT (is_taken_over)"},
 }
 
 
@@ -110,6 +110,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE INSERT ON execution_steps FROM app_api")
+    op.execute("REVOKE SELECT (is_taken_over) ON execution_steps FROM app_system")
     for table in reversed(CREATED):
         op.execute(f"DROP TABLE {table}")
     op.execute("ALTER TABLE execution_steps DROP COLUMN is_taken_over")
