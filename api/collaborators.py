@@ -89,6 +89,8 @@ class Collaborators:
     functions: FunctionSource = field(default_factory=NoFunctions)
     #: The one foreign origin whose pages may call the codec server.
     temporal_ui_url: str | None = None
+    #: Where executions are found in it.
+    temporal_namespace: str = "default"
     turns: Turns = field(default_factory=Turns)
     #: Whether codes can reach telephones here.
     has_sms: bool = False

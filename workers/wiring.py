@@ -138,6 +138,7 @@ def wire(settings: Settings, *, pool_size: int = 20) -> Parts:
             blobs=blobs,
             payloads=RemoteSealing(keys),
             temporal_ui_url=settings.temporal_ui_url,
+            temporal_namespace=settings.temporal_namespace,
             has_sms=settings.sms != "none",
             functions=WebFunctions(services.http_policy),
         ),
