@@ -10,9 +10,11 @@ from api.comparing import side
 from api.console.jsonview import json_view
 from api.console.shell import PageRoute, Visitor
 from api.console.workflowframe import About, drawing
+from api.console.workflows import staying_of
 from api.pagination import Paging
 from db.definitions import Versions
 from db.people import names_of
+from db.underway import MANY
 from domain.definitions.diff import Diff, compare
 from domain.definitions.files import as_text
 from domain.errors import NotFound
@@ -31,6 +33,7 @@ async def versions(visitor: Visitor, id: UUID, paging: Paging) -> Response:
         about = await About.read(tx, visitor, id)
         rows = await Versions(tx).page(id, before=paging.before, limit=paging.fetch)
         people = await names_of(tx, {row["published_by"] for row in rows if row["published_by"]})
+        staying = await staying_of(tx, visitor, id)
     page = paging.page(rows, lambda row: (row["created_at"], row["id"]), dict)
     cursor = page["next_cursor"]
     return visitor.render(
@@ -39,6 +42,8 @@ async def versions(visitor: Visitor, id: UUID, paging: Paging) -> Response:
         here=f"{about.path}/versions",
         rows=page["items"],
         people=people,
+        staying=staying,
+        many=MANY,
         next=f"{about.path}/versions?cursor={cursor}" if cursor else None,
     )
 

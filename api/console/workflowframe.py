@@ -27,6 +27,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "unchanged": "Nothing has changed since the current version, so it stays the current one.",
     "paused": "Paused: nothing new starts until it is resumed. Executions under way go on.",
     "resumed": "Resumed: it can be started again.",
+    "secret": "The secret is set: requests that are signed with it are accepted now.",
     "archived": "Archived: it can be read, but neither changed nor started any more.",
 }
 

@@ -20,6 +20,7 @@ from api.definitions import problems_in
 from api.idempotency import Once
 from api.pagination import Paging
 from api.templates import Entry, entry_of
+from api.triggers import Rotation, rotate_secret
 from api.triggerviews import show_triggers
 from api.workflows import NewWorkflow, create_workflow
 from db.definitions import WorkflowFilters, Workflows
@@ -27,6 +28,7 @@ from db.executions import Executions
 from db.gallery import Gallery
 from db.secrets import Secrets
 from db.triggers import Triggers
+from db.underway import MANY, under_way
 from domain.definitions.diff import compare
 from domain.definitions.explain import explain
 from domain.definitions.lifecycle import DefinitionStatus
@@ -152,6 +154,19 @@ async def archive(visitor: Visitor, id: UUID) -> Response:
     return await _move(visitor, id, publishing.archive_workflow, "archived")
 
 
+@router.post("/workflows/{id}/triggers/{trigger_id}/secret")
+async def give_secret(visitor: Visitor, id: UUID, trigger_id: UUID) -> Response:
+    """Sets what a webhook's requests are proven by. What is made here is in this answer and nowhere else again."""
+    visitor.require(Permission.WORKFLOWS_READ, Permission.TRIGGERS_WRITE)
+    form = await visitor.form()
+    try:
+        asked = Rotation(secret=form.get("secret", "").strip()[:512] or None)
+        answer = await rotate_secret(visitor.caller, visitor.parts, plainly(visitor), trigger_id, asked)
+    except DomainError as refusal:
+        return await _overview(visitor, id, refusal=refusal)
+    return await _overview(visitor, id, notice=NOTICES["secret"], made=orjson.loads(answer.body))
+
+
 async def _move(
     visitor: Visit, id: UUID, carry_out: Callable[[Caller, Once, UUID], Awaitable[Response]], done: str
 ) -> Response:
@@ -165,8 +180,14 @@ async def _move(
 
 
 async def _overview(
-    visitor: Visit, id: UUID, *, notice: str | None = None, refusal: DomainError | None = None
+    visitor: Visit,
+    id: UUID,
+    *,
+    notice: str | None = None,
+    refusal: DomainError | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> Response:
+    """`made` is a secret that is shown this once."""
     async with visitor.transaction() as tx:
         about = await About.read(tx, visitor, id)
         draft = await chosen(tx, id, None)
@@ -178,6 +199,7 @@ async def _overview(
             may_see = visitor.may(Permission.TRIGGERS_WRITE)
             triggers = await show_triggers(tx, visitor.parts, rows, with_urls=may_see)
         executions = await _latest(tx, visitor, id)
+        staying = await staying_of(tx, visitor, id)
         template = await _template(tx, visitor, about.row["template_id"])
     problems = await problems_in(visitor.parts.catalogue, dict(about.row), known)
     unpublished = about.current is None or await worked_out(_differ, visitor, running, draft)
@@ -190,11 +212,20 @@ async def _overview(
         "told": await worked_out(_told, visitor, running),
         "triggers": triggers,
         "executions": executions,
+        "staying": sum(staying.values()),
+        "many": MANY,
+        "made": made,
+        "may_write_triggers": visitor.may(Permission.TRIGGERS_WRITE),
         "made_from": template,
     }
     if refusal is not None:
         return visitor.refuse("workflow.html", refusal, **values)
     return visitor.render("workflow.html", notice=notice, **values)
+
+
+async def staying_of(tx: AsyncConnection, visitor: Visit, id: UUID) -> Mapping[int, int]:
+    """Executions under way by version; none for whoever may not read executions."""
+    return await under_way(tx, id) if visitor.may(Permission.EXECUTIONS_READ) else {}
 
 
 async def _latest(tx: AsyncConnection, visitor: Visit, id: UUID) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx2
+import orjson
 import pytest
 
 from activities.actions.registry import built_in
@@ -241,3 +242,30 @@ async def test_strangers_and_readers(world: World, browser: httpx2.AsyncClient, 
         answer = await nobody.get(f"{path}/edit")
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/login")
+
+
+async def test_publishing_says_what_it_leaves_alone(browser: httpx2.AsyncClient, account: Account) -> None:
+    path = await created(account, BARE, published=True)
+    assert (await account.post(f"/v1{path}/executions", json={})).status_code == 202
+    await sent(browser, f"{path}/edit", f"{path}/edit", text=BARE.replace("hello", "good day"), act="save")
+    assert "1 execution under way keeps the version it began with" in (await browser.get(path)).text
+    assert "1 under way" in (await browser.get(f"{path}/versions")).text
+
+
+async def test_a_webhook_is_given_its_secret_which_is_shown_once(
+    browser: httpx2.AsyncClient, account: Account
+) -> None:
+    hook = {"type": "webhook", "name": "paid", "configuration": {"scheme": "standard-webhooks"}}
+    text = f"name: Hooked\ntriggers: [{orjson.dumps(hook).decode()}]\ndefinition: {{do: [{{a: {{set: {{b: 1}}}}}}]}}\n"
+    path = await created(account, BARE)
+    await sent(browser, f"{path}/edit", f"{path}/edit", text=text, act="publish")
+    page = await browser.get(path)
+    assert "refuses everything until it has a secret" in page.text
+    action = re.search(rf'action="({path}/triggers/[^"]+/secret)"', page.text)
+    assert action
+    made = await sent(browser, path, action[1], secret="")
+    assert re.search(r"whsec_[A-Za-z0-9+/=&#;]{20,}", made.text)
+    page = await browser.get(path)
+    assert "whsec_" not in page.text
+    assert "refuses everything" not in page.text
+    assert (await sent(browser, path, action[1], secret="short")).status_code == 422
