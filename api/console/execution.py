@@ -1,10 +1,10 @@
 """The page of one execution: its steps as a waterfall on the left, the chosen step or the whole on the right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Response
@@ -15,6 +15,7 @@ from api.console.jsonview import json_view
 from api.console.shell import PageRoute, Visit, Visitor, identifier
 from api.errors import status_of
 from api.executionviews import show_one
+from db.definitions import Versions
 from db.executions import Executions
 from db.explaining import explanation
 from db.runs import Runs
@@ -63,6 +64,8 @@ class Chosen:
     entries: Sequence[RowMapping]
     task: RowMapping | None
     child: RowMapping | None
+    #: How the definition writes the step; None for whoever may not see it, and where nothing stands there.
+    written: Any = None
 
     @property
     def took(self) -> str:
@@ -108,6 +111,9 @@ async def shown(
         rows, earlier = await runs.steps(id, MOST_STEPS)
         step = step or (await runs.latest_at(id, at) if at else "") or ""
         chosen = await _chosen(runs, id, step) if step else None
+        if chosen is not None and visitor.may(Permission.WORKFLOWS_READ):
+            version = await Versions(tx).find(execution["workflow_version_id"])
+            chosen = replace(chosen, written=_written(version["document"], chosen.step.pointer))
         place = await _place(runs, id, execution["error"])
         reruns = await runs.reruns_of(id, MOST_RERUNS)
     falls = waterfall(
@@ -161,6 +167,7 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
         "may_signal": is_open and may(Permission.EXECUTIONS_CONTROL),
         "may_rerun": may(Permission.EXECUTIONS_START),
         "signal_id": uuid4(),
+        "awaited": _awaited(row["waiting_on"]),
         "engine_page": _engine_page(visitor, row),
         "took": _took(row, visitor.parts.clock()),
         "brief": brief,
@@ -225,10 +232,30 @@ async def _chosen(runs: Runs, id: UUID, occurrence: str) -> Chosen | None:
     )
 
 
+def _written(document: Any, pointer: str) -> Any:
+    """What stands at a pointer (RFC 6901); None where it leads nowhere."""
+    here = document
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(here, Mapping):
+            here = here.get(name)
+        elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
+            here = here[int(name)]
+        else:
+            return None
+    return here
+
+
 async def _place(runs: Runs, id: UUID, error: Any) -> str | None:
     """The entry into the step that an error names."""
     pointer = error.get("instance") if isinstance(error, Mapping) else None
     return await runs.latest_at(id, pointer) if isinstance(pointer, str) else None
+
+
+def _awaited(waiting: Any) -> list[str]:
+    """The types of events it listens to just now, as far as its row says."""
+    types = waiting.get("types") if isinstance(waiting, Mapping) else None
+    return [each for each in types if isinstance(each, str)] if isinstance(types, list) else []
 
 
 def _took(row: RowMapping, now: datetime) -> timedelta | None:
@@ -242,5 +269,8 @@ def _engine_page(visitor: Visit, row: RowMapping) -> str | None:
     is_operator = visitor.may(Permission.EXECUTIONS_CONTROL) and visitor.may(Permission.AUDIT_READ)
     if parts.temporal_ui_url is None or not is_operator:
         return None
-    workflow = urlencode({"": row["temporal_workflow_id"]})[1:]
-    return f"{parts.temporal_ui_url}/namespaces/default/workflows/{workflow}"
+    namespace, workflow = (
+        quote(parts.temporal_namespace, safe=""),
+        quote(row["temporal_workflow_id"], safe=""),
+    )
+    return f"{parts.temporal_ui_url}/namespaces/{namespace}/workflows/{workflow}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -15,10 +15,11 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actions.registry import built_in
+from api.app import create_app
 from db.executions import ExecutionStep, WorkflowExecution
 from domain.actions import Catalogue
 from domain.permissions import RoleName
-from tests.api.conftest import Account, World
+from tests.api.conftest import SECURITY, Account, World
 from tests.api.test_pages import sign_in, token
 from tests.factories.rows import member, row
 
@@ -160,6 +161,41 @@ async def test_a_step_is_chosen_by_its_address(desk: Desk) -> None:
     assert "REF-77" in latest
     unknown = text_of(await desk.page(f"/executions/{id}?step=/do/9/none%231"))
     assert "has no step /do/9/none#1" in unknown
+
+
+async def test_the_definition_of_a_step_stands_beside_its_values(desk: Desk) -> None:
+    id = await desk.execution()
+    await desk.steps(id, FILE)
+    page = await desk.page(f"/executions/{id}?at={quote('/do/2/file')}")
+    assert "Definition as version 1 writes it" in text_of(page)
+    assert '"endpoint" : "https://example.org/"' in text_of(page)
+
+
+async def test_the_event_it_listens_to_is_proposed(desk: Desk) -> None:
+    waits = {"kind": "event", "step": "hear", "types": ["com.example.paid"]}
+    id = await desk.execution("waiting", waiting_on=waits)
+    page = await desk.page(f"/executions/{id}")
+    assert re.search(r'name="type"[^>]* value="com.example.paid"', page)
+
+
+async def test_operators_find_it_in_the_temporal_ui_and_others_do_not(desk: Desk) -> None:
+    id = await desk.execution()
+    parts = desk.world.app.state.collaborators
+    parts = replace(parts, temporal_ui_url="https://temporal.example", temporal_namespace="pro d")
+    link = (
+        f"https://temporal.example/namespaces/pro%20d/workflows/{desk.account.organization_id}%2Fworkflow%2F"
+    )
+    colleague = await desk.world.account("Own")
+    await member(desk.behind, UUID(desk.account.organization_id), user_id=UUID(colleague.user_id))
+    transport = httpx2.ASGITransport(app=create_app(parts))
+    for email, sees in ((desk.account.email, True), (colleague.email, False)):
+        async with httpx2.AsyncClient(transport=transport, base_url=SECURITY.public_url) as http:
+            await sign_in(http, email)
+            form = {"csrf_token": token(await http.get("/")), "organization_id": desk.account.organization_id}
+            await http.post("/organization", data=form)
+            page = await http.get(f"/executions/{id}")
+            assert page.status_code == 200
+            assert (link in page.text) is sees
 
 
 async def test_large_values_are_folded_and_cut(desk: Desk) -> None:

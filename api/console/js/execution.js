@@ -128,6 +128,16 @@ document.addEventListener("click", async (event) => {
   }
 });
 window.addEventListener("popstate", () => refresh().catch(() => location.reload()));
+// Values can be copied where scripts run.
+if (navigator.clipboard) document.documentElement.classList.add("scripted");
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.closest(".json-frame").querySelector("pre").textContent);
+  said.textContent = "Copied.";
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), 1200);
+});
 // A step of the drawing leads to what became of it; the table below has the same as links.
 document.addEventListener("click", (event) => {
   const pointer = event.target.closest(".graph-frame [data-step]")?.dataset.step;
