@@ -17,6 +17,7 @@ from db.people import names_of
 from db.underway import MANY
 from domain.definitions.diff import Diff, compare
 from domain.definitions.files import as_text
+from domain.definitions.writing_order import in_order
 from domain.errors import NotFound
 from domain.permissions import Permission
 
@@ -62,7 +63,7 @@ async def version(visitor: Visitor, id: UUID, number: Number) -> Response:
         here=f"{about.path}/versions",
         version=row,
         by=people.get(row["published_by"]),
-        text=await worked_out(as_text, frozen.definition),
+        text=await worked_out(as_text, in_order(frozen.definition)),
         svg=await worked_out(drawing, frozen.definition, frozen.title, frozen.layout),
     )
 

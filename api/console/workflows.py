@@ -38,18 +38,22 @@ from domain.permissions import Permission
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 #: What a new workflow begins with: it can be published as it is, and shows where things go.
-SKELETON: Final[Mapping[str, Any]] = {
-    "input": {
-        "schema": {
-            "document": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"type": "string", "title": "Name", "minLength": 1}},
-            }
-        }
-    },
-    "do": [{"Greet": {"set": {"greeting": '${ "Hello " + .name }'}}}],
-}
+SKELETON: Final = """\
+# What an execution begins with; the form that starts one is drawn from this.
+input:
+  schema:
+    document:
+      type: object
+      required: [name]
+      properties:
+        name: {type: string, title: Name, minLength: 1}
+
+# The steps, carried out from top to bottom. Below the text, "What can stand here" tells what they can do.
+do:
+  - Greet:
+      set:
+        greeting: ${ "Hello " + .name }
+"""
 LATEST: Final = 5
 
 
@@ -95,7 +99,7 @@ async def create(visitor: Visitor) -> Response:
     try:
         if not 0 < len(name) <= 200 or len(description) > 4_000:
             raise Invalid("Give it a name of up to 200 characters, and say in up to 4 000 what it is for.")
-        body = NewWorkflow(name=name, description=description or None, definition=dict(SKELETON))
+        body = NewWorkflow(name=name, description=description or None, definition=SKELETON)
         answer = await create_workflow(visitor.caller, visitor.parts, plainly(visitor), body)
     except DomainError as refusal:
         return visitor.refuse("workflow_new.html", refusal, name=name, description=description)

@@ -12,6 +12,7 @@ from domain.definitions.diff.fields import same
 from domain.definitions.documents import Unreadable
 from domain.definitions.files import FIELDS, WorkflowText, as_text
 from domain.definitions.retelling import retold
+from domain.definitions.writing_order import in_order
 from domain.errors import Invalid, Problem
 
 #: In `layout`; steps are there by pointer or name, and no pointer begins so.
@@ -32,7 +33,7 @@ def text_of(draft: Mapping[str, Any]) -> str:
         if again is not None and _says(again, draft):
             return again
     if not any(draft[name] for name in ("triggers", "variables", "actions")):
-        return as_text(draft["definition"])
+        return as_text(in_order(draft["definition"]))
     parts = {name: draft[name] for name in _EDITED}
     return as_text(
         {name: part for name, part in parts.items() if name in ("name", "definition") or part != FIELDS[name]}

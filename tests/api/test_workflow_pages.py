@@ -58,6 +58,7 @@ async def test_a_workflow_is_written_published_paused_and_archived(browser: http
     assert answer.status_code == 303, answer.text
     edit = answer.headers["location"].partition("?")[0]
     path = edit.removesuffix("/edit")
+    assert "# The steps, carried out from top to bottom" in (await browser.get(edit)).text
     assert "Quarterly &lt;VAT&gt;" in (await browser.get("/workflows")).text
 
     answer = await sent(browser, edit, edit, text=BARE.replace("\n", "\r\n"), act="save")
