@@ -12,11 +12,14 @@ from temporalio.worker import WorkflowRunner
 
 from db.session import Access, Role
 from domain.addresses import AddressPolicy
+from domain.permissions import RoleName
 from tests.workflows.engine import HEADER, Engine, settings_for, working
 from tests.workflows.mail import Mailbox, mailbox, send
 from tests.workflows.test_operators import agree
+from tests.workflows.test_tasks import People, people
 from workers.settings import Settings
 
+__all__ = ["people"]
 ASK: dict[str, Any] = {"call": "approve", "with": {"title": "Go on?"}}
 
 
@@ -430,3 +433,34 @@ async def test_a_large_state_travels_and_a_wish_to_pause_is_kept(
         assert (ended["status"], ended["output"]) == ("completed", {"all": 81_000})
         relaying.cancel()
     assert receiver.calls == ["POST two"]
+
+
+async def test_whoever_started_the_original_decides_no_four_eyes_of_its_rerun(
+    engine: Engine, people: People
+) -> None:
+    ask = {"call": "approve", "with": {"title": "Pay?", "four_eyes": ["check"]}}
+    own = {"call": "approve", "with": {"title": "Sure?", "four_eyes": True}}
+    row = await engine.start(await engine.publish([{"check": ASK}, {"pay": ask}, {"sure": own}]))
+    id = str(row["id"])
+
+    async def task(id: str, step: str) -> str:
+        waits = await engine.until(id, lambda row: (row["waiting_on"] or {}).get("step") == step)
+        return str(waits["waiting_on"]["task_id"])
+
+    _, bob = await people.member(RoleName.OWNER)
+    yes = {"outcome": "approved"}
+    checked = await bob.post(f"/v1/tasks/{await task(id, 'check')}/decision", json=yes)
+    assert checked.status_code == 200, checked.text
+    await task(id, "pay")
+    await engine.post(f"/v1/executions/{id}/cancel", {})
+    await engine.ended(id)
+    # Bob repeats it from `pay`: he decided `check` there, and Ada had started it.
+    planned = (await bob.post(f"/v1/executions/{id}/rerun-plan", json={"from": "pay"})).json()
+    started = await bob.post(f"/v1/executions/{id}/rerun", json={"from": "pay", "confirm": planned["digest"]})
+    again = started.json()["id"]
+    pay = await task(again, "pay")
+    assert (await bob.post(f"/v1/tasks/{pay}/decision", json=yes)).status_code == 403
+    await engine.post(f"/v1/tasks/{pay}/decision", yes)
+    sure = await task(again, "sure")
+    for http in (engine.http, bob):
+        assert (await http.post(f"/v1/tasks/{sure}/decision", json=yes)).status_code == 403
