@@ -30,6 +30,7 @@ INVOICE = {
     "email": "books@quay.example",
     "amount": "1 250.00 GBP",
 }
+GUEST = "guest@harbour-lane.example"
 HOOK = {"type": "webhook", "name": "orders", "configuration": {"scheme": "github"}}
 INTAKE = {
     "do": [
@@ -71,6 +72,9 @@ class Showcase:
     schedule: str
     delivery: str
     link: str
+    invitation: str
+    event: str
+    bulk: str
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,17 @@ class Screen:
     by_grace: bool = False
     #: It listens to the server for as long as it is open.
     is_live: bool = False
+    status: int = 200
 
 
 SCREENS = (
     Screen("sign-in", lambda _: "/login", is_public=True),
     Screen("sign-up", lambda _: "/register", is_public=True),
     Screen("forgotten-password", lambda _: "/forgot-password", is_public=True),
+    Screen("confirm-address", lambda _: "/verify-email?token=t", is_public=True),
+    Screen("new-password", lambda _: "/reset-password?token=t", is_public=True),
+    Screen("change-address", lambda _: "/confirm-email?token=t", is_public=True),
+    Screen("invitation", lambda made: made.invitation, is_public=True),
     Screen("home", lambda _: "/", is_main=True),
     Screen("templates", lambda _: "/templates", is_main=True),
     Screen("template", lambda _: "/templates/client-onboarding"),
@@ -109,6 +118,10 @@ SCREENS = (
     Screen("execution-parallel", lambda made: f"/executions/{made.long}"),
     Screen("execution-graph", lambda made: f"/executions/{made.waiting}/graph", is_main=True, is_live=True),
     Screen("execution-rerun", lambda made: f"/executions/{made.failed}/rerun"),
+    Screen("execution-step", lambda made: f"/executions/{made.completed}?at=/do/1/Approve"),
+    Screen("bulk-confirming", lambda _: "/executions/bulk?act=rerun&status=failed"),
+    Screen("bulk-operations", lambda _: "/executions/bulk"),
+    Screen("bulk-operation", lambda made: f"/executions/bulk/{made.bulk}"),
     Screen("tasks", lambda _: "/tasks", is_main=True, by_grace=True),
     Screen("task", lambda made: f"/tasks/{made.task}", is_main=True, by_grace=True),
     Screen("task-form", lambda made: f"/tasks/{made.form_task}", by_grace=True),
@@ -117,12 +130,13 @@ SCREENS = (
     Screen("schedules", lambda _: "/schedules", is_main=True),
     Screen("schedule", lambda made: f"/schedules/{made.schedule}"),
     Screen("events", lambda _: "/events"),
+    Screen("event", lambda made: f"/events/{made.event}"),
     Screen("deliveries", lambda _: "/deliveries"),
     Screen("delivery", lambda made: f"/deliveries/{made.delivery}"),
     Screen("secrets", lambda _: "/secrets"),
     Screen("secret", lambda _: "/secrets/ledger_token"),
     Screen("second-factor", lambda _: "/second-factor"),
-    Screen("not-found", lambda _: "/executions/00000000-0000-4000-8000-000000000000"),
+    Screen("not-found", lambda _: "/executions/00000000-0000-4000-8000-000000000000", status=404),
 )
 
 
@@ -150,7 +164,7 @@ async def furnish(console: Console) -> Showcase:
     await decide(grace, decided, "approved", comment="Fine as it is.")
     await decide(grace, await task_of(ada, refused), "rejected", comment="Page 3 is missing.")
     sent = {"specversion": "1.0", "id": "1", "source": "/books", "type": "invoice.issued", "data": INVOICE}
-    await post(ada.api, "/v1/events", sent)
+    [event] = (await post(ada.api, "/v1/events", sent))["items"]
     delivery = await _deliver(ada, intake)
     for id, status in (
         (completed, "completed"),
@@ -162,6 +176,9 @@ async def furnish(console: Console) -> Showcase:
     [schedule] = (await get(ada.api, f"/v1/schedules?workflow_id={review}"))["items"]
     improve = await task_of(ada, refused, title="Improve")
     assert reminder
+    failures = {"filters": {"status": ["failed"]}, "expected": 1, "confirm_irreversible": False}
+    bulk = await post(ada.api, "/v1/bulk/rerun", failures)
+    await _invite(ada)
     return Showcase(
         workflow=approval,
         intake=intake,
@@ -174,6 +191,9 @@ async def furnish(console: Console) -> Showcase:
         decided_task=decided["id"],
         schedule=schedule["id"],
         delivery=delivery,
+        event=event["event_id"],
+        bulk=bulk["id"],
+        invitation=await console.link_to(GUEST),
         link=await console.link_to(CLIENT["email"]),
     )
 
@@ -252,6 +272,14 @@ async def _intake(person: Person) -> str:
     )
     await post(person.api, f"/v1/workflows/{workflow}/publish", {})
     return str(workflow)
+
+
+async def _invite(person: Person) -> None:
+    """Somebody who has not come yet."""
+    base = f"/v1/organizations/{person.organization_id}"
+    roles = (await get(person.api, f"{base}/roles"))["items"]
+    [role_id] = [each["id"] for each in roles if each["name"] == "member"]
+    await post(person.api, f"{base}/invitations", {"email": GUEST, "role_id": role_id})
 
 
 async def _deliver(person: Person, workflow: str) -> str:
