@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.schedules import latest
 from domain.errors import Invalid
 from domain.executions import TriggerType
-from domain.schedules.occurrences import BECAUSE, PUNCTUAL, OccurrenceStatus, Origin, Reason
+from domain.schedules.occurrences import BECAUSE, OccurrenceStatus, Origin, Reason
 from domain.schedules.plan import Plan
 from domain.schedules.words import in_words
 
@@ -121,8 +121,9 @@ def coming(row: RowMapping, now: datetime, count: int = COMING) -> list[datetime
         return []
     if stands.plan.after is not None and row["awaits"] is not None:
         return []
-    # What was due a moment ago has not been looked at yet, but comes no more.
-    since = stands.since if stands.plan.after is not None else max(stands.since, now)
+    # Everything that was due has been decided: what comes next may be nominally over, and put off by its jitter.
+    is_settled = row["due_at"] is not None and row["due_at"] > now
+    since = stands.since if is_settled or stands.plan.after is not None else max(stands.since, now)
     return list(islice(stands.plan.upcoming(since, stands.anchor), count))
 
 
@@ -138,13 +139,11 @@ def state_of(row: RowMapping, next_at: datetime | None) -> ScheduleState:
 
 
 def show_occurrence(row: RowMapping) -> OccurrenceView:
-    ran = row["status"] in (OccurrenceStatus.RAN,) and row["origin"] == Origin.CLOCK
-    late: timedelta = row["decided_at"] - row["nominal_at"]
     return OccurrenceView.model_validate(
         {
             **row,
             "because": None if row["reason"] is None else BECAUSE[Reason(row["reason"])],
-            "caught_up": ran and late > PUNCTUAL,
+            "caught_up": row["status"] == OccurrenceStatus.RAN and row["is_late"],
         }
     )
 

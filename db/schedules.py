@@ -122,6 +122,8 @@ class ScheduleOccurrence(Tenant, Base):
     requested_by: Mapped[UserRef | None]
     #: A backfill's: starts without waiting for the one before.
     side_by_side: Mapped[No]
+    #: The clock's: it was decided more than half a minute after it was due.
+    is_late: Mapped[No]
     #: When its status was decided last.
     decided_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]

@@ -19,6 +19,7 @@ from domain.definitions.lifecycle import DefinitionStatus
 from domain.errors import Invalid
 from domain.executions import TriggerType
 from domain.schedules.occurrences import (
+    PUNCTUAL,
     OccurrenceStatus,
     Origin,
     Reason,
@@ -133,9 +134,9 @@ class Turn:
         self._decided += 1
         match verdict.status:
             case OccurrenceStatus.RAN:
-                await self._run(nominal)
+                await self._run(nominal, due)
             case OccurrenceStatus.BUFFERED:
-                await self._buffer(nominal, verdict)
+                await self._buffer(nominal, due, verdict)
             case _:
                 self._note(nominal, verdict.status, verdict.reason)
                 if verdict.reason is Reason.WORKFLOW_ARCHIVED:
@@ -153,13 +154,13 @@ class Turn:
             has_buffered=self._waiting is not None,
         )
 
-    async def _run(self, nominal: datetime) -> None:
-        id = await self._line(nominal, OccurrenceStatus.RAN)
+    async def _run(self, nominal: datetime, due: datetime) -> None:
+        id = await self._line(nominal, due, OccurrenceStatus.RAN)
         if id is not None:
             await self._begin(id, nominal, Origin.CLOCK)
 
-    async def _buffer(self, nominal: datetime, verdict: Verdict) -> None:
-        id = await self._line(nominal, OccurrenceStatus.BUFFERED)
+    async def _buffer(self, nominal: datetime, due: datetime, verdict: Verdict) -> None:
+        id = await self._line(nominal, due, OccurrenceStatus.BUFFERED)
         if id is None:
             return
         if verdict.replaces and self._waiting is not None:
@@ -219,9 +220,10 @@ class Turn:
         configuration = self._state["plan"] or self._row["configuration"]
         return configuration.get("input", {})
 
-    async def _line(self, nominal: datetime, status: OccurrenceStatus) -> UUID | None:
+    async def _line(self, nominal: datetime, due: datetime, status: OccurrenceStatus) -> UUID | None:
         """A new line; None where this moment has one already."""
         line = {"nominal_at": nominal, "origin": Origin.CLOCK, "status": status, "decided_at": self._now}
+        line["is_late"] = self._now - due > PUNCTUAL
         return (await self._ledger.write([line])).get(nominal)
 
     def _note(self, nominal: datetime, status: OccurrenceStatus, reason: Reason | None) -> None:

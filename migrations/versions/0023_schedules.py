@@ -70,6 +70,7 @@ STATEMENTS: tuple[str, ...] = (
       execution_id uuid,
       requested_by uuid,
       side_by_side boolean DEFAULT false NOT NULL,
+      is_late boolean DEFAULT false NOT NULL,
       decided_at timestamptz NOT NULL,
       created_at timestamptz DEFAULT now() NOT NULL,
       CONSTRAINT pk_schedule_occurrences PRIMARY KEY (id),

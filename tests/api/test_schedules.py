@@ -52,6 +52,20 @@ async def test_what_comes_next_is_told_before_the_loop_has_looked(stack: Stack) 
     assert view["in_words"] == "every hour"
 
 
+async def test_what_is_put_off_by_its_jitter_still_comes_next(stack: Stack) -> None:
+    id = await stack.publish({"cron": "0 * * * *", "jitter": "1 hour"})
+    due = (await stack.schedule(id))["due_at"]
+    stack.now = due - timedelta(seconds=1)
+    assert due.minute > 0
+    assert (await shown(stack, id))["next_at"] == "2026-11-23T04:00:00Z"
+    stack.now = due
+    assert (await shown(stack, id))["next_at"] == "2026-11-23T05:00:00Z"
+    await stack.sweep()
+    [line] = await stack.ledger(id)
+    assert (line["nominal_at"].hour, line["decided_at"]) == (4, due)
+    assert (await shown(stack, id))["last"]["caught_up"] is False
+
+
 async def test_a_pause_is_told_fire_by_fire(stack: Stack) -> None:
     id = await stack.publish({"every": "10 minutes", "overlap": "allow"})
     await stack.until(START + 12 * MINUTE, MINUTE)
