@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.console.facts import Fact, facts_of
+from api.console.facts import Fact, answers_of, facts_of
 from api.console.jsonview import JsonView, json_view
 from api.console.shell import Visit
 from api.console.taskwords import Telling
@@ -77,13 +77,14 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
     may_decide = is_open and may_judge and obstacle is None
     is_mine = task["claimed_by"] == decider.user_id
     may_move = is_open and may_judge and (obstacle is None or obstacle.code == "four_eyes")
+    form = form_of(task["form"], zone=visitor.zone) if task["form"] is not None else None
     data = (task["decision"] or {}).get("data")
     telling = await _telling(visitor, tx, task, events, now)
     called = telling.called
     return Sheet(
         task=task,
         telling=telling,
-        form=form_of(task["form"], zone=visitor.zone) if task["form"] is not None else None,
+        form=form,
         facts=facts_of(task["arguments"]),
         whole=json_view(task["arguments"]) if task["arguments_digest"] is not None else None,
         events=events,
@@ -100,7 +101,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
         may_comment=may_judge,
         colleagues=await Inbox(tx).colleagues(MOST_COLLEAGUES + 1) if may_move else (),
         answers=json_view(data) if data is not None else None,
-        answered=facts_of(data, titles=_titles(task["form"])),
+        answered=answers_of(form, data) if form is not None else facts_of(data),
     )
 
 
@@ -122,9 +123,3 @@ def _named_in(events: Sequence[Mapping[Any, Any]]) -> set[str]:
         to = event["about"].get("to") or []
         found |= {to} if isinstance(to, str) else {each for each in to if isinstance(each, str)}
     return found
-
-
-def _titles(form: Any) -> Mapping[str, str]:
-    """What the form calls its members."""
-    members = form_of(form).root.members if form is not None else ()
-    return {member.key: member.title for member in members}

@@ -13,5 +13,18 @@ from .fields import ROOT, Field, Form, Kind, Option, Sent
 from .filled import Filled
 from .filling import filled_with
 from .reading import read
+from .wording import worded
 
-__all__ = ["ROOT", "Field", "Filled", "Form", "Kind", "Option", "Sent", "filled_with", "form_of", "read"]
+__all__ = [
+    "ROOT",
+    "Field",
+    "Filled",
+    "Form",
+    "Kind",
+    "Option",
+    "Sent",
+    "filled_with",
+    "form_of",
+    "read",
+    "worded",
+]

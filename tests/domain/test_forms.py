@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.definitions.schemas import SchemaRefused, compile_schema
-from domain.forms import Field, Filled, Form, Kind, filled_with, form_of, read
+from domain.forms import Field, Filled, Form, Kind, filled_with, form_of, read, worded
 
 
 def post(form: Form, filled: Filled) -> dict[str, list[str]]:
@@ -200,6 +200,33 @@ def test_choices_are_labelled_and_may_be_any_value() -> None:
         came = fill(schema, mixed=option.token).value
         assert came == {"mixed": option.value}
         assert type(came["mixed"]) is type(option.value)  # type: ignore[index,call-overload]
+
+
+def test_an_answer_is_told_in_the_words_of_its_form() -> None:
+    schema = {
+        "properties": {
+            "owners": {"type": "array", "items": {"properties": {"kind": {"enum": ["c", "p"]}, "x": {}}}},
+            "rate": {"title": "VAT", "oneOf": [{"const": 25, "title": "Normal"}]},
+            "tags": {
+                "type": "array",
+                "uniqueItems": True,
+                "items": {"oneOf": [{"const": 1, "title": "One"}]},
+            },
+        },
+        "x-order": ["rate", "owners"],
+    }
+    value = {"tags": [1, 2], "more": None, "owners": [{"kind": "c", "x": {"a": 1}}], "rate": 25}
+    told = worded(form_of(schema).root, value)
+    assert told == {
+        "VAT": "Normal",
+        "Owners": [{"Kind": "c", "X": {"a": 1}}],
+        "Tags": ["One", 2],
+        "more": None,
+    }
+    assert isinstance(told, dict)
+    assert list(told) == ["VAT", "Owners", "Tags", "more"]
+    alike = form_of({"properties": {"a": {"title": "Name"}, "b": {"title": "Name"}}}).root
+    assert worded(alike, {"a": 1, "b": 2, "Name": 3}) == {"Name": 1, "Name (b)": 2, "Name (Name)": 3}
 
 
 def test_references_unions_with_null_and_sums_are_plain() -> None:
