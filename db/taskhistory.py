@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, RowMapping, insert, select, text, tuple_, update
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    RowMapping,
+    column,
+    insert,
+    select,
+    table,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -33,7 +44,9 @@ class TaskEvent(Tenant, Base):
             "organization_id",
             "task_id",
             "user_id",
+            "arguments_digest",
             unique=True,
+            postgresql_nulls_not_distinct=True,
             postgresql_where=text(f"user_id IS NOT NULL AND {_WORDS}"),
         ),
         Index(
@@ -41,7 +54,9 @@ class TaskEvent(Tenant, Base):
             "organization_id",
             "task_id",
             "client_id",
+            "arguments_digest",
             unique=True,
+            postgresql_nulls_not_distinct=True,
             postgresql_where=text(f"client_id IS NOT NULL AND {_WORDS}"),
         ),
         one_of("kind", TaskEventKind),
@@ -54,6 +69,8 @@ class TaskEvent(Tenant, Base):
     user_id: Mapped[UserRef | None]
     client_id: Mapped[UUID | None]
     outcome: Mapped[str | None]
+    #: What a word is about: it counts for these arguments alone.
+    arguments_digest: Mapped[str | None]
     comment: Mapped[str | None]
     #: What somebody filled in.
     data: Mapped[JsonValue]
@@ -148,9 +165,15 @@ class TaskEvents:
         return await many(self._tx, statement.order_by(TaskEvent.created_at, TaskEvent.id).limit(limit))
 
     async def words(self, task_id: UUID) -> Sequence[RowMapping]:
-        """What people have said about a task, in the order in which they said it."""
+        """What people have said about a task as it stands, in the order in which they said it.
+
+        What was said about other arguments, before its execution was reset, counts no more.
+        """
+        now = select(_TASKS.c.arguments_digest).where(_TASKS.c.id == task_id).scalar_subquery()
         statement = select(*TaskEvent.__table__.c).where(
-            TaskEvent.task_id == task_id, TaskEvent.kind.in_(WORDS)
+            TaskEvent.task_id == task_id,
+            TaskEvent.kind.in_(WORDS),
+            TaskEvent.arguments_digest.is_not_distinct_from(now),
         )
         return await many(self._tx, statement.order_by(TaskEvent.created_at, TaskEvent.id))
 
@@ -189,4 +212,6 @@ class TaskLinks:
         return found.mappings().one_or_none()
 
 
+#: By name: its model is made of this module.
+_TASKS = table("tasks", column("id"), column("arguments_digest"))
 _FIND = text("SELECT * FROM app.find_task_link(:sha256)")

@@ -80,6 +80,7 @@ STATEMENTS: tuple[str, ...] = (
       user_id uuid,
       client_id uuid,
       outcome text,
+      arguments_digest text,
       comment text,
       data jsonb,
       about jsonb DEFAULT '{}' NOT NULL,
@@ -100,13 +101,15 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX ix_task_events_task_id_created_at_id ON task_events (organization_id, task_id, created_at, id)",
     "CREATE INDEX ix_task_events_client_id ON task_events (organization_id, client_id)",
-    # Everybody has one word, however many of theirs arrive at once.
+    # Everybody has one word about the same arguments, however many of theirs arrive at once.
     f"""
-    CREATE UNIQUE INDEX uq_task_events_word ON task_events (organization_id, task_id, user_id)
+    CREATE UNIQUE INDEX uq_task_events_word ON task_events (organization_id, task_id, user_id, arguments_digest)
+    NULLS NOT DISTINCT
     WHERE user_id IS NOT NULL AND {WORDS}
     """,
     f"""
-    CREATE UNIQUE INDEX uq_task_events_client_word ON task_events (organization_id, task_id, client_id)
+    CREATE UNIQUE INDEX uq_task_events_client_word ON task_events
+      (organization_id, task_id, client_id, arguments_digest) NULLS NOT DISTINCT
     WHERE client_id IS NOT NULL AND {WORDS}
     """,
     """
@@ -266,11 +269,13 @@ DEFINERS = {
           END IF;
           closes := said <> 'approved' OR it.quorum <= 1 + (
             SELECT count(*) FROM public.task_events AS w
-            WHERE w.organization_id = it.organization_id AND w.task_id = wanted AND w.kind = 'voted');
+            WHERE w.organization_id = it.organization_id AND w.task_id = wanted AND w.kind = 'voted'
+              AND w.arguments_digest IS NOT DISTINCT FROM it.arguments_digest);
           INSERT INTO public.task_events
-            (organization_id, task_id, kind, user_id, client_id, outcome, comment, data, about, created_at)
+            (organization_id, task_id, kind, user_id, client_id, outcome, arguments_digest, comment, data, about,
+              created_at)
           VALUES (it.organization_id, wanted, CASE WHEN closes THEN 'decided' ELSE 'voted' END, person, customer,
-            said, given ->> 'comment', nullif(given -> 'data', 'null'), coalesce(given -> 'about', '{}'), moment);
+            said, it.arguments_digest, given ->> 'comment', nullif(given -> 'data', 'null'), coalesce(given -> 'about', '{}'), moment);
           IF NOT closes THEN
             RETURN 'open';
           END IF;

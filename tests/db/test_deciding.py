@@ -157,6 +157,20 @@ async def test_a_task_opened_anew_forgets_what_was_seen_before(tasks: TaskWorld)
         await tasks.decide(new.id, replace(APPROVED, arguments_digest=new.arguments_digest), ada)
 
 
+async def test_words_about_other_arguments_count_no_more(tasks: TaskWorld) -> None:
+    ada, bob, new = await tasks.person(), await tasks.person(), tasks.new(arguments={"amount": 1}, quorum=2)
+    changed = replace(new, arguments={"amount": 2}, arguments_digest=digest_of({"amount": 2}))
+    about = replace(APPROVED, arguments_digest=changed.arguments_digest)
+    async with tasks.as_() as tx:
+        await Tasks(tx).register(new)
+    await tasks.decide(new.id, replace(APPROVED, arguments_digest=new.arguments_digest), ada)
+    async with tasks.as_() as tx:
+        await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": new.id})
+        await Tasks(tx).register(changed)
+    assert (await tasks.decide(new.id, about, bob)).task["status"] == "open"
+    assert (await tasks.decide(new.id, about, ada)).task["status"] == "decided"
+
+
 async def test_a_form_is_submitted_and_an_approval_is_not(tasks: TaskWorld) -> None:
     ada = await tasks.person()
     form = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}

@@ -167,6 +167,7 @@ async def test_another_course_leaves_nothing_of_the_first(engine: Engine, admin_
     behind = create_engine(admin_url)
     async with behind.begin() as connection:  # as if nobody had ever decided
         await connection.execute(text("DELETE FROM outbox WHERE kind = 'signal'"))
+        await connection.execute(text("DELETE FROM task_events WHERE kind = 'decided'"))
         await connection.execute(
             text(
                 "UPDATE tasks SET status = 'cancelled', decision = NULL, outcome = NULL, decided_by = NULL,"
