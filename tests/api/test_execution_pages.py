@@ -143,6 +143,14 @@ async def test_a_run_page_shows_steps_input_and_error_with_its_place(desk: Desk)
     assert {"Completed:", "Failed:"} <= set(told.split()), "not by colour alone"
 
 
+async def test_an_error_may_say_little(desk: Desk) -> None:
+    little = {"type": "https://example.org/errors/no", "status": 400}
+    id = await desk.execution("failed", error=little, error_message="No")
+    await desk.steps(id, {**FILE, "status": "failed", "error": little})
+    for query in ("", f"?at={quote('/do/2/file')}"):
+        assert "https://example.org/errors/no" in text_of(await desk.page(f"/executions/{id}{query}"))
+
+
 async def test_a_step_is_chosen_by_its_address(desk: Desk) -> None:
     id = await desk.execution()
     await desk.steps(

@@ -31,6 +31,17 @@ SLOW = {
         {"hear": {"listen": {"to": {"one": {"with": {"type": "com.example.paid"}}}}}},
     ]
 }
+FAILING = {
+    "do": [
+        {"prepare": {"set": {"a": 1}}},
+        {"render": {"call": "data.template", "with": {"text": "x"}}},
+        {
+            "break": {
+                "raise": {"error": {"type": "https://example.org/errors/no", "status": 400, "title": "No"}}
+            }
+        },
+    ]
+}
 HEARING = {"do": [{"hear": {"listen": {"to": {"one": {"with": {"type": "com.example.paid"}}}}}}]}
 #: From the beginning of the navigation until the second frame after loading has been drawn.
 PAINTED = """
@@ -166,6 +177,43 @@ async def test_reading_pausing_and_cancelling_need_no_scripts(console: Console, 
     await reached(console.ada, id, "cancelled")
     await page.goto(f"/executions/{id}")
     assert "Cancelled" in await page.locator("[data-status]").inner_text()
+
+
+async def test_a_failed_execution_is_repeated_from_where_it_failed(
+    console: Console, page: Page, axe: Any
+) -> None:
+    id = await started(console.ada, "Failing", FAILING)
+    await reached(console.ada, id, "failed")
+    await page.goto(f"/executions/{id}")
+    assert "It failed" in await page.locator(".explain").inner_text()
+    await page.locator(".head a", has_text="Rerun").click()
+    assert "break" in await page.inner_text("h1")
+    await axe(page)
+    await page.locator("button", has_text="Rerun from").click()
+    await page.wait_for_url("**done=rerun")
+    await page.wait_for_function("() => document.querySelector('[data-status]').dataset.status === 'failed'")
+    assert await page.locator(".falls .taken").count() == 2
+    assert "from the log" in await page.locator(".falls .taken").first.inner_text()
+
+
+async def test_all_that_match_are_cancelled_and_the_report_fills_by_itself(
+    console: Console, page: Page, axe: Any
+) -> None:
+    ids = [await started(console.ada, f"Many {number}", HEARING) for number in range(2)]
+    for id in ids:
+        await reached(console.ada, id, "waiting")
+    await page.goto("/executions?status=waiting")
+    for id in ids:
+        await page.locator(f'input[value="{id}"]').check()
+    await page.locator('button[name="act"][value="cancel"]').click()
+    assert await page.inner_text("h1") == "Cancel 2 executions"
+    await axe(page)
+    await page.locator("button.danger").click()
+    await page.wait_for_url("**done=begun")
+    await page.locator(".chip", has_text="Done 2").wait_for(timeout=30_000)
+    await axe(page)
+    for id in ids:
+        await reached(console.ada, id, "cancelled")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
