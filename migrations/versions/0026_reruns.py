@@ -100,6 +100,9 @@ def upgrade() -> None:
         op.execute(
             f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
         )
+        op.execute(
+            f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
+        )
     op.execute("CREATE POLICY system ON bulk_operations TO app_system USING (true) WITH CHECK (true)")
     for table, grants in GRANTS.items():
         for role, privileges in grants.items():
