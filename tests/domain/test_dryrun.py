@@ -329,6 +329,14 @@ def test_a_trace_is_bounded() -> None:
         ({"type": "string", "minLength": 6, "maxLength": 8}, "textxx"),
         ({"const": 7}, 7),
         ({"type": "number", "exclusiveMinimum": 2}, 3),
+        (
+            {
+                "type": "object",
+                "required": ["any", "free"],
+                "properties": {"any": {"title": "x"}, "free": {"type": "object"}},
+            },
+            {"any": None, "free": {}},
+        ),
     ],
 )
 def test_samples_fit_their_schema(schema: Any, value: Any) -> None:
