@@ -25,7 +25,8 @@ from domain.definitions.commands import (
     Yield,
     keep,
 )
-from domain.definitions.expressions import Expression, FuelExhausted, Json, Meter
+from domain.definitions.expressions import Expression, ExpressionError, FuelExhausted, Json, Meter
+from domain.definitions.faults import Fault
 from domain.definitions.interpreter import advance
 from domain.definitions.interpreter.calls import MAXIMUM_SHAPING
 from domain.definitions.program import Call, Listen, Program, Step
@@ -77,9 +78,14 @@ def retrace(
     `state` is that of the beginning. Raises NotRecalled.
     """
     walk = _Walk(program, state, log, meter)
-    for leg in legs:
-        walk.go(leg)
-    commands = walk.settle()
+    try:
+        for leg in legs:
+            walk.go(leg)
+        commands = walk.settle()
+    except FuelExhausted:
+        raise NotRecalled("it takes too many steps to get there once more") from None
+    except (Fault, ExpressionError) as error:
+        raise NotRecalled(f"what a step beside it exports has no value any more ({error})") from None
     walk.compare()
     return Retraced(walk.state, commands, walk.records)
 
