@@ -121,7 +121,7 @@ STATEMENTS: tuple[str, ...] = (
     """
     CREATE FUNCTION app.wake_schedules() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
     BEGIN
-      UPDATE public.schedules SET due_at = clock_timestamp(), changed_at = clock_timestamp()
+      UPDATE public.schedules SET due_at = clock_timestamp(), changed_at = coalesce(changed_at, clock_timestamp())
       WHERE organization_id = NEW.id AND time_zone IS NOT NULL;
       RETURN NULL;
     END $$

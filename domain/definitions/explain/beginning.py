@@ -6,6 +6,8 @@ from typing import Any
 from domain.definitions import phrases
 from domain.definitions.outline import at
 from domain.definitions.phrases import counted, listed, visible
+from domain.schedules.cron import BadCron
+from domain.schedules.words import cron_in_words
 
 
 def beginning(definition: Any, triggers: Any) -> str:
@@ -44,11 +46,31 @@ def _trigger(trigger: Mapping[str, Any]) -> str:
         case "webhook":
             return f"another system calls its webhook{name}"
         case "schedule":
-            return f"its schedule{name} says so"
+            return _due(at(trigger, "configuration")) or f"its schedule{name} says so"
         case "event":
-            type = at(trigger, "configuration", "type")
-            return f"the event {visible(type, 80)} happens" if type else f"an event{name} happens"
+            types = _types(at(trigger, "configuration"))
+            return f"the event {listed(types, 'or')} happens" if types else f"an event{name} happens"
     return ""
+
+
+def _due(configuration: Any) -> str | None:
+    """When a cron expression is due, in the words that the pages of schedules use; None where there is none."""
+    cron = at(configuration, "cron")
+    try:
+        words = cron_in_words(cron) if isinstance(cron, str) else None
+    except BadCron:
+        return None
+    zone = at(configuration, "time_zone")
+    where = f" ({visible(zone, 60)})" if isinstance(zone, str) else ""
+    return None if words is None else f"the clock says so, {words}{where}"
+
+
+def _types(configuration: Any) -> list[str]:
+    on, type = at(configuration, "on"), at(configuration, "type")
+    if on is not None:
+        return phrases.events({"to": on})
+    named = type if isinstance(type, list) else [type]
+    return [visible(each, 80) for each in named if isinstance(each, str) and each]
 
 
 def _schedule(schedule: Any) -> list[str]:
@@ -58,7 +80,7 @@ def _schedule(schedule: Any) -> list[str]:
     if "every" in schedule:
         found.append(f"{phrases.duration(schedule['every'])} have passed since it last began")
     if "cron" in schedule:
-        found.append(f"the calendar says so (`{visible(schedule['cron'], 60)}`)")
+        found.append(_due(schedule) or f"the calendar says so (`{visible(schedule['cron'], 60)}`)")
     if "after" in schedule:
         found.append(f"{phrases.duration(schedule['after'])} have passed since it last ended")
     if "on" in schedule:
