@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
+from scripts.palettes import smaller
 from tests.console.browsing import CHROMIUM, Console, People, Scheme, Tabs, chromium
 from tests.console.showcase import SCREENS, Screen, Showcase, furnish
 from workers.devstack import ports
@@ -65,8 +66,9 @@ async def _picture(
         await page.wait_for_timeout(500)
     # A page that is as high as the window: what sticks to the window's edges ends where the page does.
     await page.set_viewport_size({"width": width, "height": await _height(page)})
-    await page.screenshot(path=file)
+    whole = await page.screenshot()
     await tabs.close()
+    await asyncio.to_thread(file.write_bytes, await smaller(console.browser, whole))
     print(file.name, flush=True)
     return file
 
