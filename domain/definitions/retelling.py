@@ -30,7 +30,16 @@ def retold(text: str, said: Mapping[str, Any]) -> str | None:
         _agree(tree, said)
         out = io.StringIO()
         yaml.dump(tree, out)
-    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError, KeyError):
+    except (
+        YAMLError,
+        RecursionError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        AssertionError,
+    ):
         return None  # round trips of ruamel know cases that its strict reader does not
     return out.getvalue().removeprefix("%YAML 1.2\n---\n")
 
