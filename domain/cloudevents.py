@@ -80,7 +80,8 @@ def read(given: Json, pointer: str, now: datetime) -> Arrived | list[Problem]:
     problems = list(_problems(event, pointer))
     if problems:
         return problems
-    return Arrived({"time": _written(now), **event})
+    event.setdefault("time", _written(now))
+    return Arrived(event)
 
 
 def moment(time: str) -> datetime | None:

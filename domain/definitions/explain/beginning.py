@@ -48,8 +48,7 @@ def _trigger(trigger: Mapping[str, Any]) -> str:
         case "schedule":
             return _due(at(trigger, "configuration")) or f"its schedule{name} says so"
         case "event":
-            types = _types(at(trigger, "configuration"))
-            return f"the event {listed(types, 'or')} happens" if types else f"an event{name} happens"
+            return _events(at(trigger, "configuration")) or f"an event{name} happens"
     return ""
 
 
@@ -65,12 +64,18 @@ def _due(configuration: Any) -> str | None:
     return None if words is None else f"the clock says so, {words}{where}"
 
 
-def _types(configuration: Any) -> list[str]:
+def _events(configuration: Any) -> str:
+    """Empty where nothing says which."""
     on, type = at(configuration, "on"), at(configuration, "type")
-    if on is not None:
-        return phrases.events({"to": on})
+    if isinstance(on, Mapping):
+        types = phrases.events({"to": on})
+        return f"the events {listed(types)} have happened" if "all" in on else _happens(types)
     named = type if isinstance(type, list) else [type]
-    return [visible(each, 80) for each in named if isinstance(each, str) and each]
+    return _happens([visible(each, 80) for each in named if isinstance(each, str) and each])
+
+
+def _happens(types: list[str]) -> str:
+    return f"the event {listed(types, 'or')} happens" if types else ""
 
 
 def _schedule(schedule: Any) -> list[str]:
@@ -84,8 +89,7 @@ def _schedule(schedule: Any) -> list[str]:
     if "after" in schedule:
         found.append(f"{phrases.duration(schedule['after'])} have passed since it last ended")
     if "on" in schedule:
-        types = phrases.events({"to": schedule["on"]})
-        found.append(f"the event {listed(types, 'or')} happens")
+        found.append(_events(schedule))
     return found
 
 
