@@ -89,7 +89,7 @@ def _schedule(schedule: Any) -> list[str]:
     if "after" in schedule:
         found.append(f"{phrases.duration(schedule['after'])} have passed since it last ended")
     if "on" in schedule:
-        found.append(_events(schedule))
+        found.append(_events(schedule) or "an event happens")
     return found
 
 
