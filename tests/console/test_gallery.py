@@ -195,7 +195,7 @@ async def test_kyc_follow_up(console: Console, open_page: Any) -> None:
     said = {
         "Street and number": "1 Palace",
         "City": "Rome",
-        "Country": "Italy",
+        "Country": "The North",
         "Politically exposed": "Yes",
         "Your name": "M.",
     }
@@ -209,4 +209,4 @@ async def test_kyc_follow_up(console: Console, open_page: Any) -> None:
     ended = await until(console.ada, execution, "completed")
     assert (ended["output"]["kept"], ended["output"]["risk"]) == (True, "high")
     kept = await get(console.ada.api, f"/v1/clients/{client['id']}")
-    assert (kept["tags"], kept["city"], kept["status"]) == (["vip", "risk:high"], "Rome, Italy", "active")
+    assert (kept["tags"], kept["city"], kept["status"]) == (["vip", "risk:high"], "Rome, The North", "active")
