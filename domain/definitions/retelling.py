@@ -10,7 +10,8 @@ from ruamel.yaml.error import YAMLError
 from domain.definitions.diff.fields import same
 from domain.definitions.files import readable
 
-_WIDTH: Final = 110
+#: Lines stay as long as their author made them.
+_WIDTH: Final = 4_096
 
 
 def retold(text: str, said: Mapping[str, Any]) -> str | None:
