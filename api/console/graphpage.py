@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.choosing import chosen, worked_out
-from api.console.execution import run_head
+from api.console.runhead import run_head
 from api.console.shell import PageRoute, Visitor, identifier
 from db.stepstatus import step_statuses
 from domain.definitions.graph import Status, draw, lay_out, positioned, project

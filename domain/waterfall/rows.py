@@ -15,17 +15,11 @@ from domain.executions import StepStatus
 
 from .axis import Axis, axis_of
 from .bars import Bar, Shape, bar_of, placed, shape_of
+from .passes import CHUNK, ENDS, WORDS, key_of, passes_of, shown_of
 from .steps import Node, Step, tree
 
-#: So many passes at either end are always shown,
-ENDS: Final = 2
-#: so many in which something is notable,
-NOTABLE: Final = 10
-#: and so many are folded into one row and unfolded from it.
-CHUNK: Final = 100
 #: Deeper steps are shown as deep as this.
 DEEPEST: Final = 8
-_WORDS: Final[Mapping[str, str]] = {"for": "round", "try": "attempt", "listen": "event"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +104,9 @@ class _Rows:
             for child in node.children:
                 yield from self.of(child, depth, is_parallel=True)
             return
-        passes = _passes(node.children)
-        word = _WORDS.get(kind, "pass")
-        shown = self.shown(node, passes)
+        passes = passes_of(node.children)
+        word = WORDS.get(kind, "pass")
+        shown = shown_of(node, passes, self.opened)
         at = 0
         while at < len(passes):
             if at in shown:
@@ -142,19 +136,6 @@ class _Rows:
         )
         yield from self.below(node, depth + 1)
 
-    def shown(self, node: Node, passes: Sequence[Sequence[Node]]) -> Collection[int]:
-        count = len(passes)
-        if count <= 2 * ENDS + 1:
-            return range(count)
-        shown = {*range(ENDS), *range(count - ENDS, count)}
-        notable = [at for at in range(count) if any(child.is_notable for child in passes[at])]
-        # Of many the latest: an early failure that was caught matters less than what goes on.
-        shown.update(notable[-NOTABLE:])
-        for first in range(ENDS, count, CHUNK):
-            if _key(node, first) in self.opened:
-                shown.update(range(first, min(first + CHUNK, count)))
-        return shown
-
     def folded(
         self, node: Node, passes: Sequence[Sequence[Node]], word: str, first: int, last: int, depth: int
     ) -> Row:
@@ -167,28 +148,10 @@ class _Rows:
                 if bar is not None:
                     begins, ends = min(begins, bar.x), max(ends, bar.x + bar.width)
                     is_open = is_open or bar.is_open
-        key = _key(node, first - (first - ENDS) % CHUNK)
+        key = key_of(node, first - (first - ENDS) % CHUNK)
         fold = Fold(key, word, first + 1, last + 1, statuses.total(), statuses)
         bar = placed(begins, ends, is_open=is_open) if ends else None
-        return Row(f"fold {_key(node, first)}", min(depth, DEEPEST), fold=fold, bar=bar)
-
-
-def _key(node: Node, first: int) -> str:
-    return f"{node.key}.{first + 1}"
-
-
-def _passes(children: Sequence[Node]) -> list[list[Node]]:
-    """A pass ends where one of its steps is entered again."""
-    passes: list[list[Node]] = []
-    seen: set[str] = set()
-    for child in children:
-        assert child.step is not None
-        if not passes or child.step.pointer in seen:
-            passes.append([])
-            seen.clear()
-        passes[-1].append(child)
-        seen.add(child.step.pointer)
-    return passes
+        return Row(f"fold {key_of(node, first)}", min(depth, DEEPEST), fold=fold, bar=bar)
 
 
 def _every(node: Node) -> Iterator[Step]:
