@@ -428,7 +428,7 @@ def test_limits_are_named() -> None:
         ([{"type": "manual", "name": "start", "configuration": {}, "is_active": True}], set()),
         (None, set()),
         ([{"type": "schedule"}], {("/triggers/0/configuration", "missing_field")}),
-        ([{"type": "event"}], {("/triggers/0/type", "not_supported")}),
+        ([{"type": "event"}], {("/triggers/0/configuration", "missing_field")}),
         ([{"type": "webhook"}], {("/triggers/0/configuration", "missing_field")}),
         ([{"type": "manuel"}], {("/triggers/0/type", "unknown_trigger")}),
         ([{}], {("/triggers/0/type", "unknown_trigger")}),
