@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.caller import NOBODY
 from api.collaborators import Collaborators, Parts
 from api.console.accounts import in_words, own
+from api.console.facts import facts_of
 from api.console.jsonview import json_view
 from api.console.shell import Sent
-from api.console.tasksheet import facts_of
 from api.console.taskwords import DEED
 from api.console.templates import render
 from api.console.wording import moment
