@@ -51,7 +51,8 @@ NEEDS = {
     """,
     P.WORKFLOWS_READ: """
         workflows_list workflows_get workflows_diff workflows_explain workflows_graph
-        workflows_preview workflows_source workflows_test_unsaved workflows_test workflows_validate workflows_versions workflows_version
+        workflows_preview workflows_source workflows_test_unsaved workflows_test workflows_validate
+        workflows_versions workflows_version
         actions_list expressions_evaluate templates_list templates_get
     """,
     P.WORKFLOWS_WRITE: """
