@@ -53,7 +53,8 @@ async def mail(
     """Queue one mail to one address; `activities/mails` has the templates and the values each wants.
 
     `token` names a row whose secret (`domain.onetime.derive`) the mail's link carries; it is computed when the
-    mail is sent. Without one, `path` is the page of ours that the link leads to. The same `trigger_key` twice is one mail: then there is nothing to carry (None).
+    mail is sent. Without one, `path` is the page of ours that the link leads to. The same `trigger_key` twice is one
+    mail: then there is nothing to carry (None).
     """
     begun = await parts.processes.start(
         tx,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.definitions.model import WORKFLOW_SCOPE
 from domain.definitions.pointers import join
 from domain.definitions.validation.event_triggers import check_on
 from domain.definitions.validation.expressions import Expressions
