@@ -152,6 +152,7 @@ def make_context() -> MakeContext:
         connection: object | None = None,
         organization_id: UUID | None = None,
         started_by: UUID | None = None,
+        execution_id: UUID | None = None,
         occurrence: str = "/do/0/step#1",
         tokens: Tokens | None = None,
         operations: Memory[Operation] | None = None,
@@ -167,10 +168,10 @@ def make_context() -> MakeContext:
         )
         return ActionContext(
             organization_id=organization_id or uuid4(),
-            execution_id=execution,
+            execution_id=execution_id or execution,
             occurrence=occurrence,
             started_by=started_by,
-            effect_key=effect_key(execution, occurrence),
+            effect_key=effect_key(execution_id or execution, occurrence),
             now=datetime(2026, 11, 22, 12, tzinfo=UTC),
             connection=connection,  # type: ignore[arg-type]  # an AsyncConnection
             services=services,

@@ -9,9 +9,11 @@ import asyncpg
 import pytest
 
 from activities.actions.registry import built_in
+from db.engine import create_engine
 from db.keys import DataKeys
 from db.session import Access, Database, Role
 from domain.definitions.faults import Fault
+from tests.factories.rows import row
 from workers.secret_values import MasterKey
 
 REGISTRY = built_in()
@@ -19,10 +21,11 @@ REGISTRY = built_in()
 
 @dataclass
 class Tenant:
-    """One organization with a member who starts executions."""
+    """One organization with a member, and an execution that this member started."""
 
     organization_id: UUID
     user_id: UUID
+    execution_id: UUID
     database: Database
     make_context: Any
     keys: DataKeys
@@ -34,6 +37,7 @@ class Tenant:
                 connection=connection,
                 organization_id=self.organization_id,
                 started_by=self.user_id,
+                execution_id=self.execution_id,
                 occurrence=occurrence,
                 keys=self.keys,
             )
@@ -66,8 +70,12 @@ async def tenant(admin_url: str, database: Database, make_context: Any) -> Tenan
         )
     finally:
         await connection.close()
+    engine = create_engine(admin_url)
+    async with engine.begin() as behind:
+        execution = await row(behind, "workflow_executions", organization)
+    await engine.dispose()
     keys = DataKeys(database, [MasterKey("test", b"m" * 32)])
-    return Tenant(organization, user, database, make_context, keys)
+    return Tenant(organization, user, execution["id"], database, make_context, keys)
 
 
 @pytest.fixture
