@@ -12,8 +12,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from playwright.async_api import Page
 
-from api.console.accounts import router as accounts_router
-from api.console.pages import router as pages_router
+from api.app import BESIDES
 from tests.console.browsing import Console, Tabs
 from tests.console.showcase import SCREENS, Screen, Showcase, furnish
 
@@ -59,7 +58,7 @@ INSIDE = {"/login/code"}
 def test_every_page_of_the_console_is_a_screen(windows: Windows) -> None:
     """A new page fails here until it is among the screens: then axe sees it, and the pictures show it."""
     shown = [urlsplit(screen.path(windows.made)).path for screen in SCREENS]
-    pages = {path for router in (pages_router, accounts_router) for path in _paths(router)}
+    pages = {path for router in BESIDES for path in _paths(router)}
     missing = {path for path in pages - INSIDE if not any(_leads_to(path, each) for each in shown)}
     assert not missing
 
@@ -67,7 +66,8 @@ def test_every_page_of_the_console_is_a_screen(windows: Windows) -> None:
 def _paths(router: APIRouter) -> Iterator[str]:
     for route in router.routes:
         if isinstance(route, APIRoute):
-            if "GET" in route.methods and not route.path.startswith("/static/"):
+            is_page = route.endpoint.__module__.startswith("api.console.") and "GET" in route.methods
+            if is_page and not route.path.startswith("/static/"):
                 yield route.path
         else:
             yield from _paths(route.original_router)  # type: ignore[attr-defined]  # how FastAPI includes routers
