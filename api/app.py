@@ -72,7 +72,8 @@ from api import (
 from api.bodies import Bodies
 from api.calls import CallCounting
 from api.collaborators import Collaborators
-from api.console import accounts, pages
+from api.console import pages
+from api.console.account import accounts
 from api.crossorigin import CrossOrigin
 from api.identification import Identification
 from api.methods import Methods

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.console.templates import render
+from api.console.frame.templates import render
 from api.invalid import problems_of
 from domain import errors
 from domain.blobs import BlobsUnavailable
@@ -149,7 +149,7 @@ def answer(request: Request, error: DomainError, *, allow: str | None = None) ->
     if not is_page:
         return made
     title = HTTPStatus(made.status_code).phrase
-    page = render("problem.html", made.status_code, title=title, detail=error.message)
+    page = render("frame/problem.html", made.status_code, title=title, detail=error.message)
     page.headers.update({name: value for name, value in made.headers.items() if name in _KEPT_ON_PAGES})
     return page
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller
 from api.collaborators import Collaborators, Parts
-from api.console.wording import moment
+from api.console.frame.wording import moment
 from api.fields import Body, Email
 from api.idempotency import Answer, Idempotent
 from api.identity import Entrance, From

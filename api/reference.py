@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.console.templates import render
+from api.console.frame.templates import render
 from api.errors import every_kind, status_of
 
 router = APIRouter(include_in_schema=False)

@@ -1,1 +1,1 @@
-"""The pages people use in a browser: server-rendered, no script, one stylesheet."""
+"""Pages: rendered on the server, one folder a slice, in the frame that `frame/` holds; `pages.py` names all routes."""

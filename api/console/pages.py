@@ -6,31 +6,14 @@ from typing import Final
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from api.console import (
-    bulk,
-    deliveries,
-    dryruns_page,
-    editor,
-    events,
-    execution,
-    executionacts,
-    executions,
-    factor,
-    graphpage,
-    home,
-    inbox,
-    joining,
-    login,
-    reruns,
-    schedules,
-    secrets_page,
-    starts,
-    tasklinks,
-    templates_gallery,
-    versions,
-    workflows,
-)
-from api.console.templates import HERE
+from api.console.account import factor, joining, login
+from api.console.executions import acts, bulk, execution, executions, graph, reruns
+from api.console.frame.templates import HERE
+from api.console.home import home
+from api.console.secrets import secrets
+from api.console.tasks import inbox, tasklinks
+from api.console.triggers import deliveries, events, schedules
+from api.console.workflows import dryruns, editor, gallery, starts, versions, workflows
 from api.errors import RouteNotFound
 from domain.definitions.graph import STYLE
 
@@ -45,18 +28,18 @@ router.include_router(tasklinks.router)
 router.include_router(executions.router)
 router.include_router(bulk.router)  # before /executions/{id}: `bulk` is no id
 router.include_router(execution.router)
-router.include_router(executionacts.router)
-router.include_router(graphpage.router)
+router.include_router(acts.router)
+router.include_router(graph.router)
 router.include_router(reruns.router)
 router.include_router(schedules.router)
-router.include_router(secrets_page.router)
+router.include_router(secrets.router)
 router.include_router(inbox.router)
-router.include_router(templates_gallery.router)
+router.include_router(gallery.router)
 router.include_router(workflows.router)
 router.include_router(versions.router)
 router.include_router(editor.router)
 router.include_router(starts.router)
-router.include_router(dryruns_page.router)
+router.include_router(dryruns.router)
 
 ICON = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.console.templates import HERE
+from api.console.frame.templates import HERE
 from domain.permissions import RoleName
 from tests.api.conftest import Account, World
 from tests.api.people import People, people

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.console.templates import environment
+from api.console.frame.templates import environment
 from domain.forms import Filled, Form, filled_with, form_of, read
 from tests.domain.test_forms import ONBOARDING, groups, normal, pairs, scalars, words
 
 PAGE = environment.from_string(
-    '{% from "forms.html" import fields, problems %}{{ problems(form, filled) }}{{ fields(form, filled) }}'
+    '{% from "frame/forms.html" import fields, problems %}{{ problems(form, filled) }}{{ fields(form, filled) }}'
 )
 VOID = {"input", "br", "link", "meta"}
 

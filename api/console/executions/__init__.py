@@ -1,0 +1,1 @@
+"""Executions: the list, one of them, its graph, acting on one and on many."""

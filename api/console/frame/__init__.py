@@ -1,0 +1,1 @@
+"""What every page stands in: the layout, who visits, words and marks."""

@@ -1,0 +1,1 @@
+"""What waits for its reader, and how work stands."""

@@ -1,0 +1,1 @@
+"""Secrets: names and versions, never values."""

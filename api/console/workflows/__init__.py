@@ -1,0 +1,1 @@
+"""Workflows and templates: lists, the editor, versions, starting, dry runs."""
