@@ -84,8 +84,11 @@ class Duties:
         await self._tx.execute(update(Task).where(Task.id == id).values(**values))
 
     async def _announce(self, task: RowMapping) -> list[OutboxEntry]:
+        """The moment makes the mails' keys, as of all of them: a task that a reset opens anew is told of anew."""
         mails, found = self._mails(task), await self._candidates(task, task["assignees"])
-        about = await mails.send("task-open", found, members=task["links"], key="open")
+        about = await mails.send(
+            "task-open", found, members=task["links"], key=f"open/{self._now.isoformat()}"
+        )
         await TaskEvents(self._tx).note(task, TaskEventKind.ANNOUNCED, **about)
         return mails.entries
 
@@ -106,7 +109,7 @@ class Duties:
         """More people are asked. A claim that led to nothing ends: they could not decide beside it."""
         mails, found = self._mails(task), await self._candidates(task, task["escalate_to"])
         about: dict[str, Any] = {"to": task["escalate_to"]}
-        about |= await mails.send("task-escalated", found, key="escalate")
+        about |= await mails.send("task-escalated", found, key=f"escalate/{self._now.isoformat()}")
         changed: dict[str, Any] = {"claimed_by": None, "claimed_at": None}
         if task["claimed_by"] is not None:
             about["released_from"] = str(task["claimed_by"])

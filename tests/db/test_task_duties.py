@@ -12,6 +12,7 @@ from sqlalchemy import text
 from db.session import Access, Role
 from db.taskduties import due_tasks
 from db.taskhistory import TaskLinks
+from db.tasks import Tasks
 from domain.onetime import Purpose, derive, kept
 from domain.tasks import OnOverdue, TaskClosed, TaskOverdue, planned
 from tests.db.taskworld import APPROVED, NOW, SECRET, TaskWorld, hours, tasks
@@ -54,6 +55,28 @@ async def test_a_client_is_mailed_a_link_once(tasks: TaskWorld) -> None:
         "announced",
         {"mailed": [f"client:{client.client_id}"]},
     )
+
+
+async def test_a_task_opened_anew_is_announced_anew(tasks: TaskWorld) -> None:
+    """Its execution was reset after the first link had ended: without a mail nobody could ever answer."""
+    client = await tasks.client()
+    new = tasks.new(
+        assignees=[f"client:{client.client_id}"],
+        on_overdue=OnOverdue.FAIL,
+        **plan(due=hours(4), announces=True),
+    )
+    later = replace(new, due_at=NOW + hours(104), next_due=NOW + hours(100))
+    async with tasks.as_() as tx:
+        await Tasks(tx).register(new)
+    await tasks.due(new.id, NOW)
+    async with tasks.as_() as tx:
+        await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": new.id})
+        assert await Tasks(tx).register(later)
+    await tasks.due(new.id, NOW + hours(100))
+    [first, second] = await tasks.mails()
+    assert first["token"] != second["token"]
+    [valid] = await tasks.everything("task_links", revoked_at=None)
+    assert str(valid["id"]) in (first["token"]["id"], second["token"]["id"])
 
 
 async def test_two_that_look_at_once_mail_once(tasks: TaskWorld) -> None:
