@@ -3,7 +3,8 @@
 import asyncio
 import json
 from dataclasses import replace
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -70,6 +71,54 @@ async def test_who_started_or_decided_what_is_run_again_may_not_either(tasks: Ta
     for barred in (tasks.owner, ada):
         with pytest.raises(FourEyes):
             await tasks.decide(id, APPROVED, barred)
+
+
+async def test_four_eyes_reach_the_children_of_what_is_run_again(tasks: TaskWorld) -> None:
+    """Bob repeats what Ada started; the child that this starts anew is as much hers."""
+    ada, bob, cid = await tasks.person(), await tasks.person(), await tasks.person()
+    await tasks.started_by(ada)
+    again = await _execution(tasks, "again", bob, context={"rerun_of": str(tasks.execution["id"])})
+    await tasks.decide(await tasks.open(step="look"), APPROVED, cid)
+    tasks.execution = {**tasks.execution, "id": await _execution(tasks, "child", bob, parent=again)}
+    await tasks.decide(await tasks.open(step="look"), APPROVED, cid)
+    id = await tasks.open(four_eyes=True)
+    for barred in (ada, bob):
+        with pytest.raises(FourEyes):
+            await tasks.decide(id, APPROVED, barred)
+    assert (await tasks.decide(id, APPROVED, cid)).entry is not None
+
+
+async def test_named_steps_are_those_of_the_execution_itself(tasks: TaskWorld) -> None:
+    """Its parent may call a step the same."""
+    ada = await tasks.person()
+    await tasks.decide(await tasks.open(step="look"), APPROVED, ada)
+    child = await _execution(tasks, "child", ada, parent=tasks.execution["id"])
+    tasks.execution = {**tasks.execution, "id": child}
+    id = await tasks.open(four_eyes_steps=["look"])
+    assert (await tasks.decide(id, APPROVED, ada)).entry is not None
+
+
+async def _execution(
+    tasks: TaskWorld, name: str, by: Decider, *, context: Any = None, parent: UUID | None = None
+) -> UUID:
+    """Another execution like the one there is."""
+    async with tasks.admin.begin() as connection:
+        id: UUID = await connection.scalar(
+            text(
+                "INSERT INTO workflow_executions (organization_id, workflow_id, workflow_version_id, trigger_event,"
+                " temporal_workflow_id, execution_context, started_by, parent_id) SELECT organization_id, workflow_id,"
+                " workflow_version_id, 'manual', :name, CAST(:context AS jsonb), :by, :parent"
+                " FROM workflow_executions WHERE id = :id RETURNING id"
+            ),
+            {
+                "id": tasks.execution["id"],
+                "name": name,
+                "context": json.dumps(context or {}),
+                "by": by.user_id,
+                "parent": parent,
+            },
+        )
+    return id
 
 
 async def test_so_many_different_people_have_to_approve(tasks: TaskWorld) -> None:
