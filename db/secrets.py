@@ -1,9 +1,20 @@
 """Tenants' secrets: every value sealed, written through the API, read by workers alone."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, RowMapping, Text, UniqueConstraint, cast, delete, func, select
+from sqlalchemy import (
+    CheckConstraint,
+    CursorResult,
+    RowMapping,
+    Text,
+    UniqueConstraint,
+    cast,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,6 +24,9 @@ from db.definitions import Workflow
 from db.rows import many, one
 from domain.definitions.lifecycle import DefinitionStatus
 from domain.errors import NotFound
+from domain.secrets import is_name
+
+_UNKNOWN: Final = "There is no secret with this name in your organization."
 
 
 class Secret(Tenant, Base):
@@ -71,10 +85,7 @@ class Secrets:
 
     async def get(self, name: str) -> RowMapping:
         """Raises NotFound."""
-        row = (await self._tx.execute(select(Secret).where(Secret.name == name))).mappings().one_or_none()
-        if row is None:
-            raise NotFound("There is no secret with this name in your organization.")
-        return row
+        return _found(await self._tx.execute(select(Secret).where(Secret.name == _named(name))))
 
     async def readers(self, name: str, limit: int) -> Sequence[RowMapping]:
         """Workflows whose text reads it (id, name, status), by name; archived ones start nothing any more."""
@@ -118,11 +129,8 @@ class Secrets:
 
     async def remove(self, name: str) -> RowMapping:
         """The secret with its value. Raises NotFound."""
-        statement = delete(Secret).where(Secret.name == name).returning(*Secret.__table__.c)
-        row = (await self._tx.execute(statement)).mappings().one_or_none()
-        if row is None:
-            raise NotFound("There is no secret with this name in your organization.")
-        return row
+        statement = delete(Secret).where(Secret.name == _named(name)).returning(*Secret.__table__.c)
+        return _found(await self._tx.execute(statement))
 
     async def sealed(self, names: Iterable[str]) -> dict[str, tuple[UUID, bytes]]:
         """The current version's id and sealed value of each name that is set; only workers may ask."""
@@ -134,3 +142,17 @@ class Secrets:
         return {
             name: (id, value) for name, id, value in await self._tx.execute(statement) if value is not None
         }
+
+
+def _named(name: str) -> str:
+    """What is no name, nothing is called; PostgreSQL would not even look for every text."""
+    if not is_name(name):
+        raise NotFound(_UNKNOWN)
+    return name
+
+
+def _found(result: CursorResult[Any]) -> RowMapping:
+    row = result.mappings().one_or_none()
+    if row is None:
+        raise NotFound(_UNKNOWN)
+    return row

@@ -109,6 +109,13 @@ async def test_pages_do_what_the_role_may_and_nothing_without_our_form(people: P
         assert "/secrets" not in (await browser.get("/")).text
 
 
+async def test_what_is_no_name_is_no_secret(browser: httpx2.AsyncClient, account: Account) -> None:
+    """The first of them is no text for PostgreSQL either."""
+    for name in ("%00", "a%00b", "..%2f", "a-b"):
+        assert (await browser.get(f"/secrets/{name}")).status_code == 404
+        assert (await account.request("DELETE", f"/v1/secrets/{name}")).status_code == 404
+
+
 async def test_another_organization_sees_and_moves_nothing(world: World, browser: httpx2.AsyncClient) -> None:
     await send(browser, "/secrets", name="ours", value="x")
     stranger = await world.account("Elsewhere")
