@@ -94,6 +94,8 @@ def decide(plan: Plan, due: datetime, nominal: datetime, now: datetime, standing
         return Verdict(OccurrenceStatus.SKIPPED, Reason.PAUSED)
     if plan.after is None and now - due > plan.catch_up + PUNCTUAL:
         return Verdict(OccurrenceStatus.MISSED, Reason.LATE)
+    if standing.paused_at is not None:  # nominally before the pause, but put off by its jitter, or late
+        return Verdict(OccurrenceStatus.SKIPPED, Reason.PAUSED)
     hindrance = hindered(standing)
     if hindrance is not None:
         return Verdict(OccurrenceStatus.SKIPPED, hindrance)

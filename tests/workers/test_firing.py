@@ -245,6 +245,25 @@ async def test_what_hinders_a_fire_is_told(stack: Stack, change: str, told: list
     assert await stack.executions() == stack.sent == []
 
 
+@pytest.mark.parametrize(
+    ("further", "paused", "looked"),
+    [
+        ({}, 10 * MINUTE, 11 * MINUTE),  # nobody looked in time
+        ({"jitter": "1 hour"}, MINUTE, HOUR + 2 * MINUTE),  # put off beyond the beginning of the pause
+    ],
+)
+async def test_a_pause_holds_what_was_due_before_and_has_not_started(
+    stack: Stack, further: dict[str, Any], paused: timedelta, looked: timedelta
+) -> None:
+    id, due = await stack.publish({"cron": "0 4 * * *", **further}), datetime(2026, 11, 23, 4, tzinfo=UTC)
+    stack.now = due + paused
+    assert (await stack.house.owner.post(f"/v1/schedules/{id}/pause")).status_code == 200
+    stack.now = due + looked
+    await stack.sweep()
+    assert await stack.told(id) == [("skipped", "paused")]
+    assert await stack.executions() == stack.sent == []
+
+
 async def test_an_input_that_fits_no_more_is_told_with_the_fire(stack: Stack) -> None:
     id = await stack.publish({"every": "10 minutes"})
     async with (
