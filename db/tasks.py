@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -448,13 +449,20 @@ class Tasks:
         await self._tx.execute(update(Task).where(Task.id == id).values(**values))
 
     async def _decide(self, id: UUID, given: Mapping[str, Any], decider: Decider, at: datetime) -> None:
-        """The database judges once more, and writes: no other statement may."""
+        """The database judges once more, and writes: no other statement may. Raises Forbidden."""
         person = {
             "user_id": None if decider.user_id is None else str(decider.user_id),
             "client_id": None if decider.client_id is None else str(decider.client_id),
             "at": at.isoformat(),
         }
-        await self._tx.execute(_DECIDE, {"id": id, "given": {**given, **person}})
+        try:
+            await self._tx.execute(_DECIDE, {"id": id, "given": {**given, **person}})
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _DENIED:
+                raise
+            raise Forbidden(  # whoever asked was looked up earlier than the database did
+                "What you may decide has changed in the meantime, and nothing was recorded. Read the task again."
+            ) from error
 
     async def _told(self, id: UUID, workflow_id: str | None) -> Decided:
         """Queue the word to the execution, once the task is closed; a task of no execution is told nobody."""
@@ -518,5 +526,6 @@ _AFRESH: Mapping[str, Any] = {
     "overdue_at": None,
     "announced_at": None,
 }
+_DENIED: Final = "42501"
 _BARRED = text("SELECT user_id, client_id, step FROM app.barred_from_task(:id)")
 _DECIDE = text("SELECT app.decide_task(:id, :given)").bindparams(bindparam("given", type_=JSONB))

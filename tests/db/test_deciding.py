@@ -253,6 +253,14 @@ async def test_who_may_not_decide_tasks_decides_none(tasks: TaskWorld) -> None:
         await tasks.decide(id, APPROVED, gone)
 
 
+async def test_a_role_that_was_lowered_meanwhile_decides_nothing(tasks: TaskWorld) -> None:
+    """Who asks is looked up before the row is locked; the database looks once more."""
+    ada, id = await tasks.person(), await tasks.open(assignees=["role:manager"])
+    with pytest.raises(Forbidden, match="in the meantime"):
+        await tasks.decide(id, APPROVED, replace(ada, role="manager"))
+    assert (await tasks.row(id))["status"] == "open"
+
+
 async def test_a_client_decides_what_names_it_and_nothing_else(tasks: TaskWorld) -> None:
     ours, other = await tasks.client(), await tasks.client()
     id = await tasks.open(assignees=[f"client:{ours.client_id}"])
