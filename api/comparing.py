@@ -108,6 +108,7 @@ async def get_explanation(
         title=workflow.title,
         triggers=workflow.triggers,
         actions=workflow.actions,
+        calls=workflow.calls,
         catalogue=parts.catalogue,
     )
     return PlainTextResponse(told.text) if format is Form.TEXT else told.as_json()

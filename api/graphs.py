@@ -14,7 +14,7 @@ from api.collaborators import Parts
 from db.definitions import Versions
 from db.executions import Executions
 from db.stepstatus import step_statuses
-from domain.definitions.graph import Status, as_json, draw, lay_out, positioned, project
+from domain.definitions.graph import Laid, Status, as_json, draw, lay_out, positioned, project
 from domain.errors import Forbidden, Invalid, NotFound, Problem
 from domain.permissions import Permission
 
@@ -124,10 +124,13 @@ async def _version_of(tx: Any, id: UUID, execution: UUID, version: int | None) -
 
 
 def _as_json(workflow: Chosen, statuses: Mapping[str, Status]) -> dict[str, Any]:
-    laid = lay_out(project(workflow.definition, workflow.title), statuses)
-    return as_json(positioned(laid, workflow.layout), statuses)
+    return as_json(_laid(workflow, statuses), statuses)
 
 
 def _as_svg(workflow: Chosen, statuses: Mapping[str, Status], with_style: bool) -> str:
-    laid = lay_out(project(workflow.definition, workflow.title), statuses)
-    return draw(positioned(laid, workflow.layout), statuses, with_style=with_style)
+    return draw(_laid(workflow, statuses), statuses, with_style=with_style)
+
+
+def _laid(workflow: Chosen, statuses: Mapping[str, Status]) -> Laid:
+    graph = project(workflow.definition, workflow.title, actions=workflow.actions, calls=workflow.calls)
+    return positioned(lay_out(graph, statuses), workflow.layout)

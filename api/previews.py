@@ -88,7 +88,8 @@ def _drawing(found: Examined, layout: Mapping[str, Any]) -> str | None:
     definition, parts = found.workflow.definition, found.workflow.parts
     title = at(definition, "document", "title") or parts.get("name")
     try:
-        laid = lay_out(project(definition, title if isinstance(title, str) else UNTITLED))
+        name = title if isinstance(title, str) else UNTITLED
+        laid = lay_out(project(definition, name, actions=parts.get("actions")))
         return draw(positioned(laid, parts.get("layout") or layout), with_style=False)
     except Invalid:
         return None

@@ -93,9 +93,8 @@ def graph(
     with explained(as_json):
         workflow = read(file)
         try:
-            laid = positioned(
-                lay_out(project(workflow.definition, workflow.name)), workflow.parts.get("layout")
-            )
+            projected = project(workflow.definition, workflow.name, actions=workflow.parts.get("actions"))
+            laid = positioned(lay_out(projected), workflow.parts.get("layout"))
         except Invalid as refused:
             raise _refused(workflow, refused.problems) from None
         if as_json:

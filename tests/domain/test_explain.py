@@ -138,3 +138,29 @@ def test_anything_can_be_told(value: Any) -> None:
         {"do": do, "schedule": value, "input": value, "output": value, "timeout": value, "use": value},
     ):
         explain(each, title="x", triggers=value, actions=value)
+
+
+CONFIGURED = """
+use: {functions: {sign: {call: "approve:1.0.0", with: {title: Sign it, candidates: ["role:owner"]}}}}
+do:
+  - details: {call: details, with: {due: 3 days}}
+  - sign: {call: sign}
+  - look: {call: look}
+"""
+DETAILS = {
+    "name": "details",
+    "uses": "ask@default",
+    "with": {"title": "Who are you?", "candidates": ["client:1"]},
+}
+PINNED = {"details": {"action": "ask", "version": "1.0.0", "with": DETAILS["with"]}}
+
+
+@pytest.mark.parametrize("known", [{"actions": [DETAILS]}, {"calls": PINNED}], ids=["draft", "version"])
+def test_who_is_asked_is_told_whatever_name_the_call_has(known: dict[str, Any]) -> None:
+    lines = [line.strip() for line in told(CONFIGURED, **known).splitlines()]
+    assert (
+        "1. First, “details” asks a client by mail to fill in a form: “Who are you?” (within 3 days)."
+        in lines
+    )
+    assert "2. Then “sign” asks owner to decide: “Sign it”." in lines
+    assert "3. Finally, “look” carries out “look”." in lines

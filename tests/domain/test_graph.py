@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from domain.definitions import documents
-from domain.definitions.graph import Laid, Status, as_json, draw, lay_out, positioned, project
+from domain.definitions.graph import Laid, Status, as_json, draw, icons, lay_out, positioned, project
 from domain.definitions.graph.layout import Rectangle
 from domain.errors import Invalid
 from tests.domain.sample_definitions import JSON, SOUND, steps
@@ -340,3 +340,16 @@ def test_the_examples_are_drawn() -> None:
         "a",
         "End",
     }
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"actions": [{"name": "details", "uses": "ask:1.0.0"}]}, {"calls": {"details": {"action": "ask"}}}],
+    ids=["draft", "version"],
+)
+def test_work_for_people_shows_a_person_whatever_the_call_is_named(known: dict[str, Any]) -> None:
+    text = "[{a: {call: details}}, {b: {call: sign}}, {c: {call: approve}}, {d: {call: look}}]"
+    definition = {**steps(text), "use": {"functions": {"sign": {"call": "approve"}, "look": {"call": 7}}}}
+    graph = project(definition, "x", **known)
+    assert [node.name for node in graph.nodes() if node.asks_somebody] == ["a", "b", "c"]
+    assert draw(lay_out(graph)).count(icons.KINDS["task"]) == 3

@@ -55,7 +55,8 @@ async def _workflow(tx: AsyncConnection, head: dict[str, Any]) -> Any:
 
 def _drawn(workflow: Any, statuses: dict[str, Status]) -> tuple[str, list[dict[str, Any]]]:
     """The drawing, and the same in words: every step with its status, in the order written."""
-    laid = lay_out(project(workflow.definition, workflow.title), statuses)
+    graph = project(workflow.definition, workflow.title, calls=workflow.calls)
+    laid = lay_out(graph, statuses)
     told = list(_told(outline(workflow.definition), statuses, 0))
     return draw(positioned(laid, workflow.layout), statuses, with_style=False), told
 

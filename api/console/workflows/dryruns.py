@@ -240,7 +240,9 @@ def _traced(tried: Chosen, done: DryRun) -> str:
         visits[each.pointer] = visits.get(each.pointer, 0) + 1
         states[each.pointer] = each.status
     statuses = {pointer: Status(state, visits[pointer]) for pointer, state in states.items()}
-    return drawing(tried.definition, tried.title, tried.layout, statuses)
+    return drawing(
+        tried.definition, tried.title, tried.layout, statuses, actions=tried.actions, calls=tried.calls
+    )
 
 
 def _number(version: str) -> int | None:

@@ -89,7 +89,8 @@ async def _page(
 
 
 def _drawn(entry: Entry) -> str:
-    return drawing(entry.parts["definition"], entry.parts["name"], entry.parts["layout"])
+    parts = entry.parts
+    return drawing(parts["definition"], parts["name"], parts["layout"], actions=parts["actions"])
 
 
 def _told(visitor: Visit, entry: Entry) -> Any:

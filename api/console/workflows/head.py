@@ -89,10 +89,18 @@ def plainly(visitor: Visit, key: str | None = None) -> Once:
     return Once(visitor.parts, request, key)
 
 
-def drawing(definition: Any, title: str, layout: Any, statuses: Mapping[str, Status] | None = None) -> str:
+def drawing(
+    definition: Any,
+    title: str,
+    layout: Any,
+    statuses: Mapping[str, Status] | None = None,
+    *,
+    actions: Any = None,
+    calls: Any = None,
+) -> str:
     """The SVG without its colours, which the page brings; empty where there is nothing to draw."""
     try:
-        laid = positioned(lay_out(project(definition, title), statuses), layout)
+        laid = positioned(lay_out(project(definition, title, actions=actions, calls=calls), statuses), layout)
         return draw(laid, statuses, with_style=False)
     except Invalid:
         return ""

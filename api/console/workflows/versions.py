@@ -64,7 +64,7 @@ async def version(visitor: Visitor, id: UUID, number: Number) -> Response:
         version=row,
         by=people.get(row["published_by"]),
         text=await worked_out(as_text, in_order(frozen.definition)),
-        svg=await worked_out(drawing, frozen.definition, frozen.title, frozen.layout),
+        svg=await worked_out(drawing, frozen.definition, frozen.title, frozen.layout, calls=frozen.calls),
     )
 
 

@@ -212,7 +212,14 @@ async def _overview(
         "here": about.path,
         "problems": [each for each in problems if each.severity == "error"],
         "unpublished": unpublished,
-        "svg": await worked_out(drawing, running.definition, running.title, running.layout),
+        "svg": await worked_out(
+            drawing,
+            running.definition,
+            running.title,
+            running.layout,
+            actions=running.actions,
+            calls=running.calls,
+        ),
         "told": await worked_out(_told, visitor, running),
         "triggers": triggers,
         "executions": executions,
@@ -260,6 +267,7 @@ def _told(visitor: Visit, running: Chosen) -> Any:
             title=running.title,
             triggers=running.triggers,
             actions=running.actions,
+            calls=running.calls,
             catalogue=visitor.parts.catalogue,
         )
     except Invalid:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.actions import Catalogue
+from domain.definitions.meanings import Meanings
 from domain.definitions.outline import Step, at, outline
 from domain.definitions.phrases import visible
 
@@ -60,11 +61,16 @@ def explain(
     title: str,
     triggers: Any = None,
     actions: Any = None,
+    calls: Any = None,
     catalogue: Catalogue | None = None,
 ) -> Explanation:
-    """Tell what a definition does, whether or not it could be published. Raises Invalid for more than 2 000 steps."""
+    """Tell what a definition does, whether or not it could be published. Raises Invalid for more than 2 000 steps.
+
+    `actions` are those configured beside it, `calls` what a version's calls are pinned to.
+    """
     use = at(definition, "use")
-    telling = Telling(use if isinstance(use, Mapping) else {}, _titles(actions, catalogue))
+    titles = {spec.name: spec.title for spec in catalogue or ()}
+    telling = Telling(use if isinstance(use, Mapping) else {}, Meanings(use, actions, calls), titles)
     lines: list[Line] = []
     _tell(telling, outline(definition), "", lines)
     return Explanation(
@@ -90,13 +96,3 @@ def _tell(telling: Telling, steps: tuple[Step, ...], before: str, lines: list[Li
                 _tell(telling, step.lists[place], f"{number}.{len(step.lists['try']) + 1}.", lines)
             else:
                 _tell(telling, step.lists[place], f"{number}.", lines)
-
-
-def _titles(actions: Any, catalogue: Catalogue | None) -> dict[str, str]:
-    """What each call is titled in the catalogue; a configured action as what it uses."""
-    titles = {spec.name: spec.title for spec in catalogue or ()}
-    for action in actions if isinstance(actions, list) else ():
-        name, uses = at(action, "name"), at(action, "uses")
-        if isinstance(name, str) and isinstance(uses, str):
-            titles[name] = titles.get(uses.partition("@")[0].partition(":")[0], uses)
-    return titles

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.definitions import phrases
 from domain.definitions.graph.details import cases
+from domain.definitions.meanings import APPROVE, Meanings
 from domain.definitions.outline import Step, at
 from domain.definitions.phrases import counted, listed, visible
 
@@ -17,8 +18,9 @@ from .waiting import listen
 class Telling:
     """`titles` are what actions are called in the catalogue, `use` the definition's reusable parts."""
 
-    def __init__(self, use: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+    def __init__(self, use: Mapping[str, Any], meanings: Meanings, titles: Mapping[str, str]) -> None:
         self.use = use
+        self.meanings = meanings
         self.titles = titles
 
     def sentence(self, step: Step, index: int, count: int, *, follows: bool) -> str:
@@ -91,18 +93,20 @@ class Telling:
 
     def _call(self, body: Mapping[str, Any]) -> str:
         given, call = at(body, "with"), visible(body["call"], 80)
-        action = call.partition("@")[0].partition(":")[0]
-        if action in ("approve", "ask"):
-            return asking(given, to="decide" if action == "approve" else "fill in a form")
-        if action == "http":
+        meaning = self.meanings.of(body["call"])
+        if meaning.asks_somebody:
+            to = "decide" if meaning.action == APPROVE else "fill in a form"
+            return asking(meaning.arguments(given), to=to)
+        protocol = call.partition("@")[0].partition(":")[0]
+        if protocol == "http":
             endpoint = at(given, "endpoint")
             address = at(endpoint, "uri") if isinstance(endpoint, Mapping) else endpoint
             method = str(at(given, "method") or "get").upper()
             verb = {"GET": "asks", "HEAD": "asks"}.get(method, "sends data to")
             return f"{verb} {mixed(address or 'an address')} ({visible(method, 10)})"
-        if action == "openapi":
+        if protocol == "openapi":
             return f"uses another service ({visible(at(given, 'operationId') or 'its API', 60)})"
-        title = self.titles.get(action)
+        title = self.titles.get(meaning.action)
         return f"runs {call}" if title is None else f"carries out “{title}”"
 
     def _loop(self, step: Step) -> str:

@@ -51,6 +51,8 @@ class Node:
     is_reachable: bool = True
     sections: tuple["Section", ...] = ()
     undo: "Node | None" = None
+    #: Whether it is work for a person.
+    asks_somebody: bool = False
 
     @property
     def is_step(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain.definitions import phrases
+from domain.definitions.meanings import Meanings
 from domain.definitions.outline import Step, at, outline
 from domain.definitions.phrases import visible
 
@@ -15,10 +16,13 @@ _TITLES = {"try": "try", "foreach": "for each event", "do": "", "branches": ""}
 _PATHS = {"do": "do", "branches": "fork/branches", "foreach": "foreach/do", "try": "try", "catch": "catch/do"}
 
 
-def project(definition: Any, title: str) -> Graph:
-    """The graph of a definition, whether or not it could be published. Raises Invalid for more than 2 000 steps."""
+def project(definition: Any, title: str, *, actions: Any = None, calls: Any = None) -> Graph:
+    """The graph of a definition, whether or not it could be published. Raises Invalid for more than 2 000 steps.
+
+    `actions` are those configured beside it, `calls` what a version's calls are pinned to.
+    """
     use = at(definition, "use")
-    projection = _Projection(use if isinstance(use, Mapping) else {})
+    projection = _Projection(use if isinstance(use, Mapping) else {}, Meanings(use, actions, calls))
     root = projection.section(
         "/do", "do", "", outline(definition), Node(START, "start", "Start"), Node(END, "end", "End")
     )
@@ -26,8 +30,9 @@ def project(definition: Any, title: str) -> Graph:
 
 
 class _Projection:
-    def __init__(self, use: Mapping[str, Any]) -> None:
+    def __init__(self, use: Mapping[str, Any], meanings: Meanings) -> None:
         self.use = use
+        self.meanings = meanings
         self.across: list[Edge] = []
 
     def node(self, step: Step, *, is_reachable: bool) -> Node:
@@ -43,6 +48,7 @@ class _Projection:
             is_reachable,
             tuple(self.sections(step)),
             None if undo is None else Node(UNDO + step.pointer, "undo", "to undo it", undo),
+            step.kind == "call" and self.meanings.of(step.body["call"]).asks_somebody,
         )
 
     def sections(self, step: Step) -> Iterable[Section]:

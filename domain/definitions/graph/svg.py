@@ -28,8 +28,6 @@ from .measures import fitted
 from .model import EdgeKind, Node
 from .shapes import Path, number, text_of
 
-#: Actions that are work for a person.
-PEOPLE: Final = frozenset({"approve", "ask"})
 _LIGHT: Final = {
     "ink": "#1c2430",
     "muted": "#5b6675",
@@ -245,7 +243,7 @@ class _Drawing:
 
     def head(self, placed: PlacedNode) -> str:
         node, area = placed.node, placed.area
-        kind = "task" if node.kind == "call" and node.detail.partition(":")[0] in PEOPLE else node.kind
+        kind = "task" if node.asks_somebody else node.kind
         colour = _ink(icons.accent(kind))
         x = area.x + 10
         y = area.y + (9 if not (node.detail or node.notes) else 15)
