@@ -153,6 +153,17 @@ async def test_rejecting_needs_no_answers_and_a_task_to_fill_in_is_submitted(
     assert "<strong>You filled in:</strong> Your rate" in told.text
 
 
+async def test_a_form_that_names_another_site_decides_nothing(
+    browser: httpx2.AsyncClient, inbox: Inbox, world: World
+) -> None:
+    task = await inbox.put()
+    form = {"csrf_token": token(await browser.get("/tasks")), "outcome": "approved"}
+    for origin in ("https://evil.example", "null", "http://["):
+        sent = await browser.post(f"/tasks/{task['id']}/decision", data=form, headers={"Origin": origin})
+        assert (sent.status_code, "no longer valid" in sent.text) == (403, True)
+    assert world.dispatcher.entries == []
+
+
 async def test_only_the_buttons_decide(browser: httpx2.AsyncClient, inbox: Inbox, world: World) -> None:
     """Enter in a single-line field presses the first button of its form: one that does nothing."""
     plain, with_form = await inbox.put(), await inbox.put(form=FORM)
@@ -190,6 +201,12 @@ async def test_a_decision_is_bound_to_what_was_shown(
         assert said in answer.text
     assert (await inbox.read(task))["status"] == "open"
     assert (await send(browser, task, "decision", outcome="approved")).status_code == 303
+
+
+async def test_all_of_what_is_decided_about_is_shown(browser: httpx2.AsyncClient, inbox: Inbox) -> None:
+    arguments = {**{f"a{n}": "x" * 990 for n in range(60)}, "last_of_all": "the <last> word"}
+    task = await inbox.put(arguments=arguments, arguments_digest=digest_of(arguments))
+    assert "the &lt;last&gt; word" in (await browser.get(f"/tasks/{task['id']}")).text
 
 
 async def test_claiming_keeps_others_away_until_it_is_released(

@@ -88,6 +88,9 @@ async def test_an_answer_counts_once(house: House, browser: httpx2.AsyncClient) 
         path, data={"outcome": "approved"}, headers={"Origin": "https://evil.example"}
     )
     assert foreign.status_code == 403
+    for malformed in ("http://[", "test", "http://test.", "http://x@test"):
+        refused = await browser.post(path, data={"outcome": "approved"}, headers={"Origin": malformed})
+        assert refused.status_code == 403
     sent = await browser.post(
         path, data={"outcome": "approved", "comment": "fine"}, headers={"Origin": "null"}
     )
@@ -114,6 +117,14 @@ async def test_an_answer_is_about_what_was_shown(house: House, browser: httpx2.A
     changed = await browser.post(path, data={"outcome": "approved", "arguments_digest": "0" * 64})
     assert changed.status_code == 409
     assert house.dispatcher.told == []
+
+
+async def test_all_of_what_is_answered_about_is_shown(house: House, browser: httpx2.AsyncClient) -> None:
+    """However much there is before it: the digest that a decision names covers the last word too."""
+    path, _ = await mailed(
+        house, arguments={**{f"a{n}": "x" * 990 for n in range(60)}, "last_of_all": "the <last> word"}
+    )
+    assert "the &lt;last&gt; word" in (await browser.get(path)).text
 
 
 async def test_a_form_comes_back_with_what_was_wrong(house: House, browser: httpx2.AsyncClient) -> None:

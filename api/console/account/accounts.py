@@ -7,13 +7,12 @@ form with `Origin: null`; whoever holds the token needs no further proof that th
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
 from api.collaborators import Parts
 from api.console.frame.templates import render
-from api.console.frame.visits import form_of
+from api.console.frame.visits import form_of, is_foreign
 from api.errors import status_of
 from api.identity import Entrance, From
 from api.recovery import Recovery
@@ -156,10 +155,7 @@ def _with_token(template: str, token: str) -> Response:
 
 def own(request: Request, form: dict[str, str], *, may_be_private: bool = False) -> dict[str, str]:
     """Raises Forbidden for a form that another site sent."""
-    origin = request.headers.get("origin")
-    if origin is None or (may_be_private and origin == "null"):
-        return form
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    if is_foreign(request, may_be_private=may_be_private):
         raise Forbidden("This form came from another site; open the page here and send it again.")
     return form
 

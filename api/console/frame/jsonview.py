@@ -38,9 +38,10 @@ class JsonView:
         return lines if self.characters < 10_000 else f"{lines}, {self.characters // 1000} KB"
 
 
-def json_view(value: Any) -> JsonView:
+def json_view(value: Any, most: int | None = MOST) -> JsonView:
+    """Cut after so many characters; None where people answer for all of it."""
     whole = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return JsonView(_coloured(whole[:MOST]), whole.count("\n") + 1, len(whole))
+    return JsonView(_coloured(whole[:most]), whole.count("\n") + 1, len(whole))
 
 
 def _coloured(text: str) -> Markup:

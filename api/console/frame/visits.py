@@ -1,7 +1,6 @@
 """What every page shares: who visits, whether a form is ours, cookies, and how a moment is written."""
 
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
@@ -32,11 +31,17 @@ async def form_of(request: Request) -> dict[str, str]:
 
 def check_form(request: Request, parts: Collaborators, form: dict[str, str], cookie: str | None) -> None:
     """A form of ours, from a page of ours: the token fits the cookie and the browser names no other site."""
-    origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     token = form.get("csrf_token", "")
-    if foreign or cookie is None or not csrf_matches(parts.security.token_secret, cookie, token):
+    if is_foreign(request) or cookie is None or not csrf_matches(parts.security.token_secret, cookie, token):
         raise Forbidden("This form is no longer valid; please send it again.")
+
+
+def is_foreign(request: Request, *, may_be_private: bool = False) -> bool:
+    """Whether the browser names another site; `may_be_private` where our own page tells nobody where it is."""
+    origin = request.headers.get("origin")
+    if origin is None or (may_be_private and origin == "null"):
+        return False
+    return origin.partition("://")[2] != request.headers.get("host")
 
 
 def set_cookie(

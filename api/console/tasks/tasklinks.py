@@ -240,7 +240,7 @@ def _page(
         "is_member": shown.decider.user_id is not None,
         "when": until(task["due_at"], zone, ends=ends, now=parts.clock()),
         "facts": facts_of(task["arguments"]),
-        "whole": None if task["arguments_digest"] is None else json_view(task["arguments"]),
+        "whole": None if task["arguments_digest"] is None else json_view(task["arguments"], None),
         "form": shown.form,
         "filled": filled,
         "comment": "" if sent is None else sent.get("comment", "")[:COMMENT_LENGTH],

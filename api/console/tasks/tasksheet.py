@@ -86,7 +86,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
         telling=telling,
         form=form,
         facts=facts_of(task["arguments"]),
-        whole=json_view(task["arguments"]) if task["arguments_digest"] is not None else None,
+        whole=json_view(task["arguments"], None) if task["arguments_digest"] is not None else None,
         events=events,
         words=[event for event in events if event["kind"] in WORDS],
         candidates=[called[name] for name in task["assignees"]],
@@ -100,7 +100,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
         may_delegate=may_move,
         may_comment=may_judge,
         colleagues=await Inbox(tx).colleagues(MOST_COLLEAGUES + 1) if may_move else (),
-        answers=json_view(data) if data is not None else None,
+        answers=json_view(data, None) if data is not None else None,
         answered=answers_of(form, data) if form is not None else facts_of(data),
     )
 
