@@ -82,7 +82,10 @@ class _Way:
         blocks = [each for each in self.state.frames.values() if each.parent == frame.id]
         work = step.work
         competes = isinstance(work, Fork) and work.compete
-        ends = [self.open_block(block, sure=sure and not competes) for block in blocks]
+        inside = sure and not competes
+        if inside and len(blocks) > 1:  # one branch may end the execution before the others are through
+            inside = not any(self.open_block(block, sure=False).over for block in blocks)
+        ends = [self.open_block(block, sure=inside) for block in blocks]
         over = any(end.over for end in ends)
         left = not ends or (any if competes else all)(end.left for end in ends)
         sure = sure and not over
@@ -159,7 +162,10 @@ class _Way:
                 over = self.follow(block, 0, sure=False).over
                 return _End(True, over)
             case Fork(branches=branches, compete=compete):
-                ends = [self.follow(branch, 0, sure=sure and not compete) for branch in branches]
+                sure = sure and not compete
+                if sure:  # one branch may end the execution before the others are through
+                    sure = not any(self.follow(branch, 0, sure=False).over for branch in branches)
+                ends = [self.follow(branch, 0, sure=sure) for branch in branches]
                 left = (any if compete else all)(end.left for end in ends)
                 return _End(left, any(end.over for end in ends))
             case Try(block=block, catch=catch):

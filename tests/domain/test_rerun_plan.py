@@ -147,6 +147,26 @@ def test_branches_that_are_still_open_count_and_those_that_are_done_do_not() -> 
     assert announced(plan) == {"a2": True, "b2": True, "b3": False, "c2": False, "join": True}
 
 
+def test_beside_a_branch_that_may_end_everything_nothing_is_sure() -> None:
+    run = execute(
+        f"""
+- begin: {CALL}
+- all:
+    fork:
+      branches:
+        - a: {{do: [{{a1: {CALL}}}, {{a2: {CALL}}}]}}
+        - b: {{do: [{{b1: {CALL}}}, {{enough: {{switch: [{{yes: {{when: .n == 1, then: end}}}}]}}}}]}}
+- join: {CALL}
+""",
+        None,
+        {"begin": {}, "a1": {}, "a2": {}, "b1": {"n": 2}, "join": {}},
+    )
+    sure = {"begin": True, "a1": False, "a2": False, "b1": False, "join": False}
+    assert announced(planned(run, "begin").plan) == sure
+    # The step it begins with is sure, in a branch too.
+    assert announced(planned(run, "a1").plan) == {"a1": True, "a2": False, "b1": True, "join": False}
+
+
 def test_functions_jumps_and_endings() -> None:
     run = execute(
         """
