@@ -16,14 +16,13 @@ from domain.events import (
     MAXIMUM_ID,
     MAXIMUM_SOURCE,
     MAXIMUM_TYPE,
+    RESERVED,
     SPECVERSION,
     attribute_problem,
 )
 
 #: So many events come in one request.
 MAXIMUM_BATCH: Final = 100
-#: Sources of what the product tells itself: nobody else speaks in its name.
-RESERVED: Final = "/perdure/"
 _LONGEST: Final = 1000
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _OWN: Final = ATTRIBUTES | {"specversion", "data_base64"}

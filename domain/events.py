@@ -28,6 +28,10 @@ MAXIMUM_TYPE: Final = 200
 #: Bytes, because both are found by an index.
 MAXIMUM_SOURCE: Final = 1000
 MAXIMUM_ID: Final = 500
+#: Sources of what the product tells itself: nobody else speaks in its name.
+RESERVED: Final = "/perdure/"
+#: Among them, what workflows emit without saying another.
+OF_WORKFLOWS: Final = "/perdure/workflows/"
 
 #: What CloudEvents itself calls by name; everything else is an extension.
 ATTRIBUTES: Final = frozenset(
@@ -71,6 +75,11 @@ def attribute_problem(name: str, value: Json) -> str | None:
             f"the attribute `{name}` is a text, a number or a boolean; lists and objects belong into `data`"
         )
     return None
+
+
+def may_emit_as(source: str) -> bool:
+    """Whether a workflow may send events of this source; the platform's own are not for it."""
+    return not source.startswith(RESERVED) or source.startswith(OF_WORKFLOWS)
 
 
 def is_pattern(text: str) -> bool:

@@ -21,8 +21,10 @@ from domain.events import (
     MAXIMUM_ID,
     MAXIMUM_SOURCE,
     MAXIMUM_TYPE,
+    RESERVED,
     SPECVERSION,
     attribute_problem,
+    may_emit_as,
 )
 from domain.ids import derived_id
 
@@ -49,6 +51,8 @@ class Emitted(Arguments):
         limit = MAXIMUM_ID if info.field_name == "id" else MAXIMUM_SOURCE
         if value is not None and len(value.encode()) > limit:
             raise ValueError(f"{info.field_name} has at most {limit} bytes")
+        if info.field_name == "source" and value is not None and not may_emit_as(value):
+            raise ValueError(f"sources that begin with {RESERVED} are those of this platform itself")
         return value
 
 

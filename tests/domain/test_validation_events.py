@@ -98,6 +98,10 @@ def test_what_is_sound_passes(step: str) -> None:
         ("{emit: {event: {with: {type: ''}}}}", {("/emit/event/with/type", "bad_event_type")}),
         ("{emit: {event: {with: {type: [x]}}}}", {("/emit/event/with/type", "wrong_type")}),
         ("{emit: {event: {with: {type: x, source: 'a b'}}}}", {("/emit/event/with/source", "bad_reference")}),
+        (
+            "{emit: {event: {with: {type: x, source: /perdure/executions}}}}",
+            {("/emit/event/with/source", "reserved_source")},
+        ),
         ("{emit: {event: {with: {type: x, id: ''}}}}", {("/emit/event/with/id", "empty_attribute")}),
         ("{emit: {event: {with: {type: x, time: today}}}}", {("/emit/event/with/time", "bad_time")}),
         ("{emit: {event: {with: {type: x, roomId: 7}}}}", {("/emit/event/with/roomId", "bad_attribute")}),

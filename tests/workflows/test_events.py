@@ -263,7 +263,8 @@ async def test_events_are_stored_sealed(engine: Engine) -> None:
 
 
 async def test_the_same_id_is_the_same_event_and_another_content_a_fault(engine: Engine) -> None:
-    id = await listening(engine, [{"hear": listen({"any": [], "until": "length == 2"})}])
+    paid = [{"with": {"type": PAID}}]  # not the ends of the executions that emit
+    id = await listening(engine, [{"hear": listen({"any": paid, "until": "length == 2"})}])
     same = emit(id="1", data="a")
     row = await engine.run([{"one": same}, {"two": same}, {"three": emit(id="1", data="b")}])
     assert (row["status"], row["error"]["title"], row["error"]["status"]) == (
@@ -287,6 +288,8 @@ async def test_the_same_id_is_the_same_event_and_another_content_a_fault(engine:
         ({"type": '${ "x" * 201 }'}, 400),
         ({"id": '${ "x" * 501 }'}, 400),
         ({"roomid": "${ {} }"}, 400),
+        # Nobody speaks in the platform's name.
+        ({"source": '${ "/perdure/executions" }'}, 400),
     ],
 )
 async def test_what_is_no_event_is_a_fault_of_the_step(

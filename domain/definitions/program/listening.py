@@ -13,7 +13,7 @@ from domain.definitions.expressions import (
     is_expression,
     strip_expression,
 )
-from domain.events import EMIT, is_pattern, pattern
+from domain.events import EMIT, OF_WORKFLOWS, is_pattern, pattern
 
 from .filters import Correlation, EventFilter, Foreach, Listen, Literally, Strategy
 from .flow import expression, flow
@@ -38,7 +38,7 @@ def listen(body: Mapping[str, Any], block: str | None) -> Listen:
 
 def emit(body: Mapping[str, Any], name: str) -> Call:
     """An event is a call of a built-in action; its source is the workflow unless the step says otherwise."""
-    pinned = PinnedAction(**_EMITTING, defaults={"source": f"/perdure/workflows/{name}"})
+    pinned = PinnedAction(**_EMITTING, defaults={"source": f"{OF_WORKFLOWS}{name}"})
     arguments = {**pinned.defaults, **body["emit"]["event"]["with"]}
     return Call(EMIT, pinned, compile_template(arguments, mixed=True), frozenset())
 

@@ -9,7 +9,7 @@ from domain.definitions.validation.calls import Calls
 from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
 from domain.definitions.validation.report import Report, kind
-from domain.events import ATTRIBUTES, MAXIMUM_ID, MAXIMUM_SOURCE, attribute_problem
+from domain.events import ATTRIBUTES, MAXIMUM_ID, MAXIMUM_SOURCE, RESERVED, attribute_problem, may_emit_as
 
 from .step import Step
 
@@ -77,6 +77,9 @@ def _check_text(report: Report, at: str, name: str, given: str) -> None:
     elif name in ("source", "dataschema") and not _ADDRESS.fullmatch(given):
         message = f"The `{name}` of an event is an address (a URI), without spaces."
         report.add(at, "bad_reference", message, "For example `https://example.com/orders` or `/orders`.")
+    elif name == "source" and not may_emit_as(given):
+        message = f"Sources that begin with `{RESERVED}` are those of this platform itself."
+        report.add(at, "reserved_source", message, "For example `https://example.com/orders` or `/orders`.")
     elif name == "time" and not _MOMENT.fullmatch(given):
         hint = "For example `2026-03-01T09:30:00Z`; left out, it is the moment of sending."
         report.add(at, "bad_time", "The `time` of an event is a date and time with its zone.", hint)
