@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from api.console.frame.links import linked
 from api.console.frame.wording import moment, shape_of
 
 #: Where pages lie, each in the folder of its slice.
@@ -28,6 +29,7 @@ def with_code(text: str) -> Markup:
 
 _CODE = re.compile("`([^`]+)`")
 environment.filters["with_code"] = with_code
+environment.filters["linked"] = linked
 environment.globals["moment"] = moment
 environment.globals["shape_of"] = shape_of
 
