@@ -349,7 +349,7 @@ _FINISH = text(
         FROM orphans
     ),
     abandoned AS (
-        UPDATE execution_steps SET status = 'cancelled', completed_at = now()
+        UPDATE execution_steps SET status = 'cancelled', completed_at = clock_timestamp()
         WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
           AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
     ),
@@ -363,7 +363,7 @@ _FINISH = text(
         current_step = :current_step, waiting_on = NULL,
         output = CAST(:output AS jsonb), error = CAST(:error AS jsonb), error_message = :message,
         started_at = coalesce(started_at, to_timestamp(nullif(CAST(:run_started AS bigint), 0) / 1000.0)),
-        completed_at = now(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
+        completed_at = clock_timestamp(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
     WHERE id = :execution_id AND {_OPEN} AND {_CURRENT}
     RETURNING workflow_executions.*
     ),

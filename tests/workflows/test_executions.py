@@ -61,6 +61,8 @@ async def test_five_steps_cost_one_segment_which_commits_the_end_as_well(engine:
     events = await engine.events(str(row["id"]))
     assert events.count("marker_recorded") == 1, events
     assert events.count("activity_task_scheduled") == 0
+    # Nor does it end before its last step: the transaction began before all of them.
+    assert row["completed_at"] >= max(each["completed_at"] for each in await engine.steps(str(row["id"])))
 
 
 async def test_while_an_execution_waits_its_row_names_the_step(engine: Engine) -> None:
