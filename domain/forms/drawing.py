@@ -13,6 +13,7 @@ from .fields import ABSENT, Field, Form, Kind, Maybe
 from .flattening import Flattener, TooMuch, is_object
 from .hints import hints_of, label_of, prose_of
 from .options import MOST_OPTIONS, listed, options_of
+from .weighing import MOST_CONTROLS, weight
 
 MOST_FIELDS = 200
 DEEPEST = 5
@@ -44,6 +45,8 @@ def form_of(schema: Mapping[str, Any] | bool, *, zone: tzinfo = UTC) -> Form:
     artist = _Artist(document, zone)
     try:
         root = artist.field("", document, required=True, demanded=True, depth=0, default=ABSENT)
+        if weight(root) > MOST_CONTROLS:
+            raise TooMuch
     except TooMuch:
         root = _area("", "Answer", document, required=True, demanded=True)
     return Form(root, zone, compiled)

@@ -10,11 +10,16 @@ from domain.errors import Problem
 
 from .fields import ABSENT, ROOT, Field, Form, Kind, Maybe, Sent
 from .filled import Filled
+from .flattening import TooMuch
 from .typed import NotSo, is_blank, parse
+from .weighing import MOST_CONTROLS, weight
 
 #: The button that asks for another row of the list it names.
 MORE = "more"
 _DEEPEST = 24
+_TOO_MUCH = Problem(
+    "", "This is more than the form can show.", "Send it in parts, or through the API.", "too_large"
+)
 _MISSING = {
     Kind.CHOICE: "Choose one.",
     Kind.TICK: "Tick this box to go on.",
@@ -25,7 +30,10 @@ _MISSING = {
 def read(form: Form, sent: Sent) -> Filled:
     """The value of a filled-in form; names that belong to no field are ignored."""
     reader = _Reader(form, next(iter(sent.get(MORE, ())), ""))
-    part = reader.field(form.root, _tree(sent), ROOT)
+    try:
+        part = reader.field(form.root, _tree(sent), ROOT)
+    except TooMuch:
+        return Filled(None, (_TOO_MUCH,))
     if reader.more:
         return Filled(None, (), reader.texts, reader.rows, reader.more)
     if form.compiled is None:
@@ -86,6 +94,13 @@ class _Reader:
         self.rows: dict[str, int] = {}
         #: What was met, in the order in which a page shows it.
         self.names: dict[str, int] = {ROOT: 0}
+        self.left = 2 * MOST_CONTROLS
+
+    def draws(self, controls: int) -> None:
+        """Count what the page would have to show again; no page of ours sends as much."""
+        self.left -= controls
+        if self.left < 0:
+            raise TooMuch
 
     def field(self, asked: Field, node: _Node, name: str) -> _Part:
         self.names.setdefault(name, len(self.names))
@@ -93,6 +108,7 @@ class _Reader:
             return self.group(asked, node, name)
         if asked.kind is Kind.LIST:
             return self.listed(asked, node, name)
+        self.draws(1)
         if asked.kind is Kind.FIXED:
             return _Part(asked.options[0].value)
         self.texts[name] = tuple(node.texts)
@@ -168,6 +184,7 @@ class _Reader:
         if name == self.more and rows < asked.most:
             rows += 1
         self.rows[name] = rows
+        self.draws((rows - len(value)) * weight(asked.item))
         if not value:
             return _Part(asked.blank if asked.required else ABSENT)
         return _Part(value, not same(value, asked.default), tuple(problems))

@@ -351,6 +351,26 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_s
 numbers = st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9, allow_nan=False)
 
 
+def test_rows_that_a_schema_begins_with_are_as_few_as_a_page_can_draw() -> None:
+    wide = {"type": "object", "properties": {f"m{n}": {"type": "string"} for n in range(60)}}
+    texts = {"type": "array", "minItems": 50, "items": {"type": "string"}}
+    nested = {"type": "array", "minItems": 50, "items": {"type": "object", "properties": {"a": texts}}}
+    for schema in (
+        {"type": "array", "items": wide, "default": [{}] * 5_000},
+        {"type": "array", "items": wide, "minItems": 50},
+        {"type": "object", "properties": {"a": nested}},
+    ):
+        assert form_of(schema).root.kind is Kind.JSON
+    once = {"type": "array", "items": wide, "minItems": 10}
+    assert form_of(once).root.kind is Kind.LIST
+    late = form_of({"type": "array", "items": {"type": "object", "properties": {"x": wide, "a": texts}}})
+    assert late.root.kind is Kind.LIST
+    few = read(late, {f"data/{n}/x/m0": ["y"] for n in range(5)})
+    many = read(late, {f"data/{n}/x/m0": ["y"] for n in range(900)})
+    assert (few.problems, few.value) == ((), [{"x": {"m0": "y"}}] * 5)
+    assert (many.rows, [each.code for each in many.problems]) == ({}, ["too_large"])
+
+
 def scalars() -> st.SearchStrategy[tuple[dict[str, Any], Any]]:
     options = st.lists(words | st.integers(0, 9) | st.booleans(), min_size=1, max_size=7, unique_by=repr)
     return st.one_of(
