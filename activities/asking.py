@@ -28,7 +28,7 @@ def asked(arguments: Approve | Ask, id: WorkflowId, wait: PendingWait, now: date
         else durations.parse(escalate.after),
         announces=arguments.links or any(map(_is_client, names)),
     )
-    four_eyes = arguments.four_eyes
+    four_eyes = arguments.four_eyes if isinstance(arguments.four_eyes, list) else [arguments.four_eyes]
     return NewTask(
         id=derived_id(effect_key(id.execution_id, wait.occurrence)),
         organization_id=id.organization_id,
@@ -42,8 +42,8 @@ def asked(arguments: Approve | Ask, id: WorkflowId, wait: PendingWait, now: date
         assignees=names,
         arguments=arguments.arguments,
         arguments_digest=None if arguments.arguments is None else digest_of(arguments.arguments),
-        four_eyes=four_eyes is True,
-        four_eyes_steps=four_eyes if isinstance(four_eyes, list) else (),
+        four_eyes=True in four_eyes,
+        four_eyes_steps=[each for each in four_eyes if isinstance(each, str)],
         quorum=arguments.quorum if isinstance(arguments, Approve) else 1,
         links=arguments.links,
         due_at=moments.due_at,

@@ -71,9 +71,13 @@ class _Task(Arguments):
         JsonValue, Field(description="What is decided about: shown, and bound to the decision by its digest")
     ] = None
     four_eyes: Annotated[
-        bool | Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=20)],
+        bool
+        | Annotated[
+            list[Literal[True] | Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=20)
+        ],
         Field(
-            description="true: not who started the execution; names of steps: nobody who decided one of them"
+            description="true: not who started the execution; names of steps: nobody who decided one of them; "
+            "a list may hold both"
         ),
     ] = False
     due: Annotated[Duration | None, Field(json_schema_extra={"format": "duration"})] = None

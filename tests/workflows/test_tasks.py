@@ -232,6 +232,35 @@ async def test_two_of_three_approve_and_the_starter_is_none_of_them(engine: Engi
     assert (row["status"], len(row["output"]["decisions"])) == ("completed", 2)
 
 
+async def test_neither_who_began_nor_who_prepared_decides(engine: Engine, people: People) -> None:
+    form = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    workflow = await engine.publish(
+        [
+            {"prepare": {"call": "ask", "with": {"title": "Prepare", "form": form}}},
+            {"check": {"call": "approve", "with": {"title": "Check", "four_eyes": [True, "prepare"]}}},
+        ]
+    )
+    started = await engine.start(workflow)
+    _, preparer = await people.member()
+    _, third = await people.member()
+    task = await the_task(engine, started["id"])
+    prepared = {"outcome": "submitted", "data": {"n": 1}}
+    assert (await preparer.post(f"/v1/tasks/{task}/decision", json=prepared)).status_code == 200
+    approved = {"outcome": "approved"}
+
+    async def check() -> str | None:
+        waiting = (await engine.row(started["id"]))["waiting_on"] or {}
+        return waiting["task_id"] if waiting.get("step") == "check" else None
+
+    while (check_task := await check()) is None:  # noqa: ASYNC110 - nobody tells a test
+        await asyncio.sleep(0.02)
+    for http in (engine.http, preparer):
+        refused = await http.post(f"/v1/tasks/{check_task}/decision", json=approved)
+        assert (refused.status_code, refused.json()["code"]) == (403, "four_eyes")
+    assert (await third.post(f"/v1/tasks/{check_task}/decision", json=approved)).status_code == 200
+    assert (await engine.ended(started["id"]))["status"] == "completed"
+
+
 @pytest.mark.usefixtures("deadlines")
 async def test_what_nobody_decides_in_time_is_an_error_that_can_be_caught(
     engine: Engine, people: People

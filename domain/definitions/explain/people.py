@@ -42,11 +42,12 @@ def _name(candidate: str) -> str:
 def _rules(given: Any) -> list[str]:
     told = []
     four_eyes = at(given, "four_eyes")
-    if four_eyes is True:
+    kept_away = four_eyes if isinstance(four_eyes, list) else [four_eyes]
+    if True in kept_away:
         told.append("but not whoever started the workflow")
-    elif isinstance(four_eyes, list) and four_eyes:
-        steps = listed([f"“{visible(str(each), 60)}”" for each in four_eyes], "or")
-        told.append(f"but nobody who decided {steps}")
+    named = [f"“{visible(each, 60)}”" for each in kept_away if isinstance(each, str)]
+    if named and isinstance(four_eyes, list):
+        told.append(f"but nobody who decided {listed(named, 'or')}")
     escalation = at(given, "escalate")
     if escalation is not None:
         after = at(escalation, "after")
