@@ -269,9 +269,9 @@ def test_an_approval_is_checked_with_its_form() -> None:
     [
         ({}, "/title is missing"),
         ({"title": ""}, "/title"),
-        ({"title": "a", "assignees": ["ann"]}, "user:<e-mail address> or role:<name>"),
+        ({"title": "a", "assignees": ["ann"]}, "user:<e-mail address>, role:<name>"),
         ({"title": "a", "assignees": ["user:ann"]}, "not an e-mail address"),
-        ({"title": "a", "assignees": ["group:x"]}, "user:<e-mail address> or role:<name>"),
+        ({"title": "a", "assignees": ["group:x"]}, "user:<e-mail address>, role:<name>"),
         ({"title": "a", "form": {"type": "objekt"}}, "/form"),
         ({"title": "a", "form": {"$ref": "http://127.0.0.1:1/x"}}, "/form"),
         ({"title": "a", "due": "soon"}, "/due"),
