@@ -1,6 +1,6 @@
 """What a validator found, in sentences for the person who sent the value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,8 @@ class SchemaProblem:
     pointer: str
     message: str
     suggestion: str | None
+    #: The keyword of the schema where sentences for others than its author need it: "pattern".
+    keyword: str = field(default="", compare=False)
 
 
 def tell(errors: list[jsonschema_rs.ValidationError], most: int) -> list[SchemaProblem]:
@@ -118,7 +120,7 @@ def _problem(error: jsonschema_rs.ValidationError) -> SchemaProblem:
         return SchemaProblem(pointer, f"must be of type {' or '.join(facts['types'])}", None)
     if name in _LIMITS:
         shown = {key: _text(fact).strip('"') for key, fact in facts.items() if key != "context"}
-        return SchemaProblem(pointer, _LIMITS[name].format(**shown), None)
+        return SchemaProblem(pointer, _LIMITS[name].format(**shown), None, name)
     return SchemaProblem(pointer, error.message[:200], None)
 
 

@@ -10,6 +10,7 @@ from .fields import Kind
 
 _LOWER_UPPER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST = 2_000
+_SHORT = 100
 
 
 def label_of(key: str, plain: dict[str, Any]) -> str:
@@ -28,7 +29,7 @@ def prose_of(plain: dict[str, Any]) -> str:
 
 
 def hints_of(plain: dict[str, Any], kind: Kind, zone: tzinfo) -> tuple[str, ...]:
-    """Short sentences: limits, the pattern, an example."""
+    """Short sentences: limits, an example, and the pattern where no description says what it means."""
     said = []
     if kind in (Kind.INTEGER, Kind.NUMBER):
         said.append(_numbers(plain))
@@ -37,13 +38,18 @@ def hints_of(plain: dict[str, Any], kind: Kind, zone: tzinfo) -> tuple[str, ...]
     elif kind is Kind.LIST:
         said.append(_range(plain.get("minItems"), plain.get("maxItems"), "row"))
     elif kind in (Kind.TEXT, Kind.LINES, Kind.EMAIL, Kind.URI):
-        said.append(_range(plain.get("minLength"), plain.get("maxLength"), "character"))
-        if isinstance(plain.get("pattern"), str):
+        said.append(_range(plain.get("minLength"), _near(plain.get("maxLength")), "character"))
+        if isinstance(plain.get("pattern"), str) and not prose_of(plain):
             said.append(f"It has to match {plain['pattern'][:200]}")
     examples = plain.get("examples")
     if isinstance(examples, list) and examples and isinstance(examples[0], str | int | float):
         said.append(f"For example {examples[0] if isinstance(examples[0], str) else quote(examples[0])}")
     return tuple(f"{each}." for each in said if each)
+
+
+def _near(most: Any) -> Any:
+    """A limit that somebody may come up to; of others it is enough to hear once they are passed."""
+    return most if isinstance(most, int) and most <= _SHORT else None
 
 
 def _range(least: Any, most: Any, what: str) -> str:

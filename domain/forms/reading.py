@@ -94,6 +94,7 @@ class _Reader:
         self.rows: dict[str, int] = {}
         #: What was met, in the order in which a page shows it.
         self.names: dict[str, int] = {ROOT: 0}
+        self.described: set[str] = set()
         self.left = 2 * MOST_CONTROLS
 
     def draws(self, controls: int) -> None:
@@ -104,6 +105,8 @@ class _Reader:
 
     def field(self, asked: Field, node: _Node, name: str) -> _Part:
         self.names.setdefault(name, len(self.names))
+        if asked.description:
+            self.described.add(name)
         if asked.kind is Kind.GROUP:
             return self.group(asked, node, name)
         if asked.kind is Kind.LIST:
@@ -202,6 +205,8 @@ class _Reader:
 
     def at_field(self, found: SchemaProblem) -> Problem:
         pointer, message = found.pointer, found.message
+        if found.keyword == "pattern" and ROOT + pointer in self.described:
+            message = "does not fit its description"
         while ROOT + pointer not in self.names and pointer:
             pointer = pointer.rpartition("/")[0]
         if pointer != found.pointer:

@@ -507,3 +507,27 @@ def test_every_schema_has_a_form(schema: Any, text: str) -> None:
         return
     if came.is_complete:
         assert compiled.problems(came.value) == []
+
+
+def test_a_pattern_is_shown_to_nobody_who_is_told_what_it_means() -> None:
+    code = {"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 2}
+    schema = {
+        "type": "object",
+        "properties": {"raw": code, "told": {**code, "description": "As in GB or SE"}},
+    }
+    raw, told_ = form_of(schema).root.members
+    assert raw.hints == ("At most 2 characters.", "It has to match ^[A-Z]{2}$.")
+    assert told_.hints == ("At most 2 characters.",)
+    assert told(fill(schema, raw="x", told="x")) == {
+        "/raw": "Must match the regular expression ^[A-Z]{2}$.",
+        "/told": "Does not fit its description.",
+    }
+
+
+def test_only_near_limits_are_told_before_they_are_passed() -> None:
+    schema = {
+        "type": "object",
+        "properties": {str(most): {"type": "string", "maxLength": most} for most in (100, 101)},
+    }
+    assert [field.hints for field in form_of(schema).root.members] == [("At most 100 characters.",), ()]
+    assert told(fill(schema, **{"101": "x" * 102})) == {"/101": "Must have at most 101 characters."}
