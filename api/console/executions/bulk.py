@@ -26,6 +26,7 @@ from api.bulk import (
 )
 from api.console.executions.executions import Asked, Wanted
 from api.console.frame.shell import PageRoute, Sent, Visit, Visitor, identifier
+from api.console.frame.wording import begun_by
 from api.errors import status_of
 from api.idempotency import Once
 from api.pagination import Paging
@@ -227,7 +228,7 @@ def _told(visitor: Visit, meant: Meant, names: dict[UUID, str]) -> Any:
     if asked.status:
         yield "Status", ", ".join(each.replace("_", " ") for each in asked.status)
     if asked.trigger:
-        yield "Trigger", asked.trigger
+        yield "Trigger", begun_by(asked.trigger)
     if asked.since:
         yield "Queued from", f"{asked.since} ({visitor.zone.key})"
     if asked.until:

@@ -183,8 +183,6 @@ def _shown(row: RowMapping, visitor: Visit, now: datetime) -> dict[str, Any]:
     return {
         **row,
         "name": row["workflow"] or "A workflow you cannot see",
-        "trigger": row["trigger_event"].partition(":")[0].capitalize(),
-        "trigger_name": row["trigger_event"].partition(":")[2],
         "took": "" if began is None else brief((row["completed_at"] or now) - began),
         "detail": _detail(row, visitor),
         "is_open": row["completed_at"] is None,

@@ -49,6 +49,15 @@ def shape_of(state: str) -> str:
     return _SHAPES.get(state, "•")
 
 
+def begun_by(trigger: str) -> str:
+    """What began an execution, of `type:name` or of a type alone: "By hand (api)", "Event issued", "Schedule"."""
+    type, _, name = trigger.partition(":")
+    if type == "manual":
+        return f"By hand ({name})" if name else "By hand"
+    word = type[:1].upper() + type[1:]
+    return word if name in ("", type) else f"{word} {name}"
+
+
 def moment(at: datetime, zone: tzinfo = UTC) -> str:
     """As "22 Nov 2026, 14:54 GMT": the zone is named, for whoever reads it may be in another."""
     local = at.astimezone(zone)
