@@ -5,6 +5,7 @@ that time or a later one: what lies in a gap fires right after it, what is shown
 names a rhythm (`*` in front of minute or hour) fires whenever the clock shows it, so time goes on evenly.
 """
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +16,8 @@ from domain.schedules.cron import Cron
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 _INSTANT: Final = timedelta(microseconds=1)
+#: Files beside the zones that mean another clock on every machine, or count leap seconds.
+_MACHINES: Final = re.compile(r"localtime|posixrules|(posix|right)/.*", re.ASCII | re.DOTALL)
 #: Beyond it nothing is looked for: computing with time zones ends with the year 9999.
 _LAST: Final = datetime(9990, 1, 1, tzinfo=UTC)
 
@@ -28,6 +31,8 @@ class UnknownZone(Invalid):
 def zone(name: str) -> ZoneInfo:
     """The time zone of this name in the IANA database; raises UnknownZone."""
     try:
+        if _MACHINES.fullmatch(name):
+            raise ZoneInfoNotFoundError
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:60])
