@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -24,14 +23,18 @@ from db.tenants import RESTORABLE_FOR, Foundations, Organizations
 from domain.errors import Forbidden, IdempotencyKeyReused, Invalid, Problem
 from domain.ids import derived_id
 from domain.permissions import Permission
+from domain.schedules.walls import UnknownZone, zone
 from domain.tenants import CompanySize, VerificationLevel
 
 router = APIRouter(prefix="/v1/organizations", tags=["tenants"])
 
 
 def _time_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise PydanticCustomError("time_zone", "The value should be an IANA time zone such as Europe/Berlin.")
+    try:
+        zone(name)
+    except UnknownZone:
+        told = "The value should be an IANA time zone such as Europe/Berlin."
+        raise PydanticCustomError("time_zone", told) from None
     return name
 
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 import httpx2
+import pytest
 
 from db.tenants import MOST_ORGANIZATIONS, RESTORABLE_FOR
 from domain.permissions import RoleName
@@ -38,6 +39,13 @@ async def test_a_person_creates_a_further_organization_and_owns_it(people: Peopl
     # The default stays; the other one is entered by its name in the header alone.
     assert (await people.owner.get("/v1/me")).json()["organization_id"] == people.id
     assert (await people.owner.get(made.headers["Location"])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "localtime", "", "Europe", "A" * 5_000])
+async def test_a_time_zone_is_one_that_every_machine_knows(people: People, name: str) -> None:
+    refused = await create(people.owner, timezone=name)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "#/timezone"
 
 
 async def test_the_same_key_creates_one(people: People) -> None:
