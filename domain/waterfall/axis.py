@@ -13,8 +13,10 @@ from typing import Final
 WIDTH: Final = 1000.0
 #: Quiet stretches are shortened where all of them together are so many times longer than the rest,
 _MOSTLY: Final = 5
-#: and only those that are at least this part of the whole: twenty at most.
+#: and only those that are at least this part of the whole: twenty at most,
 _LONG: Final = 20
+#: and of so many seconds: nobody calls less of it long.
+_LEAST: Final = 5.0
 #: The shortened ones together are drawn so many times as long as the rest.
 _SHARE: Final = 1.0
 #: From the last moment to the end of the axis of what still runs, as a part of what has passed, so that bars can grow.
@@ -127,7 +129,7 @@ def _between(busy: Sequence[Stretch], spent: float) -> list[Stretch]:
 def _shortened(quiet: Sequence[Stretch], spent: float) -> list[Stretch]:
     """None where everything is quiet: one scale then says all there is."""
     waited = sum(b - a for a, b in quiet)
-    long = [(a, b) for a, b in quiet if (b - a) * _LONG >= spent]
+    long = [(a, b) for a, b in quiet if b - a >= max(spent / _LONG, _LEAST)]
     if waited <= _MOSTLY * (spent - waited) or sum(b - a for a, b in long) >= spent:
         return []
     return long

@@ -146,3 +146,35 @@ async def test_what_was_left_unsaved_comes_back(console: Console, open_page: Any
     await page.goto(f"{path}/edit")
     assert (await page.input_value("#text")).startswith("# Saved twice.")
     await expect(page.locator("#kept")).to_be_empty()
+
+
+BLOCKS = """\
+document:
+  summary: >-
+    Note: what is written here
+      key: is text
+
+    of ${ .the } summary.
+  title: Blocks
+do:
+  - The client's letter:
+      set:
+        letter: |  # as it is sent
+          dear: ${ .name }
+        sent: true
+"""
+
+
+async def test_text_in_blocks_is_coloured_as_text(console: Console, open_page: Any) -> None:
+    path = await draft(console.ada, "Blocks")
+    page: Page = await open_page(console.ada, f"{path}/edit")
+    await page.fill("#text", BLOCKS)
+    keys = page.locator("#coloured .key")
+    names = ["document", "summary", "title", "do", "The client's letter", "set", "letter", "sent"]
+    await expect(keys).to_have_text(names)
+    await expect(page.locator("#coloured .expression")).to_have_text(["${ .the }", "${ .name }"])
+    # Lines that nobody touched follow the line that opens the block.
+    await replace(page, ">-", "so")
+    await expect(keys).to_have_text([*names[:2], "Note", "key", *names[2:]])
+    await replace(page, "summary: so", "summary: |")
+    await expect(keys).to_have_text(names)

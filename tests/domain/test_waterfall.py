@@ -165,6 +165,13 @@ def test_short_pauses_and_pure_waiting_keep_one_scale() -> None:
         log.add("/do/0/poll", number * 10, number * 10 + 0.1)
         log.add("/do/1/pause", number * 10 + 0.1, number * 10 + 10, kind="wait")
     assert log.falls(500).axis.gaps == ()
+    quick = Log()
+    quick.add("/do/0/a", 0, 0.004)
+    quick.add("/do/1/sleep", 0.004, 0.5, kind="wait")
+    quick.add("/do/2/b", 0.5, 0.504)
+    axis = quick.falls(0.504).axis
+    assert axis.gaps == ()
+    assert len(axis.ticks) > 2
     only = Log()
     only.add("/do/0/sleep", 0, kind="wait", status="waiting")
     assert only.falls(3600, is_over=False).axis.gaps == ()

@@ -1,5 +1,5 @@
 // What lies beside and behind the text area: line numbers, colours, and marks at the lines that have problems.
-import { coloured } from "./colouring.js";
+import { coloured, inBlocks } from "./colouring.js";
 
 export class Sheet {
   constructor(sheet, area, gutter, behind) {
@@ -11,7 +11,10 @@ export class Sheet {
 
   /** Draws what has changed since the last time. */
   show() {
-    const lines = this.area.value.split("\n");
+    const texts = this.area.value.split("\n");
+    const inside = inBlocks(texts);
+    // A line is drawn anew too when it has become text of a block, or no longer is.
+    const lines = texts.map((text, at) => (inside[at] ? "|" : " ") + text);
     const same = (at) => lines[at] === this.lines[at];
     let first = 0;
     while (first < lines.length && first < this.lines.length && same(first)) first += 1;
@@ -21,7 +24,7 @@ export class Sheet {
     const gone = this.lines.length - kept - first;
     for (let count = 0; count < gone; count += 1) this.behind.children[first].remove();
     const fresh = document.createDocumentFragment();
-    for (const line of lines.slice(first, lines.length - kept)) fresh.append(drawn(line));
+    for (const line of lines.slice(first, lines.length - kept)) fresh.append(drawn(line.slice(1), line[0] === "|"));
     this.behind.insertBefore(fresh, this.behind.children[first] ?? null);
     while (this.gutter.children.length > lines.length) this.gutter.lastChild.remove();
     while (this.gutter.children.length < lines.length) {
@@ -79,9 +82,9 @@ export class Sheet {
   }
 }
 
-function drawn(line) {
+function drawn(line, isText) {
   const row = document.createElement("div");
-  for (const [kind, text] of coloured(line)) {
+  for (const [kind, text] of coloured(line, isText)) {
     if (!kind) { row.append(text); continue; }
     const piece = document.createElement("span");
     piece.className = kind;
