@@ -169,7 +169,7 @@ SUBJECTS = {
     "deliveries_replay": Subject("deliveries"),
     "events_get": Subject("events"),
     "events_replay": Subject("events"),
-    "secrets_remove": Subject("secrets", key="name"),
+    "secrets_remove": Subject("secrets", key="name", given={"name": "partner"}),
     "tasks_get": Subject("tasks"),
     "tasks_decide": Subject("tasks", {"outcome": "approved"}),
     "tasks_claim": Subject("tasks"),
