@@ -83,7 +83,8 @@ _TASKS = text(
     SELECT t.title, t.occurrence, t.assignees AS candidates, t.quorum, t.due_at, t.on_overdue, t.escalate_at,
            t.escalate_to, t.escalated_at,
            nullif(trim(concat_ws(' ', u.first_name, u.last_name)), '') AS claimed_by
-    FROM tasks t LEFT JOIN users u ON u.id = t.claimed_by
+    FROM tasks t
+    LEFT JOIN users u ON u.id = t.claimed_by AND app.decides_tasks(t.organization_id, t.claimed_by)
     WHERE t.execution_id = :id AND t.status = 'open' ORDER BY t.created_at LIMIT 50
     """
 )

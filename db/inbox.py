@@ -13,7 +13,7 @@ from db.executions import WorkflowExecution
 from db.identity import User
 from db.rows import Before, many, newest_first, one
 from db.taskhistory import TaskEvent
-from db.tasks import Task
+from db.tasks import TASK, Task, is_free_for
 from db.tenants import Membership
 from domain.executions import TaskStatus
 from domain.tasks import Decider
@@ -109,7 +109,7 @@ def _could_decide(decider: Decider) -> tuple[ColumnElement[bool], ...]:
     return (
         Task.status == TaskStatus.OPEN,
         or_(Task.assignees == [], Task.assignees.overlap(names)),
-        or_(Task.claimed_by.is_(None), Task.claimed_by == decider.user_id),
+        is_free_for(decider),
         or_(Task.quorum == 1, ~answered),
         or_(and_(~Task.four_eyes, Task.four_eyes_steps == []), ~is_barred),
     )
@@ -117,7 +117,7 @@ def _could_decide(decider: Decider) -> tuple[ColumnElement[bool], ...]:
 
 def _listed() -> Select[tuple[Task]]:
     columns = (
-        *Task.__table__.c,
+        *TASK,
         Workflow.id.label("workflow_id"),
         Workflow.name.label("workflow"),
         WorkflowExecution.status.label("execution_status"),

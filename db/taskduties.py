@@ -15,7 +15,7 @@ from db.processes import Processes
 from db.taskcandidates import Candidates, Found
 from db.taskhistory import TaskEvents
 from db.taskmails import TaskMails
-from db.tasks import Task, Tasks
+from db.tasks import TASK, Task, Tasks
 from domain.executions import TaskStatus
 from domain.tasks import APPROVAL, CandidateKind, Due, Moments, OnOverdue
 from domain.tasks.history import TaskEventKind
@@ -51,7 +51,7 @@ class Duties:
         Nothing for a task that somebody else is seeing to, or that is not due any more.
         """
         due = (Task.id == id, Task.status == TaskStatus.OPEN, Task.next_due <= self._now)
-        locked = select(*Task.__table__.c).where(*due).with_for_update(skip_locked=True)
+        locked = select(*TASK).where(*due).with_for_update(skip_locked=True)
         task = (await self._tx.execute(locked)).mappings().one_or_none()
         if task is None:
             return []

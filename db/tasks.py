@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Index,
     RowMapping,
@@ -15,7 +17,9 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
+    case,
     cast,
+    func,
     or_,
     select,
     text,
@@ -150,6 +154,27 @@ class Task(Tenant, Base):
     updated_at: Mapped[UpdatedAt]
 
 
+#: A claim counts while its holder is an active member who may decide tasks: no open task waits for somebody who left.
+_COUNTS: Final = or_(
+    Task.status != TaskStatus.OPEN,
+    and_(
+        Task.claimed_by.is_not(None),
+        func.app.decides_tasks(Task.organization_id, Task.claimed_by, type_=Boolean()),
+    ),
+)
+#: The columns of a task as everybody is to see them: with the claim only where it counts.
+TASK: Final = tuple(
+    case((_COUNTS, each)).label(each.name) if each.name in ("claimed_by", "claimed_at") else each
+    for each in Task.__table__.c
+)
+
+
+def is_free_for(decider: Decider) -> ColumnElement[bool]:
+    """Whether nobody else has a claim on the task that counts."""
+    held_by = case((_COUNTS, Task.claimed_by))
+    return or_(held_by.is_(None), held_by == decider.user_id)
+
+
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A task as the engine registers it; `id` comes from the occurrence, so registering twice is harmless."""
@@ -251,21 +276,21 @@ class Tasks:
                 await Outbox(self._tx).add(told)
 
     async def get(self, id: UUID) -> RowMapping:
-        """All columns; raises NotFound."""
-        return one(await self._tx.execute(select(Task).where(Task.id == id)))
+        """All columns, the claim as it counts; raises NotFound."""
+        return one(await self._tx.execute(select(*TASK).where(Task.id == id)))
 
     async def page(self, filters: TaskFilters, *, before: Before | None, limit: int) -> Sequence[RowMapping]:
         """Newest first, after the row `before`."""
-        statement = newest_first(select(Task), Task.created_at, Task.id, before).limit(limit)
+        statement = newest_first(select(*TASK), Task.created_at, Task.id, before).limit(limit)
         if filters.status is not None:
             statement = statement.where(Task.status == filters.status)
         if filters.execution_id is not None:
             statement = statement.where(Task.execution_id == filters.execution_id)
         if filters.decider is not None:
             names = cast(list(filters.decider.names), ARRAY(Text()))
-            unclaimed = or_(Task.claimed_by.is_(None), Task.claimed_by == filters.decider.user_id)
             assigned = or_(Task.assignees == [], Task.assignees.overlap(names))
-            statement = statement.where(assigned, or_(unclaimed, Task.status != TaskStatus.OPEN))
+            free = or_(is_free_for(filters.decider), Task.status != TaskStatus.OPEN)
+            statement = statement.where(assigned, free)
         return await many(self._tx, statement)
 
     async def decide(self, id: UUID, decision: Decision, decider: Decider, *, at: datetime) -> Decided:
@@ -509,7 +534,7 @@ def _decision(task: RowMapping, workflow_id: str, key: str) -> OutboxEntry:
     )
 
 
-_with_execution = select(*Task.__table__.c, WorkflowExecution.temporal_workflow_id).outerjoin_from(
+_with_execution = select(*TASK, WorkflowExecution.temporal_workflow_id).outerjoin_from(
     Task,
     WorkflowExecution,
     and_(

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from sqlalchemy import CheckConstraint, Enum, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -77,12 +78,21 @@ async def test_every_table_that_has_a_moment_of_change_keeps_it(admin: AsyncEngi
     assert touched == columns
 
 
-async def test_who_audits_is_known_to_the_database_as_to_the_code(admin: AsyncEngine) -> None:
+@pytest.mark.parametrize(
+    ("function", "permission"),
+    [("audits", Permission.AUDIT_READ), ("decides_tasks", Permission.TASKS_DECIDE)],
+)
+async def test_who_may_is_known_to_the_database_as_to_the_code(
+    admin: AsyncEngine, function: str, permission: Permission
+) -> None:
     async with admin.connect() as connection:
-        body = str(await connection.scalar(text("SELECT prosrc FROM pg_proc WHERE proname = 'audits'")))
-    named = {word for word in _WORD.findall(body) if word in set(RoleName)}
-    assert named == {name for name, may in ROLES.items() if Permission.AUDIT_READ in may}
-    assert Permission.AUDIT_READ.value in _WORD.findall(body)
+        source = text("SELECT prosrc FROM pg_proc WHERE proname = :function")
+        body = str(await connection.scalar(source, {"function": function}))
+    words = _WORD.findall(body)
+    assert {word for word in words if word in set(RoleName)} == {
+        name for name, may in ROLES.items() if permission in may
+    }
+    assert {word for word in words if ":" in word} == {permission.value}
 
 
 async def test_no_flag_is_undecided(admin: AsyncEngine) -> None:

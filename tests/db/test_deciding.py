@@ -7,11 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
+from db.inbox import Inbox
 from db.session import Access, Role
-from db.tasks import Tasks
+from db.tables import metadata
+from db.tasks import TaskFilters, Tasks
+from db.tenants import SHIPPED_ROLES
 from domain.errors import Conflict, Forbidden, Invalid
 from domain.executions import TaskOutcome
 from domain.permissions import RoleName
@@ -294,6 +297,47 @@ async def test_a_claimed_task_is_decided_by_whoever_claimed_it(tasks: TaskWorld)
     assert (await tasks.decide(id, APPROVED, bob)).entry is not None
     kinds = {line["kind"] for line in await tasks.history(id)}
     assert kinds == {"opened", "claimed", "released", "decided"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "suspended"},
+        {"role_id": SHIPPED_ROLES[RoleName.AUDITOR]},
+        {"permissions_override": {"deny": ["tasks:decide"]}},
+        None,
+    ],
+)
+async def test_a_claim_does_not_outlive_what_its_holder_may(
+    tasks: TaskWorld, change: dict[str, Any] | None
+) -> None:
+    ada, bob, cleo = await tasks.person(), await tasks.person(), await tasks.person()
+    first, second = (
+        await tasks.open(),
+        await tasks.open(remind_at=[NOW], next_due=NOW, assignees=["role:reviewer"]),
+    )
+    async with tasks.as_(ada) as tx:
+        for id in (first, second):
+            await Tasks(tx).claim(id, ada, at=NOW)
+    memberships = metadata.tables["user_organizations"]
+    async with tasks.admin.begin() as connection:
+        its = memberships.c.user_id == ada.user_id
+        await connection.execute(
+            delete(memberships).where(its)
+            if change is None
+            else update(memberships).where(its).values(change)
+        )
+    await tasks.due(second, NOW)
+    assert {mail["to"] for mail in await tasks.mails()} == {bob.email, cleo.email}
+    async with tasks.as_(bob) as tx:
+        waiting = {row["id"] for row in await Inbox(tx).waiting_for(bob, 10)}
+        mine = {row["id"] for row in await Tasks(tx).page(TaskFilters(decider=bob), before=None, limit=10)}
+        assert waiting == mine == {first, second}
+        assert (await Tasks(tx).get(first))["claimed_by"] is None
+        assert (await Tasks(tx).claim(second, bob, at=NOW))["claimed_by"] == bob.user_id
+    with pytest.raises(TaskClaimed):
+        await tasks.decide(second, APPROVED, cleo)
+    assert (await tasks.decide(first, APPROVED, cleo)).entry is not None
 
 
 async def test_who_is_no_candidate_claims_nothing_and_several_deciders_no_one_alone(tasks: TaskWorld) -> None:
