@@ -10,7 +10,7 @@ from .fields import Kind
 
 _LOWER_UPPER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST = 2_000
-_SHORT = 100
+_SHORT = 50
 
 
 def label_of(key: str, plain: dict[str, Any]) -> str:
