@@ -178,8 +178,13 @@ class Turn:
             await Outbox(self._tx).add(entry)
             self.entries.append(entry)
 
-    async def _begin(self, id: UUID, nominal: datetime, origin: Origin) -> UUID | None:
-        """Queue the execution of a line; what hinders it is written there instead."""
+    async def _begin(
+        self, id: UUID, nominal: datetime, origin: Origin, *, by: UUID | None = None
+    ) -> UUID | None:
+        """Queue the execution of a line; what hinders it is written there instead.
+
+        `by` is the person who asked for it; the clock is nobody.
+        """
         row = self._row
         reason = hindered(self._standing())
         detail = None
@@ -191,7 +196,7 @@ class Turn:
                     row["workflow_id"],
                     trigger=trigger_of(row["name"], nominal, origin),
                     input=self._input(),
-                    started_by=None,
+                    started_by=by,
                     trigger_key=trigger_key(row["id"], nominal),
                 )
             except Invalid as refusal:
@@ -265,11 +270,12 @@ class Turn:
         lines = await self._ledger.buffered(Origin.BACKFILL, STARTS)
         more = len(lines) == STARTS
         for line in lines:
-            if line["side_by_side"]:
-                await self._begin(line["id"], line["nominal_at"], Origin.BACKFILL)
-            elif not waits:
-                state["backfill_awaits"] = await self._begin(line["id"], line["nominal_at"], Origin.BACKFILL)
-                waits = state["backfill_awaits"] is not None
+            if waits and not line["side_by_side"]:
+                continue
+            by = line["requested_by"]
+            started = await self._begin(line["id"], line["nominal_at"], Origin.BACKFILL, by=by)
+            if not line["side_by_side"]:
+                state["backfill_awaits"], waits = started, started is not None
         return more and not waits
 
 

@@ -108,6 +108,9 @@ async def test_run_now_runs_whatever_the_clock_says(stack: Stack) -> None:
     assert line["requested_by"] == stack.house.member.id
     started = (await stack.house.owner.get(f"/v1/executions/{ran.json()['id']}")).json()
     assert started["trigger_event"] == "schedule:clock"
+    # Four eyes keep whoever had it run from deciding its tasks; the clock is nobody.
+    assert started["started_by"] == str(stack.house.member.id)
+    assert [row["started_by"] for row in await stack.executions()].count(None) == 1
 
 
 async def test_a_backfill_starts_what_did_not_run_and_nothing_twice(stack: Stack) -> None:
@@ -138,6 +141,8 @@ async def test_a_backfill_starts_what_did_not_run_and_nothing_twice(stack: Stack
     keys = [row["trigger_key"] for row in await stack.executions()]
     assert len(keys) == len(set(keys)) == 7
     assert {row["trigger_event"] for row in await stack.executions()} == {"schedule:clock"}
+    starters = [row["started_by"] for row in await stack.executions()]
+    assert (starters.count(None), starters.count(stack.house.owner.id)) == (1, 6), "the clock, and who asked"
     assert (await stack.house.member.get(f"/v1/schedules/{id}/backfill", params=span)).json()["count"] == 0
 
 
