@@ -51,7 +51,10 @@ def _failed(facts: Facts, moment: str) -> Explanation:
     way = way_to(facts.definition, pointer.removesuffix("/metadata/compensate"))
     where = f" at {quoted(way[-1].name)} ({number_of(facts.definition, way[0].pointer)})" if way else ""
     word = "ran out of time" if facts.status is ExecutionStatus.TIMED_OUT else "failed"
-    title, detail = visible(error.get("title") or "Failed", 120), visible(error.get("detail") or "", 300)
+    title, detail = (
+        visible(error.get("title") or "Failed", 120),
+        visible(error.get("detail") or "", 300).rstrip("."),
+    )
     headline = _full(f"It {word}{where} {moment}: {title}{f' ({detail})' if detail else ''}")
     kind = str(error.get("type", "")).rstrip("/").rpartition("/")[2]
     meaning, mend = _MEANINGS.get(

@@ -149,7 +149,7 @@ def test_failures_say_where_why_and_what_helps() -> None:
         "type": "https://serverlessworkflow.io/spec/1.0.0/errors/communication",
         "status": 503,
         "title": "Unavailable",
-        "detail": "the peer is away",
+        "detail": "the peer is away.",
         "instance": "/do/2/careful/try/0/pay",
     }
     found = explained(facts("failed", error=error, completed_at=NOW - timedelta(days=1)))
