@@ -151,7 +151,7 @@ async def sending_of(
     if not 1 <= len(given) <= MAXIMUM_BATCH:
         told = f"A batch has 1 to {MAXIMUM_BATCH} events, not {len(given)}."
         raise Invalid(problems=[Problem("#", told, "Send it in parts.")])
-    batch = _Batch(parts, caller.organization, given, is_single=not isinstance(body, list))
+    batch = _Batch(parts, caller, given, is_single=not isinstance(body, list))
     await parts.keys.seal(caller.organization, b"", "prepare")
 
     async def record(tx: AsyncConnection) -> Answer[None]:
@@ -242,10 +242,11 @@ class _Batch:
     """What one request brings, judged event by event."""
 
     def __init__(
-        self, parts: Collaborators, organization_id: UUID, given: Sequence[Any], *, is_single: bool
+        self, parts: Collaborators, caller: Caller, given: Sequence[Any], *, is_single: bool
     ) -> None:
         self._parts = parts
-        self._organization_id = organization_id
+        self._organization_id = caller.organization
+        self._sent_by = caller.user_id
         self._is_single = is_single
         now = parts.clock()
         self._read = [
@@ -284,6 +285,7 @@ class _Batch:
             id=id,
             organization_id=self._organization_id,
             execution_id=None,
+            sent_by=self._sent_by,
             source=arrived.source,
             event_id=arrived.id,
             type=arrived.type,

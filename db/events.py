@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, CreatedAt, Id, Sealed, Tenant, tenant_key, within
+from db.base import Base, CreatedAt, Id, Sealed, Tenant, UserRef, tenant_key, within
 from db.rows import Before, many, one
 
 
@@ -54,6 +54,8 @@ class Event(Tenant, Base):
     type: Mapped[str]
     #: The execution that emitted it.
     execution_id: Mapped[UUID | None]
+    #: The person who sent it over the API; None of what was emitted, or happened here.
+    sent_by: Mapped[UserRef | None]
     #: The whole CloudEvent as JSON.
     content: Mapped[Sealed]
     created_at: Mapped[CreatedAt]
@@ -106,6 +108,7 @@ class NewEvent:
     event_id: str
     type: str
     content: bytes
+    sent_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,8 @@ class Events:
         self._connection = connection
 
     async def record(self, new: NewEvent) -> bool:
-        """Record an event, put the word to every execution that listens to its type into the outbox, and note which
-        triggers it may be meant for: the router looks at those.
+        """Record an event that nobody sent, put the word to every execution that listens to its type into the outbox,
+        and note which triggers it may be meant for: the router looks at those.
 
         False when the organization has an event of this source and id already: nothing happens then.
         """
@@ -170,7 +173,7 @@ class Events:
         await self._lock(organization_id, alone=False)
         values: dict[str, Any] = {
             name: [getattr(event, name) for event in events]
-            for name in ("id", "source", "event_id", "type", "execution_id", "content")
+            for name in ("id", "source", "event_id", "type", "execution_id", "sent_by", "content")
         }
         values["organization_id"] = organization_id
         return frozenset(row.id for row in await self._connection.execute(_RECORD_ALL, values))
@@ -313,11 +316,11 @@ _RECORD = text(
 _RECORD_ALL = text(
     """
     WITH recorded AS (
-        INSERT INTO events (id, organization_id, execution_id, source, event_id, type, content)
-        SELECT id, :organization_id, execution_id, source, event_id, type, content
-        FROM unnest(CAST(:id AS uuid[]), CAST(:execution_id AS uuid[]), CAST(:source AS text[]),
-            CAST(:event_id AS text[]), CAST(:type AS text[]), CAST(:content AS bytea[]))
-            WITH ORDINALITY AS given(id, execution_id, source, event_id, type, content, position)
+        INSERT INTO events (id, organization_id, execution_id, sent_by, source, event_id, type, content)
+        SELECT id, :organization_id, execution_id, sent_by, source, event_id, type, content
+        FROM unnest(CAST(:id AS uuid[]), CAST(:execution_id AS uuid[]), CAST(:sent_by AS uuid[]),
+            CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:type AS text[]), CAST(:content AS bytea[]))
+            WITH ORDINALITY AS given(id, execution_id, sent_by, source, event_id, type, content, position)
         ORDER BY position
         ON CONFLICT (organization_id, source, event_id) DO NOTHING
         RETURNING id, number, type

@@ -135,6 +135,8 @@ class Pending:
     organization_id: UUID
     event_id: UUID
     recorded_at: datetime
+    #: The person who sent it over the API.
+    sent_by: UUID | None
     trigger_id: UUID
     name: str
     workflow_id: UUID
@@ -169,6 +171,7 @@ class Held:
     event_id: UUID
     filter: int
     number: int
+    sent_by: UUID | None
 
 
 class RoutingQueue:
@@ -306,8 +309,8 @@ _CLAIM_OUTCOMES = text(
 #: Executions that started each other as steps count as the outermost of them.
 _PENDING = text(
     """
-    SELECT r.id, r.organization_id, r.event_id, e.created_at AS recorded_at, r.trigger_id, t.name, t.workflow_id,
-        t.configuration, t.is_active AND t.type = 'event' AS is_active, o.is_active AS may_start,
+    SELECT r.id, r.organization_id, r.event_id, e.created_at AS recorded_at, e.sent_by, r.trigger_id,
+        t.name, t.workflow_id, t.configuration, t.is_active AND t.type = 'event' AS is_active, o.is_active AS may_start,
         coalesce(CAST(coalesce(root.execution_context, x.execution_context) ->> 'hops' AS integer), 0) AS hops,
         e.source = :source_of_executions AND EXISTS (
             SELECT 1 FROM event_routings s
@@ -344,9 +347,10 @@ _SET_LOCK = text(
 )
 _SET = text(
     """
-    SELECT DISTINCT ON (filter) id, event_id, filter, number FROM event_routings
-    WHERE trigger_id = :trigger_id AND correlation = :correlation AND verdict = 'held'
-    ORDER BY filter, number
+    SELECT DISTINCT ON (r.filter) r.id, r.event_id, r.filter, r.number, e.sent_by
+    FROM event_routings r JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
+    WHERE r.trigger_id = :trigger_id AND r.correlation = :correlation AND r.verdict = 'held'
+    ORDER BY r.filter, r.number
     """
 )
 _HOLD = text(

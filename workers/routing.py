@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -141,7 +142,9 @@ class Routing:
             elif found.trigger.is_set:
                 verdict, entry = await self._collect(tx, pending, found)
             else:
-                verdict, entry = await self._start(tx, pending, found, [pending.id], [found.event])
+                verdict, entry = await self._start(
+                    tx, pending, found, [pending.id], [found.event], pending.sent_by
+                )
         ROUTINGS.labels(verdict).inc()
         if entry is not None:
             await self._dispatcher.dispatch(entry)
@@ -182,7 +185,13 @@ class Routing:
         events = [await self._read(tx, pending.organization_id, each.event_id) for each in others]
         whole = [*(each.id for each in others), pending.id]
         # The one that completed it comes last, whatever its number: routers work side by side.
-        return await self._start(tx, pending, found, whole, [*events, found.event])
+        # Of several senders the one of the latest event; a set is started by nobody only if nobody sent any of it.
+        senders = [
+            pending.sent_by,
+            *(each.sent_by for each in sorted(others, key=attrgetter("number"), reverse=True)),
+        ]
+        sent_by = next((each for each in senders if each is not None), None)
+        return await self._start(tx, pending, found, whole, [*events, found.event], sent_by)
 
     async def _read(self, tx: AsyncConnection, organization_id: UUID, event_id: UUID) -> dict[str, Any]:
         content = await Events(tx).find(organization_id, event_id)
@@ -199,10 +208,11 @@ class Routing:
         found: _Found,
         rows: Sequence[UUID],
         events: Sequence[dict[str, Any]],
+        sent_by: UUID | None,
     ) -> tuple[RoutingVerdict, OutboxEntry | None]:
         """The execution, and what its events have come to, in one transaction."""
         try:
-            entry, accepted = await self._accepted(tx, pending, found.trigger, events)
+            entry, accepted = await self._accepted(tx, pending, found.trigger, events, sent_by)
         except (NotRunnable, NotFound, Invalid, _Settled) as refusal:
             await Routings(tx).settle(rows, RoutingVerdict.REFUSED, reason=_told(refusal))
             return RoutingVerdict.REFUSED, None
@@ -215,6 +225,7 @@ class Routing:
         pending: Pending,
         trigger: EventTrigger,
         events: Sequence[dict[str, Any]],
+        sent_by: UUID | None,
     ) -> tuple[OutboxEntry | None, dict[str, Any]]:
         if pending.hops >= routing.MAXIMUM_HOPS:
             raise _Settled(RoutingVerdict.REFUSED, _LOOP)
@@ -228,7 +239,7 @@ class Routing:
             pending.workflow_id,
             trigger=routing.told(pending.name, events),
             input=input,
-            started_by=None,
+            started_by=sent_by,
             trigger_key=routing.trigger_key(pending.trigger_id, pending.event_id),
             context={"hops": pending.hops + 1, "event_id": str(pending.event_id)},
         )

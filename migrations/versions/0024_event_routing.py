@@ -10,6 +10,11 @@ depends_on = None
 #: One statement each. New columns are empty, so no table is rewritten.
 STATEMENTS: tuple[str, ...] = (
     "ALTER TABLE triggers ADD COLUMN event_types text[]",
+    "ALTER TABLE events ADD COLUMN sent_by uuid",
+    """
+    -- squawk-ignore adding-foreign-key-constraint, constraint-missing-not-valid
+    ALTER TABLE events ADD CONSTRAINT fk_events_sent_by FOREIGN KEY (sent_by) REFERENCES users (id)
+    """,
     """
     -- squawk-ignore require-concurrent-index-creation
     CREATE INDEX ix_triggers_of_events ON triggers (organization_id) WHERE type = 'event' AND is_active
@@ -93,7 +98,7 @@ GRANTS = {
         "app_system": f"SELECT (id, organization_id, created_at, {LEASE}), UPDATE ({LEASE})",
     },
     # People read what arrived, and an event that comes twice is compared with the one that is there.
-    "events": {"app_api": "SELECT (content, execution_id, created_at)"},
+    "events": {"app_api": "SELECT (content, execution_id, sent_by, created_at)"},
 }
 
 
@@ -124,4 +129,5 @@ def downgrade() -> None:
         op.execute(f"DROP TABLE {table}")
     op.execute("DROP INDEX ix_triggers_of_events")
     op.execute("ALTER TABLE triggers DROP COLUMN event_types")
+    op.execute("ALTER TABLE events DROP COLUMN sent_by")
     op.execute("RESET ROLE")

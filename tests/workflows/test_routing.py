@@ -101,6 +101,8 @@ async def test_an_event_starts_what_waits_for_it_and_is_its_input(engine: Engine
         "order 3",
     )
     assert row["trigger_event"] == "event:paid"
+    # Four eyes keep whoever sent it from deciding what it started.
+    assert str(row["started_by"]) == (await engine.get("/v1/me"))["id"]
 
 
 async def test_the_same_event_again_starts_nothing_more(engine: Engine) -> None:
@@ -227,6 +229,7 @@ async def test_a_set_starts_once_when_the_last_of_it_arrived(engine: Engine) -> 
     [started] = await executions(engine, workflow)
     row = await engine.ended(started["id"])
     assert row["output"]["heard"] == [{"order": 2}, {"order": 2, "by": "Bo"}]
+    assert str(row["started_by"]) == (await engine.get("/v1/me"))["id"]
     assert [each["type"] for each in row["output"]["by"]["events"]] == ["order.paid", "order.packed"]
     shown = await engine.get(f"/v1/events/{last['event_id']}")
     assert shown["routings"][0]["execution_id"] == started["id"]
@@ -472,6 +475,7 @@ async def test_a_loop_ends_and_says_so(engine: Engine, by: str) -> None:
     started = [row["execution_id"] for row in await routings(engine) if row["verdict"] == "started"]
     hops = sorted([(await engine.row(str(id)))["execution_context"]["hops"] for id in started])
     assert hops[-1] == MAXIMUM_HOPS
+    assert {(await engine.row(str(id)))["started_by"] for id in started} == {None}, "nobody sent these events"
     assert len(hops) == len(set(hops)) or by == "outcomes"
 
 
