@@ -215,7 +215,7 @@ async def change_client(
 
 @router.delete("/{id}", operation_id="clients_remove", status_code=204)
 async def remove_client(caller: Writer, parts: Parts, id: UUID, seen: ExpectedRevision) -> None:
-    """Refused with 409 while contacts belong to the client."""
+    """Refused with 409 while contacts belong to the client, or nobody else could answer a task that is put to it."""
     events = await events_of(caller, parts)
     async with parts.database.transaction(caller.access) as tx:
         row = await Clients(tx).get(id)

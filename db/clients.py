@@ -182,7 +182,7 @@ class ClientNumberTaken(Conflict):
 
 
 class ClientInUse(Conflict):
-    """Contacts belong to this client; remove them first, or set the client's status to inactive."""
+    """Contacts belong to this client, or a task waits for it alone; mend that, or set its status to inactive."""
 
     code = "client_in_use"
 
@@ -201,7 +201,9 @@ def _nobody(field: str, what: str) -> Invalid:
 
 _CLIENT_REFUSALS = {
     "uq_clients_number": ClientNumberTaken,
-    "fk_contacts_client_id": ClientInUse,
+    "fk_contacts_client_id": lambda: ClientInUse(
+        "Contacts belong to this client; remove them first, or set the client's status to inactive."
+    ),
 }
 _CONTACT_REFUSALS = {"fk_contacts_client_id": lambda: _nobody("client_id", "client")}
 
@@ -236,9 +238,21 @@ class Clients:
             return await change(self._tx, Client, id, unchanged(Client.updated_at, seen), values)
 
     async def remove(self, id: UUID, *, seen: datetime | None = None) -> None:
-        """Raises NotFound, Stale, and ClientInUse while contacts refer to the client."""
+        """Raises NotFound, Stale, and ClientInUse while contacts refer to the client, or a task needs its answer."""
+        await self._require_unawaited(id)
         with refusing(_CLIENT_REFUSALS):
             await remove(self._tx, Client, id, unchanged(Client.updated_at, seen))
+
+    async def _require_unawaited(self, id: UUID) -> None:
+        """Whoever opens a task for the client holds its row meanwhile, so either sees the other."""
+        await self._tx.execute(select(Client.id).where(Client.id == id).with_for_update())
+        waiting = (await self._tx.execute(_AWAITED, {"candidate": f"client:{id}"})).all()
+        if waiting:
+            named = ", ".join(f"“{task.title}” ({task.id})" for task in waiting)
+            raise ClientInUse(
+                f"Nobody else could answer what is put to this client: {named}. Cancel the executions of these tasks, "
+                "or wait for the answers; or set the client's status to inactive."
+            )
 
     async def _require_member(self, values: Mapping[str, Any]) -> None:
         """The foreign key accepts any user there is; a manager has to belong to the same organization."""
@@ -249,6 +263,21 @@ class Clients:
             )
             if (await self._tx.execute(known)).first() is None:
                 raise _nobody("assigned_manager", "active member")
+
+
+#: Open tasks that too few candidates are left for without this one; a role may always find somebody.
+_AWAITED = text(
+    """
+    SELECT t.id, t.title FROM tasks AS t
+    WHERE t.status = 'open' AND CAST(:candidate AS text) = ANY (t.assignees)
+      AND t.quorum > (
+        SELECT count(DISTINCT a) FROM unnest(t.assignees) AS a
+        WHERE a <> CAST(:candidate AS text)
+          AND (NOT starts_with(a, 'client:') OR EXISTS (SELECT FROM clients AS c WHERE 'client:' || c.id = a)))
+      AND NOT EXISTS (SELECT FROM unnest(t.assignees) AS a WHERE starts_with(a, 'role:'))
+    ORDER BY t.created_at, t.id LIMIT 5
+    """
+)
 
 
 class Contacts:

@@ -106,7 +106,9 @@ class Candidates:
                     _add(found.people, person)
 
     async def _client(self, found: Found, wanted: Candidate, *, authorizing: bool) -> None:
-        statement = select(*Client.__table__.c).where(Client.id == UUID(wanted.name))
+        # Held until the transaction ends: whoever deletes it meanwhile sees the task that is opened for it.
+        those = select(*Client.__table__.c).where(Client.id == UUID(wanted.name))
+        statement = those.with_for_update(read=True, key_share=True)
         client = (await self._tx.execute(statement)).mappings().one_or_none()
         if client is None:
             found.unknown[str(wanted)] = f"the organization has no client {wanted.name}"

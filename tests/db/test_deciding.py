@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
+from db.clients import ClientInUse, Clients
 from db.inbox import Inbox
 from db.session import Access, Role
 from db.tables import metadata
+from db.taskcandidates import Candidates
 from db.tasks import TaskFilters, Tasks
 from db.tenants import SHIPPED_ROLES
 from domain.errors import Conflict, Forbidden, Invalid
@@ -297,6 +299,45 @@ async def test_a_claimed_task_is_decided_by_whoever_claimed_it(tasks: TaskWorld)
     assert (await tasks.decide(id, APPROVED, bob)).entry is not None
     kinds = {line["kind"] for line in await tasks.history(id)}
     assert kinds == {"opened", "claimed", "released", "decided"}
+
+
+async def test_a_client_whom_an_open_task_needs_stays(tasks: TaskWorld) -> None:
+    ours, other = await tasks.client(), await tasks.client()
+    name, member = f"client:{ours.client_id}", await tasks.person()
+    needs = [
+        await tasks.open(assignees=[name], title="Sign the lease"),
+        await tasks.open(assignees=[name, f"user:{member.email}"], quorum=2),
+    ]
+    for also in ("role:reviewer", f"user:{member.email}", f"client:{other.client_id}"):
+        await tasks.open(assignees=[name, also])
+    with pytest.raises(ClientInUse, match="Sign the lease") as refused:
+        await _removed(tasks, ours)
+    assert [str(id) in refused.value.message for id in needs] == [True, True]
+    assert refused.value.message.count("“") == 2
+    await tasks.decide(needs[0], APPROVED, ours)
+    async with tasks.as_() as tx:
+        await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": needs[1]})
+    await _removed(tasks, ours)
+    with pytest.raises(ClientInUse):  # now it is alone
+        await _removed(tasks, other)
+
+
+async def test_a_client_is_not_deleted_while_a_task_is_opened_for_it(tasks: TaskWorld) -> None:
+    ours = await tasks.client()
+    new = tasks.new(assignees=[f"client:{ours.client_id}"])
+    async with tasks.as_() as tx:
+        await Candidates(tx).resolve(new.assignees)
+        removing = asyncio.create_task(_removed(tasks, ours))
+        await asyncio.sleep(0.2)
+        await Tasks(tx).register(new)
+    with pytest.raises(ClientInUse):
+        await removing
+
+
+async def _removed(tasks: TaskWorld, client: Decider) -> None:
+    assert client.client_id is not None
+    async with tasks.as_(tasks.owner) as tx:
+        await Clients(tx).remove(client.client_id)
 
 
 @pytest.mark.parametrize(
