@@ -34,6 +34,9 @@ MEETING_LIMITS_EARLY = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # xdist tells its processes how wide a terminal is that they do not have; commands under test must not believe it.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     if not config.getoption("timeout", None) and not config.getini("timeout"):
         config.option.timeout = DEFAULT_TIMEOUT
 

@@ -1,6 +1,7 @@
 """How commands speak: answers on stdout, progress and complaints on stderr, JSON when asked."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from workers.settings import SettingsError
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the stack keeps its data.", file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on stdout.")]
 
+#: Into a file or a pipe nothing is folded for a window that is not there, unless COLUMNS speaks of one.
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
 # rich honours NO_COLOR and drops colour by itself when the stream is not a terminal
-out = Console(highlight=False)
+out = Console(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 

@@ -209,7 +209,10 @@ def _located(file: WorkflowFile, problem: Problem) -> dict[str, Any]:
 def _tell(console: Console, each: dict[str, Any]) -> None:
     colour = "red" if each["severity"] == "error" else "yellow"
     console.print(
-        Text(f"{each['file']}:{each['line']}:{each['column']}:"), Text(each["severity"], colour), end=""
+        Text(f"{each['file']}:{each['line']}:{each['column']}:"),
+        Text(each["severity"], colour),
+        end="",
+        soft_wrap=True,
     )
     line(console, f" {each['message']} {each['suggestion'] or ''}".rstrip() + f" [{each['code']}]")
 

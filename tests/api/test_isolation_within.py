@@ -41,11 +41,22 @@ class Place:
 CLIENT = {"name": "Lind"}
 CONTACT = {"first_name": "Mara", "last_name": "Lind"}
 WORKFLOW = {"name": "w", "definition": DEFINITION}
+COUNT: dict[str, Any] = {"action": "cancel"}
+BULK: dict[str, Any] = {"expected": 1}
 MEMBER = str(SHIPPED_ROLES[RoleName.MEMBER])
 #: Operation and place → what is tried there.
 PLACES = {
     "audit_export_start body/user_id": Place("users", {"format": "jsonl"}),
     "audit_list query/user_id": Place("users"),
+    "bulk_cancel body/filters/ids/0": Place("workflow_executions", BULK),
+    "bulk_cancel body/filters/parent_id": Place("workflow_executions", BULK),
+    "bulk_cancel body/filters/workflow_id": Place("workflows", BULK),
+    "bulk_count body/filters/ids/0": Place("workflow_executions", COUNT),
+    "bulk_count body/filters/parent_id": Place("workflow_executions", COUNT),
+    "bulk_count body/filters/workflow_id": Place("workflows", COUNT),
+    "bulk_rerun body/filters/ids/0": Place("workflow_executions", BULK),
+    "bulk_rerun body/filters/parent_id": Place("workflow_executions", BULK),
+    "bulk_rerun body/filters/workflow_id": Place("workflows", BULK),
     "clients_change body/assigned_manager": Place("users"),
     "clients_create body/assigned_manager": Place("users", CLIENT),
     "clients_exports_start body/assigned_manager": Place("users"),
@@ -55,6 +66,7 @@ PLACES = {
     "contacts_list query/client_id": Place("clients"),
     "deliveries_list query/trigger_id": Place("triggers"),
     "executions_list query/parent_id": Place("workflow_executions"),
+    "executions_list query/rerun_of_id": Place("workflow_executions"),
     "executions_list query/workflow_id": Place("workflows"),
     "expressions_evaluate body/execution/id": Place("workflow_executions", {"expression": "."}),
     "identity_prefer_organization body/organization_id": Place("organizations"),
@@ -65,6 +77,7 @@ PLACES = {
     "members_change body/role_id": Place("roles"),
     "members_list query/role_id": Place("roles"),
     "organizations_transfer body/user_id": Place("users"),
+    "schedules_list query/workflow_id": Place("workflows"),
     "tasks_list query/execution_id": Place("workflow_executions"),
     "workflows_change body/assigned_users/0": Place("users"),
     "workflows_create body/assigned_users/0": Place("users", WORKFLOW),

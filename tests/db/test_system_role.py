@@ -12,6 +12,8 @@ SYSTEM = {
     "db/sealed.py": "seals what belongs to people again while keys are rotated",
     "perdure/cli/organizations.py": "an operator says what is verified about an organization",
     "workers/deadlines.py": "finds tasks of all about which something is due; acts as the worker of each",
+    "workers/firing.py": "finds schedules of all that are due; acts as the worker of each",
+    "workers/routing.py": "claims events and ends of executions of all; acts as the worker of each",
     "workers/relay.py": "claims the outbox of all",
     "workers/reconciler.py": "compares the open rows of all with Temporal; writes as the worker of each",
     "workers/mending.py": "finds one row by its id, whose organization it then enters",

@@ -118,7 +118,7 @@ class Wanted:
             ) from None
 
 
-def wanted(
+async def wanted(
     workflow_id: str = "",
     status: Annotated[list[str], Query()] = [],  # noqa: B006
     trigger: str = "",
