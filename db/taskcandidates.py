@@ -1,5 +1,6 @@
 """Who stands behind the candidates of a task: members by address or role, clients by id, and where to write to them."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -38,6 +39,11 @@ class Customer:
     client_id: UUID
     email: str
     name: str
+
+    @property
+    def address_sha256(self) -> str:
+        """Of the address; a link that was mailed to another one is good no more."""
+        return hashlib.sha256(self.email.lower().encode()).hexdigest()
 
 
 @dataclass(slots=True)

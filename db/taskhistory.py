@@ -112,6 +112,8 @@ class TaskLink(Tenant, Base):
     task_id: Mapped[UUID]
     user_id: Mapped[UserRef | None]
     client_id: Mapped[UUID | None]
+    #: Of the address that a client's link was mailed to; it is good while that is whom the client is asked at.
+    address_sha256: Mapped[str | None]
     #: Of `derive(…, Purpose.TASK, id)`; only app.find_task_link compares it.
     token_sha256: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime]
@@ -181,8 +183,8 @@ class TaskEvents:
 class TaskLinks:
     """Links to tasks of the entered organization; their secrets never arrive here."""
 
-    _SHOWN = (TaskLink.id, TaskLink.task_id, TaskLink.user_id, TaskLink.client_id, TaskLink.expires_at,
-              TaskLink.used_at, TaskLink.revoked_at, TaskLink.created_at)  # fmt: skip
+    _SHOWN = (TaskLink.id, TaskLink.task_id, TaskLink.user_id, TaskLink.client_id, TaskLink.address_sha256,
+              TaskLink.expires_at, TaskLink.used_at, TaskLink.revoked_at, TaskLink.created_at)  # fmt: skip
 
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
@@ -207,7 +209,8 @@ class TaskLinks:
         await self._tx.execute(update(TaskLink).where(*mine).values(used_at=at))
 
     async def find(self, token_sha256: str) -> RowMapping | None:
-        """id, organization_id, task_id, user_id, client_id, expires_at, used_at, revoked_at; before entering."""
+        """id, organization_id, task_id, user_id, client_id, address_sha256, expires_at, used_at, revoked_at; before
+        entering."""
         found = await self._tx.execute(_FIND, {"sha256": token_sha256})
         return found.mappings().one_or_none()
 

@@ -94,7 +94,7 @@ class TaskMails:
         found: dict[UUID, UUID] = {}
         for person in holders:
             old = known.get(_id_of(person))
-            if old is not None and old["expires_at"] > self.now:
+            if old is not None and old["expires_at"] > self.now and old["address_sha256"] == _address(person):
                 found[_id_of(person)] = old["id"]
                 continue
             if old is not None:
@@ -114,6 +114,7 @@ class TaskMails:
                 "organization_id": self.task["organization_id"],
                 "task_id": self.task["id"],
                 holder: _id_of(person),
+                "address_sha256": _address(person),
                 "token_sha256": kept(derive(self.token_secret, Purpose.TASK, id)),
                 "expires_at": expires_at,
                 "created_at": self.now,
@@ -124,6 +125,11 @@ class TaskMails:
 
 def _id_of(person: Person | Customer) -> UUID:
     return person.client_id if isinstance(person, Customer) else person.user_id
+
+
+def _address(person: Person | Customer) -> str | None:
+    """What a client's link is bound to; a member is the same person at every address."""
+    return person.address_sha256 if isinstance(person, Customer) else None
 
 
 def _name_of(person: Person | Customer) -> str:

@@ -119,6 +119,7 @@ STATEMENTS: tuple[str, ...] = (
       task_id uuid NOT NULL,
       user_id uuid,
       client_id uuid,
+      address_sha256 text,
       token_sha256 text NOT NULL,
       expires_at timestamptz NOT NULL,
       used_at timestamptz,
@@ -163,8 +164,8 @@ STATEMENTS: tuple[str, ...] = (
         for table in ("task_events", "task_links")
     ),
     "GRANT SELECT, INSERT ON task_events TO app_api, app_worker",
-    "GRANT SELECT (id, organization_id, task_id, user_id, client_id, expires_at, used_at, revoked_at, created_at), "
-    "UPDATE (used_at, revoked_at) ON task_links TO app_api, app_worker",
+    "GRANT SELECT (id, organization_id, task_id, user_id, client_id, address_sha256, expires_at, used_at, revoked_at, "
+    "created_at), UPDATE (used_at, revoked_at) ON task_links TO app_api, app_worker",
     "GRANT INSERT ON task_links TO app_worker",
     # Outcome, decision and who decided are out of reach of everybody but app.decide_task.
     "REVOKE UPDATE ON tasks FROM app_api, app_worker",
@@ -304,9 +305,10 @@ DEFINERS = {
     ),
     # Whose task a link is about, for whoever holds it; nothing has been entered yet.
     "app.find_task_link(wanted text) RETURNS TABLE (id uuid, organization_id uuid, task_id uuid, user_id uuid, "
-    "client_id uuid, expires_at timestamptz, used_at timestamptz, revoked_at timestamptz) LANGUAGE sql STABLE": (
+    "client_id uuid, address_sha256 text, expires_at timestamptz, used_at timestamptz, revoked_at timestamptz) LANGUAGE sql STABLE": (
         """
-        SELECT l.id, l.organization_id, l.task_id, l.user_id, l.client_id, l.expires_at, l.used_at, l.revoked_at
+        SELECT l.id, l.organization_id, l.task_id, l.user_id, l.client_id, l.address_sha256, l.expires_at, l.used_at,
+          l.revoked_at
         FROM public.task_links AS l
         JOIN public.organizations AS o ON o.id = l.organization_id AND o.is_active
         WHERE l.token_sha256 = wanted

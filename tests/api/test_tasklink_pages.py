@@ -163,6 +163,22 @@ async def test_a_stale_link_says_why(
     assert house.dispatcher.told == []
 
 
+async def test_a_former_contacts_link_is_good_no_more(house: House, browser: httpx2.AsyncClient) -> None:
+    path, id = await mailed(house, remind_at=[datetime.now(UTC) + timedelta(days=1)])
+    await change(house, "clients", email="successor@example.test")
+    for page in (await browser.get(path), await browser.post(path, data={"outcome": "approved"})):
+        assert (page.status_code, heading(page)) == (410, "This link was replaced")
+    async with house.working() as tx:
+        later = datetime.now(UTC) + timedelta(days=2)
+        await Duties(tx, PROCESSES, SECURITY.token_secret, later).see_to(id)
+    assert heading(await browser.get(path)) == "This link was replaced"
+    [link] = [row for row in await house.everything("task_links") if row["revoked_at"] is None]
+    new = f"/t/{derive(SECURITY.token_secret, Purpose.TASK, link['id'])}"
+    assert (await browser.post(new, data={"outcome": "approved"})).status_code == 303
+    await change(house, "clients", email="another@example.test")
+    assert heading(await browser.get(new)) == "Your answer is recorded"
+
+
 async def test_a_deadline_that_nobody_has_written_down_yet_counts(
     house: House, browser: httpx2.AsyncClient
 ) -> None:

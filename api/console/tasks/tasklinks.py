@@ -29,6 +29,7 @@ from api.errors import status_of
 from db.identity import Users
 from db.members import Members
 from db.session import Access, Role
+from db.taskcandidates import Candidates
 from db.taskhistory import TaskEvents, TaskLinks
 from db.tasks import Tasks
 from db.tenants import Organization
@@ -36,7 +37,7 @@ from domain.errors import DomainError, Forbidden, Invalid
 from domain.executions import TaskOutcome, TaskStatus
 from domain.forms import Filled, Form, filled_with, form_of, read
 from domain.onetime import PATHS, Purpose, kept
-from domain.tasks import FORM, Decider, Decision, OnOverdue
+from domain.tasks import APPROVAL, FORM, CandidateKind, Decider, Decision, OnOverdue
 from domain.tasks.words import until
 
 router = APIRouter(include_in_schema=False)
@@ -160,6 +161,14 @@ async def _shown(tx: AsyncConnection, held: Held, now: datetime) -> Shown:
     own_word = next((word for word in words if _is_theirs(word, decider)), None)
     if task["status"] != TaskStatus.OPEN:
         raise _closed(task, organization, own_word)
+    if link["client_id"] is not None and not await _is_still_asked(tx, link, task):
+        raise Over(
+            "This link was replaced",
+            f"It was mailed to an address at which {organization['name']} asks nobody any more. Whoever answers now is "
+            f"mailed a link of their own; ask {organization['name']} if that is you.",
+            410,
+            task["title"],
+        )
     if link["expires_at"] <= now:
         zone = ZoneInfo(organization["timezone"])
         raise Over(
@@ -173,6 +182,13 @@ async def _shown(tx: AsyncConnection, held: Held, now: datetime) -> Shown:
     zone = ZoneInfo(organization["timezone"])
     form = None if task["form"] is None else form_of(task["form"], zone=zone)
     return Shown(task, organization, decider, obstacle, form, own_word)
+
+
+async def _is_still_asked(tx: AsyncConnection, link: RowMapping, task: RowMapping) -> bool:
+    """Whether the client is asked at the address to which this link was mailed."""
+    names, authorizing = [f"{CandidateKind.CLIENT}:{link['client_id']}"], task["kind"] == APPROVAL
+    found = await Candidates(tx).resolve(names, authorizing=authorizing)
+    return any(each.address_sha256 == link["address_sha256"] for each in found.customers)
 
 
 async def _decider(tx: AsyncConnection, link: RowMapping) -> Decider:
