@@ -136,6 +136,6 @@ async def test_reading_and_deciding_need_no_scripts(console: Console, open_page:
     await page.get_by_role("button", name="Submit").click()
     again = await task_of(console.ada, execution, title="Approve")
     assert again["arguments"]["link"] == "https://papers.example/lease-2"
-    await decide(console.grace, again, "approved")
+    await decide(console.rosa, again, "approved")
     ended = await until(console.ada, execution, "completed")
     assert ended["output"]["drafts"] == 2
