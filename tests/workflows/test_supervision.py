@@ -154,6 +154,9 @@ async def test_a_quiet_round_costs_three_calls_whatever_runs(idle_engine: Engine
     ids = (await engine.get("/v1/executions?limit=3"))["items"]
     for execution in ids:
         await (await operator(engine, execution["id"])).terminate()
+    ended = f"OrganizationId = '{engine.organization_id}' AND ExecutionStatus = 'Terminated'"
+    while (await engine.client.count_workflows(ended)).count < len(ids):  # Temporal lists them a moment later
+        await asyncio.sleep(0.05)
     before = calls()
     await supervision.round()
     assert spent(before) == {"list": 2, "describe": 3, "history": 3, "query": 0}
