@@ -155,7 +155,8 @@ async def test_a_quiet_round_costs_three_calls_whatever_runs(idle_engine: Engine
     for execution in ids:
         await (await operator(engine, execution["id"])).terminate()
     ended = f"OrganizationId = '{engine.organization_id}' AND ExecutionStatus = 'Terminated'"
-    while (await engine.client.count_workflows(ended)).count < len(ids):  # Temporal lists them a moment later
+    # Temporal lists them a moment later, and tells nobody when.
+    while (await engine.client.count_workflows(ended)).count < len(ids):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     before = calls()
     await supervision.round()
