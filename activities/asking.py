@@ -47,7 +47,7 @@ def asked(arguments: Approve | Ask, id: WorkflowId, wait: PendingWait, now: date
         quorum=arguments.quorum if isinstance(arguments, Approve) else 1,
         links=arguments.links,
         due_at=moments.due_at,
-        on_overdue=arguments.on_due,
+        on_overdue=arguments.on_overdue,
         remind_at=moments.remind_at,
         escalate_at=moments.escalate_at,
         escalate_to=() if escalate is None else list(dict.fromkeys(escalate.to)),

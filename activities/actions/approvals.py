@@ -88,6 +88,8 @@ class _Task(Arguments):
     links: Annotated[
         bool, Field(description="Members, too, are mailed a link by which they decide without signing in")
     ] = False
+    #: What each kind of task may say here, it says itself.
+    on_overdue: OnOverdue = OnOverdue.KEEP
 
     @property
     def asked(self) -> list[str]:
@@ -117,11 +119,7 @@ class _Task(Arguments):
 
     @property
     def ends_when_due(self) -> bool:
-        return self.on_due is not OnOverdue.KEEP
-
-    @property
-    def on_due(self) -> OnOverdue:
-        raise NotImplementedError
+        return self.on_overdue is not OnOverdue.KEEP
 
 
 class Approve(_Task):
@@ -136,10 +134,6 @@ class Approve(_Task):
         Field(description="When nobody decided in time: fail with error 408, reject, or keep it open"),
     ] = OnOverdue.KEEP
 
-    @property
-    def on_due(self) -> OnOverdue:
-        return self.on_overdue
-
 
 class Ask(_Task):
     """The form is what the person fills in."""
@@ -149,10 +143,6 @@ class Ask(_Task):
         Literal[OnOverdue.FAIL, OnOverdue.KEEP],
         Field(description="When nobody answered in time: fail with error 408, or keep it open"),
     ] = OnOverdue.KEEP
-
-    @property
-    def on_due(self) -> OnOverdue:
-        return self.on_overdue
 
 
 class Word(Result):

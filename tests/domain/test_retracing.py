@@ -217,7 +217,7 @@ def test_a_wait_beside_it_keeps_what_was_left_of_it() -> None:
     fork:
       branches:
         - nap: {wait: PT1H}
-        - work: {do: [{one: {call: look, with: {}}}, {two: {call: look, with: {}}}]}
+        - busy: {do: [{one: {call: look, with: {}}}, {two: {call: look, with: {}}}]}
 - done: {set: {ok: true}}
 """,
         None,
@@ -227,7 +227,7 @@ def test_a_wait_beside_it_keeps_what_was_left_of_it() -> None:
     nap = next(line for line in run.records.values() if line.name == "nap")
     values = {name: getattr(nap, name) for name in StepRecord.__slots__}
     log[nap.occurrence] = StepRecord(**{**values, "status": "cancelled", "completed": nap.started + 5})
-    [sleep] = retraced(run, "/do/0/both/fork/branches/1/work/do/1/two#1", log=log).commands
+    [sleep] = retraced(run, "/do/0/both/fork/branches/1/busy/do/1/two#1", log=log).commands
     assert isinstance(sleep, Sleep)
     assert sleep.until - LATER == 3_600_000 - A_CALL
 
