@@ -338,7 +338,9 @@ async def test_one_byte_more_than_the_limit_is_refused(serve: Serve, response: R
 
 
 @pytest.mark.parametrize(
-    "packed", [gzip.compress(b"hello" * 100)[:-9], b"no gzip", gzip.compress(b"a") + b"rest"]
+    "packed",
+    [gzip.compress(b"hello" * 100)[:-9], b"no gzip", gzip.compress(b"a") + b"rest"],
+    ids=["cut short", "no gzip", "something behind it"],  # what is packed names the second in which it was
 )
 async def test_a_damaged_body_is_said_to_be_damaged(packed: bytes, serve: Serve, response: Respond) -> None:
     peer = await serve(response(packed, headers=["Content-Encoding: gzip"]))
