@@ -85,7 +85,9 @@ async def test_a_client_who_never_answers_is_called(console: Console) -> None:
     }
     await decide(console.grace, call, "submitted", details)
     task = await task_of(console.ada, execution, title="Take on")
-    await decide(console.grace, task, "rejected", comment="They do not want it.")
+    with pytest.raises(DemoFailed, match="four"):  # she spoke for the client
+        await decide(console.grace, task, "rejected")
+    await decide(console.rosa, task, "rejected", comment="They do not want it.")
     ended = await until(console.ada, execution, "completed")
     assert ended["output"]["taken_on"] is False
     client = await get(console.ada.api, f"/v1/clients/{ended['output']['client']['id']}")
