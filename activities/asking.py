@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actions.approvals import Approve, Ask
 from db.taskcandidates import Candidates, Found
-from db.tasks import NewTask, Tasks
+from db.taskdeciders import Deciders
+from db.taskopening import NewTask, open_task
 from domain.definitions import durations
 from domain.definitions.faults import Fault
 from domain.ids import WorkflowId, derived_id, effect_key
@@ -69,10 +70,10 @@ class Opening:
         further = await self._found(task.escalate_to)
         unknown = {**further.unknown, **found.unknown}
         about = {"unknown": unknown} if unknown else {}
-        if not await Tasks(self._connection).register(task, **about):
+        if not await open_task(self._connection, task, **about):
             return False
         barred = (
-            await Tasks(self._connection).barred(task.id) if task.four_eyes or task.four_eyes_steps else ()
+            await Deciders(self._connection).barred(task.id) if task.four_eyes or task.four_eyes_steps else ()
         )
         if task.four_eyes_steps and not any(each["step"] is not None for each in barred):
             named = ", ".join(f"“{name}”" for name in task.four_eyes_steps)

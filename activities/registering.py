@@ -12,7 +12,7 @@ from activities.actions.registry import Registry
 from activities.asking import Opening, asked
 from db.children import Children
 from db.outbox import OutboxEntry
-from db.tasks import Tasks
+from db.tasktelling import TaskTelling
 from domain.definitions.faults import Fault
 from domain.ids import WorkflowId
 from domain.keys import KeyRing
@@ -68,7 +68,7 @@ class Registering:
         task = asked(arguments, self._id, wait, self._now)
         opening = Opening(connection, task)
         if not await opening.open():
-            await Tasks(connection).tell_again(self._id.execution_id, [wait.occurrence], self._run_id)
+            await TaskTelling(connection).tell_again(self._id.execution_id, [wait.occurrence], self._run_id)
 
     async def _run(self, connection: AsyncConnection, occurrence: str, given: Any) -> None:
         """One that has ended answers once more only to a run that a reset began."""

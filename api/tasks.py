@@ -16,6 +16,7 @@ from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
 from db.identity import Users
 from db.outbox import OutboxEntry
+from db.taskdeciding import Deciding
 from db.tasks import TaskFilters, Tasks
 from domain.executions import TaskOutcome, TaskStatus
 from domain.permissions import Permission
@@ -113,7 +114,7 @@ async def decide_task(
     decision = Decision(body.outcome, body.comment, body.data, body.arguments_digest)
 
     async def decide(tx: AsyncConnection) -> Answer[OutboxEntry]:
-        decided = await Tasks(tx).decide(id, decision, await decider_of(tx, caller), at=parts.clock())
+        decided = await Deciding(tx).decide(id, decision, await decider_of(tx, caller), at=parts.clock())
         return Answer(200, shown(decided.task), carry=decided.entry)
 
     answer = await once.run(caller, decide)

@@ -17,6 +17,7 @@ from api.mailing import mail, send
 from api.pagination import Paging
 from api.tasks import Judge, Reader, TaskView, decider_of, shown
 from db.outbox import OutboxEntry
+from db.taskhandling import Handling
 from db.taskhistory import TaskEvents
 from db.tasks import Tasks
 from db.tenants import Organizations
@@ -62,7 +63,7 @@ async def claim_task(caller: Judge, parts: Parts, once: Idempotent, id: UUID) ->
     """Take it upon yourself: nobody else decides it until you do, or release it."""
 
     async def claim(tx: AsyncConnection) -> Answer[None]:
-        row = await Tasks(tx).claim(id, await decider_of(tx, caller), at=parts.clock())
+        row = await Handling(tx).claim(id, await decider_of(tx, caller), at=parts.clock())
         return Answer(200, shown(row))
 
     return (await once.run(caller, claim)).response()
@@ -74,7 +75,7 @@ async def release_task(caller: Judge, parts: Parts, once: Idempotent, id: UUID) 
     for_others = caller.may(Permission.EXECUTIONS_CONTROL)
 
     async def release(tx: AsyncConnection) -> Answer[None]:
-        row = await Tasks(tx).release(id, await decider_of(tx, caller), for_others=for_others)
+        row = await Handling(tx).release(id, await decider_of(tx, caller), for_others=for_others)
         return Answer(200, shown(row))
 
     return (await once.run(caller, release)).response()
@@ -88,7 +89,7 @@ async def delegate_task(
 
     async def delegate(tx: AsyncConnection) -> Answer[OutboxEntry]:
         decider, now = await decider_of(tx, caller), parts.clock()
-        row = await Tasks(tx).delegate(id, decider, body.to, at=now, comment=body.comment)
+        row = await Handling(tx).delegate(id, decider, body.to, at=now, comment=body.comment)
         return Answer(200, shown(row), carry=await tell_delegate(parts, tx, caller, row, decider, body.to))
 
     answer = await once.run(caller, delegate)
@@ -126,7 +127,7 @@ async def comment_task(
     """Say something to whoever reads the task; it changes nothing about it."""
 
     async def comment(tx: AsyncConnection) -> Answer[None]:
-        row = await Tasks(tx).comment(id, await decider_of(tx, caller), body.comment)
+        row = await Handling(tx).comment(id, await decider_of(tx, caller), body.comment)
         return Answer(201, TaskEventView.model_validate(dict(row)).model_dump(mode="json"))
 
     return (await once.run(caller, comment)).response()

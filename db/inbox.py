@@ -98,7 +98,7 @@ _NAME = func.coalesce(func.nullif(func.concat_ws(" ", User.first_name, User.last
 def _could_decide(decider: Decider) -> tuple[ColumnElement[bool], ...]:
     """Asked of them, not claimed by another, not answered by them before, and not kept from them by four eyes.
 
-    `Tasks.decide` judges anew when they do; this says what to show them.
+    `Deciding.decide` judges anew when they do; this says what to show them.
     """
     names = cast(list(decider.names), ARRAY(Text()))
     answered = exists().where(

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.children import Children
 from db.events import Events
 from db.mirror import Mirror, Reporter
-from db.tasks import Tasks
+from db.tasktelling import TaskTelling
 from domain.executions import ExecutionStatus
 from domain.mirror import Course, Mismatch, Snapshot
 
@@ -140,7 +140,7 @@ class Mending:
             return False
         await self._connection.execute(_REOPEN_STEPS, values)
         await self._connection.execute(_REOPEN_TASKS, values)
-        await Tasks(self._connection).tell_again(self._row.id, waits, course.run_id)
+        await TaskTelling(self._connection).tell_again(self._row.id, waits, course.run_id)
         await Events(self._connection).reopen(
             self._row.organization_id, self._row.id, waits, snapshot.reset_run_id
         )

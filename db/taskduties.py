@@ -13,9 +13,11 @@ from db.identity import User
 from db.outbox import OutboxEntry
 from db.processes import Processes
 from db.taskcandidates import Candidates, Found
+from db.taskdeciders import Deciders
+from db.taskdeciding import Deciding
 from db.taskhistory import TaskEvents
 from db.taskmails import TaskMails
-from db.tasks import TASK, Task, Tasks
+from db.tasks import TASK, Task
 from domain.executions import TaskStatus
 from domain.tasks import APPROVAL, CandidateKind, Due, Moments, OnOverdue
 from domain.tasks.history import TaskEventKind
@@ -124,14 +126,16 @@ class Duties:
         if task["on_overdue"] == OnOverdue.KEEP:
             await TaskEvents(self._tx).note(task, TaskEventKind.OVERDUE)
             return []
-        expired = await Tasks(self._tx).expire(task["id"], at=self._now)
+        expired = await Deciding(self._tx).expire(task["id"], at=self._now)
         return [] if expired is None or expired.entry is None else [expired.entry]
 
     async def _candidates(self, task: RowMapping, names: Sequence[str]) -> Found:
         if not names:
             return Found()
         found = await Candidates(self._tx).resolve(names, authorizing=task["kind"] == APPROVAL)
-        barred = {each["user_id"] or each["client_id"] for each in await Tasks(self._tx).barred(task["id"])}
+        barred = {
+            each["user_id"] or each["client_id"] for each in await Deciders(self._tx).barred(task["id"])
+        }
         found.people = [person for person in found.people if person.user_id not in barred]
         found.customers = [each for each in found.customers if each.client_id not in barred]
         return found

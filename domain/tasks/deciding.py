@@ -144,10 +144,17 @@ def require_unclaimed(task: Mapping[Any, Any], decider: Decider) -> None:
         )
 
 
+def is_theirs(line: Mapping[Any, Any], decider: Decider) -> bool:
+    """Whether a line that names a person by `user_id` or a client by `client_id` names this decider."""
+    if decider.user_id is not None:
+        return bool(line["user_id"] == decider.user_id)
+    return decider.client_id is not None and bool(line["client_id"] == decider.client_id)
+
+
 def require_other_eyes(barred: Sequence[Mapping[Any, Any]], decider: Decider) -> None:
     """`barred` are whom four eyes keep away: ids, and the step they decided (None: they started the execution)."""
     for each in barred:
-        if _is_same(each, decider):
+        if is_theirs(each, decider):
             why = "started this execution" if each["step"] is None else f"decided “{each['step']}”"
             raise FourEyes(f"Whoever {why} may not decide this task too: four eyes. Somebody else has to.")
 
@@ -239,9 +246,3 @@ def overdue(task: Mapping[Any, Any], at: datetime) -> dict[str, Any]:
         }
     detail = f"“{task['title']}” was to be decided until {task['due_at'].isoformat()}, and nobody did"
     return {"fault": Fault("timeout", 408, "Task overdue", detail).as_json(), "expired_at": at.isoformat()}
-
-
-def _is_same(barred: Mapping[Any, Any], decider: Decider) -> bool:
-    if decider.user_id is not None:
-        return bool(barred["user_id"] == decider.user_id)
-    return bool(decider.client_id is not None and barred["client_id"] == decider.client_id)

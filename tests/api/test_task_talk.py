@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from db.tasks import NewTask, Tasks
+from db.taskopening import NewTask, open_task
 from tests.api.house import House, house, problems
 
 __all__ = ["house"]
@@ -25,7 +25,7 @@ async def a_task(house: House, **given: Any) -> str:
         **given,
     )
     async with house.working() as tx:
-        assert await Tasks(tx).register(new)
+        assert await open_task(tx, new)
     return f"/v1/tasks/{new.id}"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from db.tables import metadata
 from db.taskduties import Duties
-from db.tasks import NewTask, Tasks
+from db.taskopening import NewTask, open_task
 from domain.onetime import Purpose, derive
 from domain.tasks import OnOverdue, digest_of
 from tests.api.house import PROCESSES, SECURITY, House, house
@@ -47,7 +47,7 @@ async def mailed(house: House, *, to: UUID | None = None, **given: Any) -> tuple
         **{"kind": "approval", **given},
     )
     async with house.working() as tx:
-        assert await Tasks(tx).register(new)
+        assert await open_task(tx, new)
         await Duties(tx, PROCESSES, SECURITY.token_secret, now).see_to(new.id)
     house.dispatcher.told.clear()
     links = [row for row in await house.everything("task_links") if row["task_id"] == new.id]

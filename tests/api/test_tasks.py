@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from db.tasks import NewTask, Task, Tasks
+from db.taskopening import NewTask, open_task
+from db.tasks import Task
 from domain.executions import TaskStatus
 from tests.api.house import House, Person, house, problems
 
@@ -34,7 +35,7 @@ async def a_task(house: House, **given: Any) -> str:
         **given,
     )
     async with house.working() as tx:
-        assert await Tasks(tx).register(new)
+        assert await open_task(tx, new)
     return f"/v1/tasks/{new.id}"
 
 

@@ -15,8 +15,10 @@ from db.engine import create_engine
 from db.processes import Processes
 from db.session import Access, Database, Role
 from db.tables import metadata
+from db.taskdeciding import Decided, Deciding
 from db.taskduties import Duties
-from db.tasks import Decided, NewTask, Tasks
+from db.taskopening import NewTask, open_task
+from db.tasks import Tasks
 from domain.executions import TaskOutcome
 from domain.permissions import RoleName
 from domain.tasks import Decider, Decision, digest_of
@@ -80,12 +82,12 @@ class TaskWorld:
     async def open(self, **given: Any) -> UUID:
         new = self.new(**given)
         async with self.as_() as tx:
-            assert await Tasks(tx).register(new)
+            assert await open_task(tx, new)
         return new.id
 
     async def decide(self, id: UUID, decision: Decision, by: Decider, *, at: datetime = NOW) -> Decided:
         async with self.as_(by) as tx:
-            return await Tasks(tx).decide(id, decision, by, at=at)
+            return await Deciding(tx).decide(id, decision, by, at=at)
 
     async def due(self, id: UUID, now: datetime) -> list[Any]:
         """What is due about one task at a moment is done."""

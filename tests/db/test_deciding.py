@@ -15,6 +15,10 @@ from db.inbox import Inbox
 from db.session import Access, Role
 from db.tables import metadata
 from db.taskcandidates import Candidates
+from db.taskdeciders import Deciders
+from db.taskdeciding import Deciding
+from db.taskhandling import Handling
+from db.taskopening import open_task
 from db.tasks import TaskFilters, Tasks
 from db.tenants import SHIPPED_ROLES
 from domain.errors import Conflict, Forbidden, Invalid
@@ -203,10 +207,10 @@ async def test_a_task_opened_anew_forgets_what_was_seen_before(tasks: TaskWorld)
     """Its execution was reset and asks with other arguments; whoever saw the old ones decides nothing."""
     ada, new = await tasks.person(), tasks.new(arguments={"amount": 1})
     async with tasks.as_() as tx:
-        await Tasks(tx).register(new)
+        await open_task(tx, new)
         await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": new.id})
         changed = replace(new, arguments={"amount": 2}, arguments_digest=digest_of({"amount": 2}))
-        assert await Tasks(tx).register(changed)
+        assert await open_task(tx, changed)
     with pytest.raises(ArgumentsChanged):
         await tasks.decide(new.id, replace(APPROVED, arguments_digest=new.arguments_digest), ada)
 
@@ -216,11 +220,11 @@ async def test_words_about_other_arguments_count_no_more(tasks: TaskWorld) -> No
     changed = replace(new, arguments={"amount": 2}, arguments_digest=digest_of({"amount": 2}))
     about = replace(APPROVED, arguments_digest=changed.arguments_digest)
     async with tasks.as_() as tx:
-        await Tasks(tx).register(new)
+        await open_task(tx, new)
     await tasks.decide(new.id, replace(APPROVED, arguments_digest=new.arguments_digest), ada)
     async with tasks.as_() as tx:
         await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": new.id})
-        await Tasks(tx).register(changed)
+        await open_task(tx, changed)
     assert (await tasks.decide(new.id, about, bob)).task["status"] == "open"
     assert (await tasks.decide(new.id, about, ada)).task["status"] == "decided"
 
@@ -285,17 +289,17 @@ async def test_a_claimed_task_is_decided_by_whoever_claimed_it(tasks: TaskWorld)
     id = await tasks.open(assignees=["role:reviewer"])
     async with tasks.as_(ada) as tx:
         for _ in range(2):
-            assert (await Tasks(tx).claim(id, ada, at=NOW))["claimed_by"] == ada.user_id
+            assert (await Handling(tx).claim(id, ada, at=NOW))["claimed_by"] == ada.user_id
     async with tasks.as_(bob) as tx:
         with pytest.raises(TaskClaimed):
-            await Tasks(tx).claim(id, bob, at=NOW)
+            await Handling(tx).claim(id, bob, at=NOW)
         with pytest.raises(TaskClaimed):
-            await Tasks(tx).release(id, bob)
-        assert isinstance(await Tasks(tx).obstacle(await Tasks(tx).get(id), bob, at=NOW), TaskClaimed)
+            await Handling(tx).release(id, bob)
+        assert isinstance(await Deciders(tx).obstacle(await Tasks(tx).get(id), bob, at=NOW), TaskClaimed)
     with pytest.raises(TaskClaimed):
         await tasks.decide(id, APPROVED, bob)
     async with tasks.as_(boss) as tx:
-        await Tasks(tx).release(id, boss, for_others=True)
+        await Handling(tx).release(id, boss, for_others=True)
     assert (await tasks.decide(id, APPROVED, bob)).entry is not None
     kinds = {line["kind"] for line in await tasks.history(id)}
     assert kinds == {"opened", "claimed", "released", "decided"}
@@ -329,7 +333,7 @@ async def test_a_client_is_not_deleted_while_a_task_is_opened_for_it(tasks: Task
         await Candidates(tx).resolve(new.assignees)
         removing = asyncio.create_task(_removed(tasks, ours))
         await asyncio.sleep(0.2)
-        await Tasks(tx).register(new)
+        await open_task(tx, new)
     with pytest.raises(ClientInUse):
         await removing
 
@@ -359,7 +363,7 @@ async def test_a_claim_does_not_outlive_what_its_holder_may(
     )
     async with tasks.as_(ada) as tx:
         for id in (first, second):
-            await Tasks(tx).claim(id, ada, at=NOW)
+            await Handling(tx).claim(id, ada, at=NOW)
     memberships = metadata.tables["user_organizations"]
     async with tasks.admin.begin() as connection:
         its = memberships.c.user_id == ada.user_id
@@ -375,7 +379,7 @@ async def test_a_claim_does_not_outlive_what_its_holder_may(
         mine = {row["id"] for row in await Tasks(tx).page(TaskFilters(decider=bob), before=None, limit=10)}
         assert waiting == mine == {first, second}
         assert (await Tasks(tx).get(first))["claimed_by"] is None
-        assert (await Tasks(tx).claim(second, bob, at=NOW))["claimed_by"] == bob.user_id
+        assert (await Handling(tx).claim(second, bob, at=NOW))["claimed_by"] == bob.user_id
     with pytest.raises(TaskClaimed):
         await tasks.decide(second, APPROVED, cleo)
     assert (await tasks.decide(first, APPROVED, cleo)).entry is not None
@@ -385,19 +389,19 @@ async def test_who_is_no_candidate_claims_nothing_and_several_deciders_no_one_al
     ada = await tasks.person()
     async with tasks.as_(ada) as tx:
         with pytest.raises(Forbidden, match="assigned"):
-            await Tasks(tx).claim(await tasks.open(assignees=["role:owner"]), ada, at=NOW)
+            await Handling(tx).claim(await tasks.open(assignees=["role:owner"]), ada, at=NOW)
         with pytest.raises(Conflict, match="2 people"):
-            await Tasks(tx).claim(await tasks.open(quorum=2), ada, at=NOW)
+            await Handling(tx).claim(await tasks.open(quorum=2), ada, at=NOW)
         late = await tasks.open(due_at=NOW, on_overdue=OnOverdue.FAIL)
         with pytest.raises(TaskOverdue):
-            await Tasks(tx).claim(late, ada, at=NOW)
+            await Handling(tx).claim(late, ada, at=NOW)
 
 
 async def test_a_delegated_task_is_the_delegates(tasks: TaskWorld) -> None:
     ada, bob, cleo = await tasks.person(), await tasks.person(), await tasks.person(RoleName.MEMBER)
     id = await tasks.open(assignees=["role:reviewer"])
     async with tasks.as_(ada) as tx:
-        row = await Tasks(tx).delegate(id, ada, cleo.email.upper(), at=NOW, comment="please")
+        row = await Handling(tx).delegate(id, ada, cleo.email.upper(), at=NOW, comment="please")
     assert (row["claimed_by"], f"user:{cleo.email}" in row["assignees"]) == (cleo.user_id, True)
     with pytest.raises(TaskClaimed):
         await tasks.decide(id, APPROVED, bob)
@@ -420,13 +424,13 @@ async def test_nobody_delegates_to_who_may_not_decide(tasks: TaskWorld) -> None:
     async with tasks.as_(ada) as tx:
         for to, why in refused.items():
             with pytest.raises(Invalid) as refusal:
-                await Tasks(tx).delegate(id, ada, to, at=NOW)
+                await Handling(tx).delegate(id, ada, to, at=NOW)
             [problem] = refusal.value.problems
             assert problem.pointer == "#/to"
             assert why in problem.message, (to, problem.message)
     # Whom four eyes keep away may still hand it on.
     async with tasks.as_(tasks.owner) as tx:
-        await Tasks(tx).delegate(id, tasks.owner, ada.email, at=NOW)
+        await Handling(tx).delegate(id, tasks.owner, ada.email, at=NOW)
     assert (await tasks.decide(id, APPROVED, ada)).entry is not None
 
 
@@ -490,9 +494,9 @@ async def test_the_function_itself_refuses_what_a_mistake_of_ours_would_let_thro
 async def test_a_worker_decides_for_no_member_and_ends_nothing_before_its_time(tasks: TaskWorld) -> None:
     ada, id = await tasks.person(), await tasks.open(due_at=NOW + hours(1), on_overdue=OnOverdue.FAIL)
     async with tasks.as_() as tx:
-        assert await Tasks(tx).expire(id, at=NOW) is None
+        assert await Deciding(tx).expire(id, at=NOW) is None
     for by in (ada, Decider(None)):
         with pytest.raises((DBAPIError, Forbidden)):
             async with tasks.as_() as tx:
-                await Tasks(tx).decide(id, APPROVED, by, at=NOW)
+                await Deciding(tx).decide(id, APPROVED, by, at=NOW)
     assert (await tasks.row(id))["status"] == "open"

@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from db.session import Access, Role
 from db.taskduties import due_tasks
+from db.taskhandling import Handling
 from db.taskhistory import TaskLinks
-from db.tasks import Tasks
+from db.taskopening import open_task
 from domain.onetime import Purpose, derive, kept
 from domain.tasks import OnOverdue, TaskClosed, TaskOverdue, planned
 from tests.db.taskworld import APPROVED, NOW, SECRET, TaskWorld, hours, tasks
@@ -67,11 +68,11 @@ async def test_a_task_opened_anew_is_announced_anew(tasks: TaskWorld) -> None:
     )
     later = replace(new, due_at=NOW + hours(104), next_due=NOW + hours(100))
     async with tasks.as_() as tx:
-        await Tasks(tx).register(new)
+        await open_task(tx, new)
     await tasks.due(new.id, NOW)
     async with tasks.as_() as tx:
         await tx.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": new.id})
-        assert await Tasks(tx).register(later)
+        assert await open_task(tx, later)
     await tasks.due(new.id, NOW + hours(100))
     [first, second] = await tasks.mails()
     assert first["token"] != second["token"]
@@ -129,20 +130,16 @@ async def test_of_reminders_that_were_missed_one_is_sent(tasks: TaskWorld) -> No
 
 
 async def test_who_claimed_a_task_is_reminded_alone(tasks: TaskWorld) -> None:
-    from db.tasks import Tasks
-
     ada, bob = await tasks.person(), await tasks.person()
     id = await tasks.open(assignees=["role:reviewer"], **plan(due=hours(48), reminders=[hours(1)]))
     async with tasks.as_(bob) as tx:
-        await Tasks(tx).claim(id, bob, at=NOW)
+        await Handling(tx).claim(id, bob, at=NOW)
     await tasks.due(id, NOW + hours(47))
     assert [mail["to"] for mail in await tasks.mails()] == [bob.email]
     assert ada.email not in str(await tasks.mails())
 
 
 async def test_escalation_adds_people_mails_them_and_ends_a_claim(tasks: TaskWorld) -> None:
-    from db.tasks import Tasks
-
     ada, boss = await tasks.person(), await tasks.person()
     id = await tasks.open(
         assignees=[f"user:{ada.email}"],
@@ -150,7 +147,7 @@ async def test_escalation_adds_people_mails_them_and_ends_a_claim(tasks: TaskWor
         **plan(due=hours(48), escalates=True, escalate_after=hours(8)),
     )
     async with tasks.as_(ada) as tx:
-        await Tasks(tx).claim(id, ada, at=NOW)
+        await Handling(tx).claim(id, ada, at=NOW)
     await tasks.due(id, NOW + hours(8))
     row = await tasks.row(id)
     assert row["assignees"] == [f"user:{ada.email}", f"user:{boss.email}", "user:gone@example.test"]

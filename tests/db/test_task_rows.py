@@ -16,7 +16,9 @@ from db.mirror import Mirror, Reporter
 from db.outbox import OutboxRow
 from db.session import Access, Database, Role
 from db.tables import metadata
-from db.tasks import NewTask, TaskFilters, Tasks
+from db.taskdeciding import Deciding
+from db.taskopening import NewTask, open_task
+from db.tasks import TaskFilters, Tasks
 from domain.definitions.commands import StepRecord
 from domain.errors import Forbidden, Invalid, NotFound
 from domain.executions import ExecutionStatus, OutboxKind, StepStatus, TaskOutcome, TaskStatus
@@ -64,7 +66,7 @@ class World:
 
     async def register(self, new: NewTask) -> bool:
         async with self.database.transaction(self.worker) as tx:
-            return await Tasks(tx).register(new)
+            return await open_task(tx, new)
 
     async def decide(
         self,
@@ -77,7 +79,7 @@ class World:
     ) -> Any:
         by = decider or self.decider
         async with self.database.transaction(self.as_(by)) as tx:
-            decided = await Tasks(tx).decide(id, decision, by, at=at or datetime.now(UTC))
+            decided = await Deciding(tx).decide(id, decision, by, at=at or datetime.now(UTC))
             if dies_before_commit:
                 raise RuntimeError
             return decided
@@ -130,7 +132,7 @@ async def test_the_first_of_two_decisions_wins(world: World) -> None:
     new = world.task()
     await world.register(new)
     async with world.database.transaction(world.api) as tx:
-        won = await Tasks(tx).decide(new.id, APPROVED, world.decider, at=datetime.now(UTC))
+        won = await Deciding(tx).decide(new.id, APPROVED, world.decider, at=datetime.now(UTC))
         late = asyncio.create_task(world.decide(new.id, REJECTED))
         await asyncio.sleep(0.3)  # it has read the task as open and waits for the row
         assert not late.done()

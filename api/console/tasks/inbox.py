@@ -18,6 +18,8 @@ from api.tasktalk import tell_delegate
 from db.inbox import Inbox
 from db.outbox import OutboxEntry
 from db.people import names_of
+from db.taskdeciding import Deciding
+from db.taskhandling import Handling
 from db.taskhistory import TaskEvents
 from db.tasks import Tasks
 from domain.errors import DomainError, Invalid, NotFound
@@ -102,7 +104,7 @@ async def decide(visitor: Visitor, task_id: str) -> Response:
             sent.get("arguments_digest", "")[:100] or None,
         )
         async with visitor.transaction() as tx:
-            decided = await Tasks(tx).decide(id, decision, visitor.decider, at=visitor.parts.clock())
+            decided = await Deciding(tx).decide(id, decision, visitor.decider, at=visitor.parts.clock())
     except DomainError as refusal:
         return await _page(visitor, id, sent=sent, filled=filled, refusal=refusal)
     if decided.entry is not None:
@@ -113,8 +115,8 @@ async def decide(visitor: Visitor, task_id: str) -> Response:
 
 @router.post("/tasks/{task_id}/claim")
 async def claim(visitor: Visitor, task_id: str) -> Response:
-    async def work(tasks: Tasks, id: UUID, _sent: Sent) -> None:
-        await tasks.claim(id, visitor.decider, at=visitor.parts.clock())
+    async def work(handling: Handling, id: UUID, _sent: Sent) -> None:
+        await handling.claim(id, visitor.decider, at=visitor.parts.clock())
 
     return await _moved(visitor, task_id, work, "claimed")
 
@@ -123,22 +125,22 @@ async def claim(visitor: Visitor, task_id: str) -> Response:
 async def release(visitor: Visitor, task_id: str) -> Response:
     for_others = visitor.may(Permission.EXECUTIONS_CONTROL)
 
-    async def work(tasks: Tasks, id: UUID, _sent: Sent) -> None:
-        await tasks.release(id, visitor.decider, for_others=for_others)
+    async def work(handling: Handling, id: UUID, _sent: Sent) -> None:
+        await handling.release(id, visitor.decider, for_others=for_others)
 
     return await _moved(visitor, task_id, work, "released")
 
 
 @router.post("/tasks/{task_id}/delegate")
 async def delegate(visitor: Visitor, task_id: str) -> Response:
-    async def work(tasks: Tasks, id: UUID, sent: Sent) -> None:
+    async def work(handling: Handling, id: UUID, sent: Sent) -> None:
         to = sent.get("to", "").strip()[:320]
         if not to:
             raise Invalid("Nothing was delegated: choose a colleague.")
         at = visitor.parts.clock()
-        row = await tasks.delegate(id, visitor.decider, to, at=at, comment=_comment(sent))
+        row = await handling.delegate(id, visitor.decider, to, at=at, comment=_comment(sent))
         about = (visitor.caller, row, visitor.decider, to)
-        mails.append(await tell_delegate(visitor.parts, tasks.connection, *about))
+        mails.append(await tell_delegate(visitor.parts, handling.connection, *about))
 
     mails: list[OutboxEntry | None] = []
     answer = await _moved(visitor, task_id, work, "delegated")
@@ -148,23 +150,23 @@ async def delegate(visitor: Visitor, task_id: str) -> Response:
 
 @router.post("/tasks/{task_id}/comments")
 async def comment(visitor: Visitor, task_id: str) -> Response:
-    async def work(tasks: Tasks, id: UUID, sent: Sent) -> None:
+    async def work(handling: Handling, id: UUID, sent: Sent) -> None:
         words = _comment(sent)
         if words is None:
             raise Invalid("There was nothing in the comment.")
-        await tasks.comment(id, visitor.decider, words)
+        await handling.comment(id, visitor.decider, words)
 
     return await _moved(visitor, task_id, work, "commented")
 
 
 async def _moved(
-    visitor: Visit, task_id: str, work: Callable[[Tasks, UUID, Sent], Awaitable[None]], done: str
+    visitor: Visit, task_id: str, work: Callable[[Handling, UUID, Sent], Awaitable[None]], done: str
 ) -> Response:
     visitor.require(Permission.TASKS_READ, Permission.TASKS_DECIDE)
     sent, id = await visitor.form(), identifier(task_id)
     try:
         async with visitor.transaction() as tx:
-            await work(Tasks(tx), id, sent)
+            await work(Handling(tx), id, sent)
     except NotFound:
         raise
     except DomainError as refusal:

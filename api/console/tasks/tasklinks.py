@@ -30,6 +30,8 @@ from db.identity import Users
 from db.members import Members
 from db.session import Access, Role
 from db.taskcandidates import Candidates
+from db.taskdeciders import Deciders
+from db.taskdeciding import Deciding
 from db.taskhistory import TaskEvents, TaskLinks
 from db.tasks import Tasks
 from db.tenants import Organization
@@ -37,7 +39,7 @@ from domain.errors import DomainError, Forbidden, Invalid
 from domain.executions import TaskOutcome, TaskStatus
 from domain.forms import Filled, Form, filled_with, form_of, read
 from domain.onetime import PATHS, Purpose, kept
-from domain.tasks import APPROVAL, FORM, CandidateKind, Decider, Decision, OnOverdue
+from domain.tasks import APPROVAL, FORM, CandidateKind, Decider, Decision, OnOverdue, is_theirs
 from domain.tasks.words import until
 
 router = APIRouter(include_in_schema=False)
@@ -121,7 +123,9 @@ async def answer(request: Request, parts: Parts, token: str) -> Response:
             return _page(parts, held, shown, filled=filled, sent=sent, status=status)
         decision = _decision(shown, sent, filled)
         async with parts.database.transaction(held.access) as tx:
-            decided = await Tasks(tx).decide(held.link["task_id"], decision, shown.decider, at=parts.clock())
+            decided = await Deciding(tx).decide(
+                held.link["task_id"], decision, shown.decider, at=parts.clock()
+            )
     except DomainError as refusal:
         return _page(parts, held, shown, filled=filled, sent=sent, refusal=refusal)
     if decided.entry is not None:
@@ -158,7 +162,7 @@ async def _shown(tx: AsyncConnection, held: Held, now: datetime) -> Shown:
     )
     decider = await _decider(tx, link)
     words = await TaskEvents(tx).words(task["id"])
-    own_word = next((word for word in words if _is_theirs(word, decider)), None)
+    own_word = next((word for word in words if is_theirs(word, decider)), None)
     if task["status"] != TaskStatus.OPEN:
         raise _closed(task, organization, own_word)
     if link["client_id"] is not None and not await _is_still_asked(tx, link, task):
@@ -178,7 +182,7 @@ async def _shown(tx: AsyncConnection, held: Held, now: datetime) -> Shown:
             410,
             task["title"],
         )
-    obstacle = await Tasks(tx).obstacle(task, decider, at=now)
+    obstacle = await Deciders(tx).obstacle(task, decider, at=now)
     zone = ZoneInfo(organization["timezone"])
     form = None if task["form"] is None else form_of(task["form"], zone=zone)
     return Shown(task, organization, decider, obstacle, form, own_word)
@@ -271,12 +275,6 @@ def _page(
     return _private(
         render("tasks/tasklink.html", status if refusal is None else status_of(refusal), **values)
     )
-
-
-def _is_theirs(word: RowMapping, decider: Decider) -> bool:
-    if decider.user_id is not None:
-        return bool(word["user_id"] == decider.user_id)
-    return bool(word["client_id"] == decider.client_id)
 
 
 def _already(over: Over) -> Over:

@@ -15,8 +15,8 @@ from api.console.home.facts import Fact, answers_of, facts_of
 from api.console.tasks.taskwords import Telling
 from db.inbox import Inbox
 from db.people import names_of
+from db.taskdeciders import Deciders
 from db.taskhistory import TaskEvents
-from db.tasks import Tasks
 from domain.errors import DomainError
 from domain.executions import TaskStatus
 from domain.forms import Form, form_of
@@ -72,7 +72,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
     events = await TaskEvents(tx).page(id)
     decider = visitor.decider
     may_judge = visitor.may(Permission.TASKS_DECIDE)
-    obstacle = await Tasks(tx).obstacle(task, decider, at=now)
+    obstacle = await Deciders(tx).obstacle(task, decider, at=now)
     is_open = task["status"] == TaskStatus.OPEN
     may_decide = is_open and may_judge and obstacle is None
     is_mine = task["claimed_by"] == decider.user_id
