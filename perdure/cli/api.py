@@ -1,15 +1,17 @@
 """The API as commands use it: its address and key from options, the environment or the local stack."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
 import typer
 
+from perdure.cli.output import emit
 from workers.devstack import state
 from workers.devstack.errors import StackError
 
@@ -21,14 +23,59 @@ Key = Annotated[
 TIMEOUT = httpx2.Timeout(30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Raises StackError with what the API said was wrong, and how to mend it."""
+#: How many items one page of a list holds at most.
+_PAGE = 100
 
-    http: httpx2.Client
+
+class Refused(StackError):
+    """The API said no; `code` is its word for why."""
+
+    def __init__(self, problem: str, mend: str, code: str) -> None:
+        super().__init__(problem, mend)
+        self.code = code
+
+
+#: For answers whose mend depends on nothing but the code.
+_MENDS = {"not_found": "Check the id: `list` shows what there is."}
+
+
+@dataclass(frozen=True)
+class Client:
+    """Raises StackError with what the API said was wrong, and how to mend it.
+
+    Address and key are looked for when something is asked: what is wrong with a file is told without either.
+    """
+
+    api: str | None
+    key: str | None
+    data_dir: Path
+    as_json: bool = False
+
+    @cached_property
+    def http(self) -> httpx2.Client:
+        address, bearer = self.api or _local_address(self.data_dir), self.key or _local_key(self.data_dir)
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return httpx2.Client(base_url=address, headers=headers, timeout=TIMEOUT, trust_env=False)
+
+    def answer(self, value: Any, tell: Callable[[Any], None]) -> None:
+        """What the command was for: one JSON document where that was asked for, else told to people."""
+        if self.as_json:
+            emit(value)
+        else:
+            tell(value)
 
     def get(self, path: str, **query: Any) -> Any:
         return self._checked("GET", path, params={name: value for name, value in query.items() if value})
+
+    def pages(self, path: str, **query: Any) -> Iterator[Any]:
+        """Every item of a list, page after page."""
+        cursor = None
+        while True:
+            page = self.get(path, **query, cursor=cursor, limit=_PAGE)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._checked("POST", path, json=body, headers=headers)
@@ -50,12 +97,14 @@ class Client:
 
 
 @contextmanager
-def client(api: str | None, key: str | None, data_dir: Path) -> Iterator[Client]:
-    """Raises StackError when there is neither an address and a key nor a local stack."""
-    address, bearer = api or _local_address(data_dir), key or _local_key(data_dir)
-    headers = {"Authorization": f"Bearer {bearer}"}
-    with httpx2.Client(base_url=address, headers=headers, timeout=TIMEOUT, trust_env=False) as http:
-        yield Client(http)
+def client(api: str | None, key: str | None, data_dir: Path, *, as_json: bool = False) -> Iterator[Client]:
+    """Asking it raises StackError when there is neither an address and a key nor a local stack."""
+    connected = Client(api, key, data_dir, as_json)
+    try:
+        yield connected
+    finally:
+        if "http" in vars(connected):
+            connected.http.close()
 
 
 @contextmanager
@@ -84,7 +133,9 @@ def refuse_problem(answer: httpx2.Response) -> None:
     mends = [each["suggestion"] for each in problem.get("errors", []) if each.get("suggestion")]
     if answer.status_code == 401:
         mends.append("Give a valid API key with --key or PERDURE_API_KEY.")
-    raise StackError(" ".join([text, *found]), " ".join(mends) or f"The answer's code is {problem['code']}.")
+    code = str(problem["code"])
+    mend = " ".join(mends) or _MENDS.get(code) or f"The answer's code is {code}."
+    raise Refused(" ".join([text, *found]), mend, code)
 
 
 def _local_address(data_dir: Path) -> str:

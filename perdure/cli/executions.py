@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
@@ -11,61 +10,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perdure.cli.api import Api, Client, Key, client, reaching, refuse_problem
-from perdure.cli.output import AsJson, DataDir, emit, explained, facts, line, out
-from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER
+from perdure.cli.api import Client, reaching, refuse_problem
+from perdure.cli.asking import asking
+from perdure.cli.given import json_of
+from perdure.cli.output import emit, facts, line, listing, moment, out, state
 
 app = typer.Typer(help="What runs and ran.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The execution's id.")]
 GOOD = frozenset({"completed"})
-COLOURS = {
-    "completed": "green",
-    "failed": "red",
-    "cancelled": "yellow",
-    "terminated": "red",
-    "timed_out": "red",
-    "waiting": "cyan",
-    "paused": "magenta",
-}
 
 
 @app.command("list")
+@asking
 def list_executions(
+    perdure: Client,
     *,
     status: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only of this workflow's id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """The newest executions."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        page = perdure.get("/v1/executions", status=status, workflow_id=workflow, limit=limit)
-    if as_json:
-        emit(page["items"])
-        return
-    table = Table("id", "status", "%", "queued", "waits for")
-    for each in page["items"]:
-        waits = Text(waiting(each["waiting_on"]))
-        table.add_row(
-            each["id"], shown(each["status"]), str(each["progress"]), moment(each["created_at"]), waits
-        )
-    out.print(table)
+    page = perdure.get("/v1/executions", status=status, workflow_id=workflow, limit=limit)
+    perdure.answer(page["items"], _tell_list)
 
 
 @app.command()
-def show(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def show(perdure: Client, id: Id) -> None:
     """One execution with its steps."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        execution = perdure.get(f"/v1/executions/{id}")
-        steps = list(_pages(perdure, f"/v1/executions/{id}/steps"))
-    if as_json:
+    execution = perdure.get(f"/v1/executions/{id}")
+    steps = list(perdure.pages(f"/v1/executions/{id}/steps"))
+    if perdure.as_json:
         emit({"execution": execution, "steps": steps})
         return
     facts(out, _facts(execution))
@@ -73,92 +49,107 @@ def show(
     for step in steps:
         began = moment(step["started_at"])
         kind = Text(step["action"] or step["kind"])
-        table.add_row(Text(step["name"]), kind, shown(step["status"]), began, str(step["attempt"]))
+        table.add_row(Text(step["name"]), kind, state(step["status"]), began, str(step["attempt"]))
     out.print(table)
+    tried = [step for step in steps if step["attempts"]]
+    if tried:
+        out.print(_attempts(tried))
+
+
+def _attempts(steps: list[dict[str, Any]]) -> Table:
+    """Every attempt at the steps that were tried again, with what came of it."""
+    table = Table("step", "attempt", "status", "began", "ended", "what came of it")
+    for step in steps:
+        for each in step["attempts"]:
+            moments = moment(each["started_at"]), moment(each["completed_at"])
+            name, number = Text(step["name"]), str(each["number"])
+            table.add_row(name, number, state(each["status"]), *moments, Text(_came(each)))
+    return table
+
+
+def _came(attempt: dict[str, Any]) -> str:
+    if attempt["status"] == "lost":
+        return "its worker was stopped or lost"
+    error = attempt["error"] or {}
+    said = ": ".join(str(error[name]) for name in ("title", "detail") if error.get(name))
+    again = f"tried again {moment(attempt['retry_at'])}" if attempt["retry_at"] else ""
+    return "; ".join(filter(None, (said, again)))
 
 
 @app.command()
-def watch(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def watch(perdure: Client, id: Id) -> None:
     """Tell every change until the end; exit 0 only if it completed. With --json one document per line."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        status = "unknown"
-        for name, data in events(perdure.http, id):
-            if as_json:
-                line(out, json.dumps({"event": name, "data": data}))
-            else:
-                tell(out, name, data)
-            if name == "end":
-                status = data["status"]
+    status = "unknown"
+    for name, data in events(perdure.http, id):
+        if perdure.as_json:
+            line(out, json.dumps({"event": name, "data": data}))
+        else:
+            tell(out, name, data)
+        if name == "end":
+            status = data["status"]
     raise typer.Exit(0 if status in GOOD else 1)
 
 
 @app.command()
+@asking
 def cancel(
-    *,
-    id: Id,
-    reason: Annotated[str, typer.Option(help="Kept with the request.")] = "",
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
+    perdure: Client, id: Id, reason: Annotated[str, typer.Option(help="Kept with the request.")] = ""
 ) -> None:
     """Ask an execution to stop."""
-    _act(id, "cancel", {"reason": reason}, (api, key, data_dir), as_json=as_json)
+    _act(perdure, id, "cancel", {"reason": reason})
 
 
 @app.command()
-def pause(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def pause(perdure: Client, id: Id) -> None:
     """Begin nothing new until `resume`."""
-    _act(id, "pause", None, (api, key, data_dir), as_json=as_json)
+    _act(perdure, id, "pause")
 
 
 @app.command()
-def resume(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def resume(perdure: Client, id: Id) -> None:
     """Go on where a pause has held the execution."""
-    _act(id, "resume", None, (api, key, data_dir), as_json=as_json)
+    _act(perdure, id, "resume")
 
 
 @app.command()
+@asking
 def signal(
+    perdure: Client,
     *,
     id: Id,
     type: Annotated[str, typer.Argument(help="What a `listen` step asks for.")],
     data: Annotated[str, typer.Option(help="JSON.")] = "null",
     signal_id: Annotated[str | None, typer.Option("--id", help="Sent twice, it is delivered once.")] = None,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """Send an event to an execution."""
-    with explained(as_json):
-        try:
-            value = json.loads(data)
-        except json.JSONDecodeError as error:
-            raise StackError(
-                f"--data is not JSON: {error}.", """A text needs quotes: --data '"paid"'."""
-            ) from None
-        with client(api, key, data_dir) as perdure:
-            sent = perdure.post(f"/v1/executions/{id}/signal", {"type": type, "data": value, "id": signal_id})
-    if as_json:
-        emit(sent)
-    else:
-        line(out, f"Sent {sent['type']} as {sent['id']}.")
+    value = json_of(data, "--data", """A text needs quotes: --data '"paid"'.""")
+    sent = perdure.post(f"/v1/executions/{id}/signal", {"type": type, "data": value, "id": signal_id})
+    perdure.answer(sent, lambda sent: line(out, f"Sent {sent['type']} as {sent['id']}."))
 
 
-def _act(id: str, word: str, body: Any, where: tuple[str | None, str | None, Path], *, as_json: bool) -> None:
-    with explained(as_json), client(*where) as perdure:
-        execution = perdure.post(f"/v1/executions/{id}/{word}", body)
-    if as_json:
-        emit(execution)
-    else:
-        facts(out, _facts(execution))
+def _act(perdure: Client, id: str, word: str, body: Any = None) -> None:
+    execution = perdure.post(f"/v1/executions/{id}/{word}", body)
+    perdure.answer(execution, lambda execution: facts(out, _facts(execution)))
+
+
+def _tell_list(executions: list[dict[str, Any]]) -> None:
+    listing(
+        ("id", "status", "%", "queued", "waits for"),
+        (
+            (
+                each["id"],
+                state(each["status"]),
+                str(each["progress"]),
+                moment(each["created_at"]),
+                waiting(each["waiting_on"]),
+            )
+            for each in executions
+        ),
+        none="No execution fits. `perdure workflows run FILE` starts one.",
+    )
 
 
 def events(http: httpx2.Client, id: str) -> Iterator[tuple[str, Any]]:
@@ -194,16 +185,6 @@ def _parsed(lines: Iterator[str]) -> Iterator[tuple[str, str, Any]]:
             told = {}
 
 
-def _pages(perdure: Client, path: str) -> Iterator[Any]:
-    cursor = None
-    while True:
-        page = perdure.get(path, cursor=cursor, limit=100)
-        yield from page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
-
-
 def tell(console: Console, name: str, data: Any) -> None:
     """One event of an execution, in a line."""
     match name:
@@ -213,11 +194,18 @@ def tell(console: Console, name: str, data: Any) -> None:
             tell(console, "execution", data["execution"])
         case "step":
             at = moment(data["completed_at"] or data["started_at"])
-            line(console, f"{at}  {data['status']:<10} {data['name']}")
+            line(console, f"{at}  {data['status']:<10} {data['name']}{_tried(data)}")
         case _:
             waits = waiting(data["waiting_on"])
             text = f"{moment(data['updated_at'])}  {data['status']:<10} {data['progress']} %"
             line(console, f"{text}  {waits or data['error_message'] or ''}".rstrip())
+
+
+def _tried(step: dict[str, Any]) -> str:
+    again = step.get("retry_at")
+    if again:
+        return f" (attempt {step['attempt']} failed; tried again {moment(again)})"
+    return f" (attempt {step['attempt']})" if step["attempt"] > 1 else ""
 
 
 def _facts(execution: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -251,12 +239,3 @@ def waiting(on: dict[str, Any] | None) -> str:
             return f"{on['step']}: event {on['type']}"
         case kind:
             return str(kind)
-
-
-def moment(text: str | None) -> str:
-    """RFC 3339 as people read it: to the second."""
-    return "" if text is None else text[:19].replace("T", " ")
-
-
-def shown(status: str) -> Text:
-    return Text(status, style=COLOURS.get(status, ""))

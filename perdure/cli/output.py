@@ -3,13 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from workers.devstack.errors import StackError
 from workers.settings import SettingsError
@@ -22,6 +26,15 @@ _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
 # rich honours NO_COLOR and drops colour by itself when the stream is not a terminal
 out = Console(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
+#: Between two columns of a table.
+_GAP = 2
+_COLOURS = {
+    **dict.fromkeys(("completed", "active", "ran", "backfilled", "approved", "submitted"), "green"),
+    **dict.fromkeys(("failed", "terminated", "timed_out", "missed", "broken", "rejected"), "red"),
+    **dict.fromkeys(("cancelled", "skipped", "expired"), "yellow"),
+    **dict.fromkeys(("waiting", "buffered", "open"), "cyan"),
+    "paused": "magenta",
+}
 
 
 def emit(value: Any) -> None:
@@ -40,6 +53,47 @@ def facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in shown), default=0) + 1
     for name, value in shown:
         line(console, f"{name + ':':<{width}}  {value}")
+
+
+def listing(names: Sequence[str], rows: Iterable[Sequence[str | Text]], *, none: str = "") -> None:
+    """Print what was found as a table; where that is too wide for the window, one below the other.
+
+    Nothing is cut off and no word is broken: ids are there to be copied. `none` is said where nothing was found.
+    """
+    found = [[each if isinstance(each, Text) else Text(each) for each in row] for row in rows]
+    if not found and none:
+        line(err, none)
+        return
+    widths = _widths([[Text(name), *cells] for name, *cells in zip(names, *found, strict=True)])
+    if widths is None:
+        for number, row in enumerate(found):
+            if number:
+                line(out, "")
+            facts(out, ((name, cell.plain) for name, cell in zip(names, row, strict=True) if cell.plain))
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, width=width)
+    for row in found:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _widths(columns: list[list[Text]]) -> list[int] | None:
+    """How wide each column is shown: the widest lose, but no word. None where that is not enough."""
+    widths = [max(cell.cell_len for cell in cells) for cells in columns]
+    least = [
+        max(cell_len(word) for cell in cells for word in cell.plain.split() or [""]) for cells in columns
+    ]
+    room = out.width - _GAP * (len(columns) - 1)
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        widest = max(
+            (each for each in range(len(widths)) if widths[each] > least[each]), key=widths.__getitem__
+        )
+        widths[widest] -= 1
+    return widths
 
 
 class Progress:
@@ -64,6 +118,16 @@ class Progress:
             self._status.update(f"{self._title}: {text}")
         elif self._lines:
             err.print(text, markup=False, soft_wrap=True)
+
+
+def state(word: str) -> Text:
+    """The state of something, in its colour."""
+    return Text(word, _COLOURS.get(word, ""))
+
+
+def moment(written: str | None, *, seconds: bool = True) -> str:
+    """RFC 3339 as people read it: to the second, or to the minute."""
+    return "" if written is None else written[: 19 if seconds else 16].replace("T", " ")
 
 
 @contextmanager
