@@ -5,7 +5,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.events import Events, Listener, RecordedEvent
+from db.eventlisteners import Listener, Listeners, RecordedEvent
 from db.sealed import place
 from domain.events import MAXIMUM_KEPT, MAXIMUM_KEPT_BYTES
 from domain.ids import WorkflowId
@@ -39,7 +39,7 @@ async def subscribe(connection: AsyncConnection, listener: Listener, spent: int 
 
     `spent` bytes were brought to others already: beyond a page, which Temporal can carry, it reads on later.
     """
-    await Events(connection).register(listener)
+    await Listeners(connection).register(listener)
     if spent > _PAGE_BYTES:
         return Page(listener.organization_id, [], more=True)
     return await earlier(connection, listener)
@@ -47,7 +47,7 @@ async def subscribe(connection: AsyncConnection, listener: Listener, spent: int 
 
 async def earlier(connection: AsyncConnection, listener: Listener) -> Page:
     """The next page of what was recorded before the step was subscribed."""
-    events, more = await Events(connection).earlier(listener, limit=MAXIMUM_KEPT, size=_PAGE_BYTES)
+    events, more = await Listeners(connection).earlier(listener, limit=MAXIMUM_KEPT, size=_PAGE_BYTES)
     return Page(listener.organization_id, events, more)
 
 

@@ -20,6 +20,7 @@ from api.errors import PayloadTooLarge
 from api.fields import Moment
 from api.idempotency import Answer, Idempotent
 from api.pagination import Paging
+from db.eventlisteners import Listeners
 from db.events import EventFilters, Events, NewEvent
 from db.routing import Routings, RoutingVerdict
 from db.sealed import place
@@ -206,7 +207,7 @@ async def show_event(parts: Collaborators, caller: Caller, id: UUID) -> dict[str
     async with parts.database.transaction(caller.access) as tx:
         row = await Events(tx).get(id)
         known = await routings_of(tx, [id])
-        reached = await Events(tx).reached(id, limit=MOST_REACHED)
+        reached = await Listeners(tx).reached(id, limit=MOST_REACHED)
     try:
         content = await parts.keys.open(
             row["organization_id"], row["content"], place("events", "content", id)

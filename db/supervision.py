@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.children import Children
-from db.events import Events
+from db.eventlisteners import Listeners
 from db.mirror import Mirror, Reporter
 from db.tasktelling import TaskTelling
 from domain.executions import ExecutionStatus
@@ -141,7 +141,7 @@ class Mending:
         await self._connection.execute(_REOPEN_STEPS, values)
         await self._connection.execute(_REOPEN_TASKS, values)
         await TaskTelling(self._connection).tell_again(self._row.id, waits, course.run_id)
-        await Events(self._connection).reopen(
+        await Listeners(self._connection).reopen(
             self._row.organization_id, self._row.id, waits, snapshot.reset_run_id
         )
         await Children(self._connection).tell_again(self._row.id, waits, course.run_id)

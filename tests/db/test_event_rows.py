@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from db.engine import create_engine
-from db.events import Event, Events, EventSubscription, Listener, NewEvent
+from db.eventlisteners import EventSubscription, Listener, Listeners
+from db.events import Event, Events, NewEvent
 from db.executions import WorkflowExecution
 from db.mirror import Mirror, Reporter
 from db.outbox import Outbox, OutboxRow
@@ -57,7 +58,7 @@ class World:
 
     async def register(self, listener: Listener, limit: int = 100) -> tuple[list[UUID], bool]:
         async with self.database.transaction(self.worker) as tx:
-            await Events(tx).register(listener)
+            await Listeners(tx).register(listener)
             return await self._page(tx, listener, limit)
 
     async def earlier(self, listener: Listener, limit: int = 100) -> tuple[list[UUID], bool]:
@@ -65,7 +66,7 @@ class World:
             return await self._page(tx, listener, limit)
 
     async def _page(self, tx: Any, listener: Listener, limit: int) -> tuple[list[UUID], bool]:
-        events, more = await Events(tx).earlier(listener, limit=limit, size=100_000)
+        events, more = await Listeners(tx).earlier(listener, limit=limit, size=100_000)
         return [event.id for event in events], more
 
     async def signalled(self) -> list[UUID]:
@@ -122,8 +123,8 @@ async def test_an_event_that_is_being_recorded_is_waited_for(world: World) -> No
 async def test_a_registration_that_is_under_way_is_waited_for(world: World) -> None:
     event = world.event()
     async with world.database.transaction(world.worker) as registering:
-        await Events(registering).register(world.listener())
-        assert await Events(registering).earlier(world.listener(), limit=10, size=1000) == ([], False)
+        await Listeners(registering).register(world.listener())
+        assert await Listeners(registering).earlier(world.listener(), limit=10, size=1000) == ([], False)
         emitting = asyncio.create_task(world.record(event))
         await asyncio.sleep(0.1)
         assert not emitting.done()
@@ -143,7 +144,7 @@ async def test_other_organizations_do_not_wait(world: World, admin_url: str) -> 
         other = (await rows.organization(connection))["id"]
     await admin.dispose()
     async with world.database.transaction(world.worker) as registering, asyncio.timeout(2):
-        await Events(registering).register(world.listener())
+        await Listeners(registering).register(world.listener())
         async with world.database.transaction(Access(Role.WORKER, other)) as tx:
             event = NewEvent(uuid4(), other, None, "/tests", "1", "paid", b"x")
             assert await Events(tx).record(event)
@@ -224,7 +225,7 @@ async def test_only_the_types_that_are_listened_to_are_brought(world: World) -> 
     assert await world.signalled() == []
     async with world.database.transaction(world.worker) as tx:
         listener = Listener(world.organization_id, world.execution["id"], "/do/1/any#1", None)
-        await Events(tx).register(listener)
+        await Listeners(tx).register(listener)
     [id] = await world.recorded(1, "strange")
     assert await world.signalled() == [id]
 
@@ -327,7 +328,7 @@ async def test_a_step_that_a_reset_brought_back_listens_again_and_has_missed_not
     await world.recorded(1, "opened")
     assert await world.signalled() == signalled
     async with world.database.transaction(world.worker) as tx:
-        await Events(tx).reopen(
+        await Listeners(tx).reopen(
             world.organization_id, world.execution["id"], [listener.occurrence], "reset-run"
         )
     later = await world.recorded(1)

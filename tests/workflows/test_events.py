@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 
 from activities.actions.context import ActionContext, Services
 from db.control import MAXIMUM_KEPT
-from db.events import Event, EventSubscription
+from db.eventlisteners import EventSubscription
+from db.events import Event
 from db.outbox import OutboxRow
 from db.session import Access, Role
 from domain.definitions.faults import Fault
