@@ -1,112 +1,26 @@
 """Every kind of execution whose history is kept: what it runs, and what happens to it meanwhile."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import uuid4
-
-from tests.workflows.engine import Engine
+from tests.replay.kinds_processes import PROCESSES
+from tests.replay.kinds_starts import STARTS
+from tests.replay.kinds_tasks import TASKS
+from tests.replay.plays import cancel, decide, decide_and_pay, hears, noise, pause_and_decide, rerun
+from tests.replay.scene import (
+    ASK,
+    NAP,
+    NEVER,
+    OOPS,
+    Kind,
+    fork,
+    guarded,
+    line,
+    listen,
+    sure,
+    undoing,
+    within,
+)
 from tests.workflows.mail import send
 
-#: What happens to it meanwhile; answers the id of the execution whose histories are kept, if it is another one.
-Play = Callable[[Engine, str], Awaitable[str | None]]
-
-ASK: dict[str, Any] = {"call": "approve", "with": {"title": "Go on?"}}
-NAP: dict[str, Any] = {"wait": {"milliseconds": 50}}
-NEVER: dict[str, Any] = {"wait": {"hours": 1}}
-OOPS: dict[str, Any] = {"set": '${ 1 + "a" }'}
-
-
-@dataclass(frozen=True)
-class Kind:
-    do: list[dict[str, Any]]
-    play: Play | None = None
-    input: dict[str, Any] = field(default_factory=dict)
-    #: Parts of the document beside `do`.
-    document: dict[str, Any] = field(default_factory=dict)
-    #: Published beforehand, under their names.
-    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    ends: str = "completed"
-
-
-def line(text: str) -> dict[str, Any]:
-    return {"call": "data.template", "with": {"text": text}}
-
-
-def listen(type: str, **more: Any) -> dict[str, Any]:
-    return {"listen": {"to": {"one": {"with": {"type": type}}}}, **more}
-
-
-def fork(*branches: dict[str, Any], compete: bool = False) -> dict[str, Any]:
-    named = [{f"branch {number}": branch} for number, branch in enumerate(branches, 1)]
-    return {"fork": {"branches": named, "compete": compete}}
-
-
-def guarded(step: dict[str, Any], **catch: Any) -> dict[str, Any]:
-    return {"try": [{"inner": step}], "catch": catch or {"do": [{"caught": {"set": "${ $error.status }"}}]}}
-
-
-def within(milliseconds: int, step: dict[str, Any]) -> dict[str, Any]:
-    return {**step, "timeout": {"after": {"milliseconds": milliseconds}}}
-
-
-def undoing(step: dict[str, Any], undo: dict[str, Any]) -> dict[str, Any]:
-    return {**step, "metadata": {"compensate": undo}}
-
-
-async def decide(engine: Engine, id: str) -> None:
-    row = await engine.until(id, lambda row: "task_id" in (row["waiting_on"] or {}))
-    await engine.post(f"/v1/tasks/{row['waiting_on']['task_id']}/decision", {"outcome": "approved"})
-
-
-async def cancel(engine: Engine, id: str) -> None:
-    await engine.waiting(id)
-    await engine.post(f"/v1/executions/{id}/cancel", {})
-
-
-async def pause_and_decide(engine: Engine, id: str) -> None:
-    wait = (await engine.waiting(id))["waiting_on"]
-    await engine.post(f"/v1/executions/{id}/pause", None)
-    await engine.until(id, lambda row: row["status"] == "paused")
-    await engine.post(f"/v1/tasks/{wait['task_id']}/decision", {"outcome": "approved"})
-    await asyncio.sleep(0.2)
-    await engine.post(f"/v1/executions/{id}/resume", None)
-
-
-def hears(*types: str) -> Play:
-    async def play(engine: Engine, id: str) -> None:
-        await engine.waiting(id)
-        for type in types:
-            await engine.post(f"/v1/executions/{id}/signal", {"type": type, "data": {"n": 1}})
-            await asyncio.sleep(0.1)
-
-    return play
-
-
-async def decide_and_pay(engine: Engine, id: str) -> None:
-    await decide(engine, id)
-    await hears("paid")(engine, id)
-
-
-async def noise(engine: Engine, id: str) -> None:
-    """So much that the execution continues as new while it waits."""
-    await engine.waiting(id)
-    for _ in range(25):
-        await engine.post(f"/v1/executions/{id}/signal", {"type": "noise", "id": str(uuid4())})
-        await asyncio.sleep(0.05)
-    await decide(engine, id)
-
-
-async def rerun(engine: Engine, id: str) -> str:
-    """From where it failed: another branch is under way there and begins again."""
-    await engine.ended(id)
-    plan = await engine.post(f"/v1/executions/{id}/rerun-plan", {})
-    confirmed = {"confirm": plan["digest"], "confirm_irreversible": True}
-    return str((await engine.post(f"/v1/executions/{id}/rerun", confirmed))["id"])
-
-
-KINDS: dict[str, Kind] = {
+STEPS: dict[str, Kind] = {
     "built-ins": Kind([{f"line {number}": line(str(number))} for number in range(5)]),
     "plain-steps": Kind(
         [
@@ -255,3 +169,33 @@ KINDS: dict[str, Kind] = {
         others={"other": [{"ask": ASK}]},
     ),
 }
+#: How the language's remaining parts come to workflow code.
+PARTS: dict[str, Kind] = {
+    "function": Kind(
+        [
+            {"nap": NAP},
+            {"twice": {"call": "double", "with": {"n": 21}, "output": {"as": "{got: .}"}}},
+            {"sure": sure(".got == 42")},
+        ],
+        document={"use": {"functions": {"double": {"set": {"n": "${ .n * 2 }"}, "output": {"as": ".n"}}}}},
+    ),
+    "extensions": Kind(
+        [{"say": {"set": {"said": True}}}, {"sure": sure(".said")}],
+        document={
+            "use": {
+                "extensions": [
+                    {"around": {"extend": "set", "before": [{"nap": NAP}], "after": [{"nap": NAP}]}}
+                ]
+            }
+        },
+    ),
+    "too-large": Kind(
+        [
+            {"nap": NAP},
+            *({f"grow{n}": {"set": {"a": '${ "x" * 120000 }'}}} for n in range(9)),
+            {"line": line("${ [" + ", ".join(f"$steps.grow{n}.a[:1]" for n in range(9)) + "] | add }")},
+        ],
+        ends="failed",
+    ),
+}
+KINDS: dict[str, Kind] = {**STEPS, **PARTS, **TASKS, **STARTS, **PROCESSES}

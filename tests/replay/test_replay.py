@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from domain.definitions.faults import Fault
 from domain.definitions.program import ENGINE
+from tests.replay import reach
 from tests.replay.histories import FOLDER, PLAIN, digest, manifest, name_of, read, recorded
 from tests.replay.kinds import KINDS
 from workflows.executions import ExecutionWorkflow
@@ -58,6 +61,25 @@ def test_every_kind_of_execution_is_recorded_for_the_current_engine() -> None:
     folder = FOLDER / f"engine-{ENGINE}"
     missing = [name for name in KINDS if not (folder / f"{name}.1.json").exists()]
     assert not missing, f"no history of {missing}; add them with `python -m tests.replay.record`"
+
+
+async def test_nothing_that_executions_can_meet_lacks_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [path for path in recorded() if path.parent.name == f"engine-{ENGINE}"]
+    met = reach.listen(monkeypatch)
+    for path in paths:
+        reach.read_of(path, met)
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for path in paths:
+            yield read(path)
+
+    await _replayer().replay_workflows(histories())
+    missing = {what: sorted(names - met[what]) for what, names in reach.possible().items()}
+    lacking = {what: names for what, names in missing.items() if names}
+    assert not lacking, (
+        f"no history has met {lacking}; add a kind of execution to tests/replay/kinds*.py that does, and record it "
+        "with `python -m tests.replay.record`"
+    )
 
 
 def test_every_engine_version_has_histories() -> None:
