@@ -13,7 +13,8 @@ MAXIMUM_ROWS = 100
 def step_table(program: Program, state: State, title: str) -> str:
     """Markdown: every step of the definition with its kind and how far it is."""
     open_steps = {frame.pointer for frame in state.frames.values() if frame.kind == "step"}
-    asking = {state.frames[id].pointer for id in state.pending.values()}
+    # What undoes a step has no frame of its own.
+    asking = {state.frames[id].pointer for id in state.pending.values() if id in state.frames}
     steps = list(program.steps.values())
     rows = [
         f"| {_cell(step.name)} | {step.kind} | {_standing(step, state, open_steps, asking)} |"

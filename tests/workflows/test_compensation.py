@@ -1,5 +1,6 @@
 """What was done is undone, the latest first, whether the execution fails, is cancelled or runs out of time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -97,4 +98,37 @@ async def test_while_it_undoes_the_row_says_so_and_a_second_cancellation_ends_it
     await engine.post(f"/v1/executions/{id}/cancel", {})
     assert (await engine.ended(id))["status"] == "terminated"
     assert mails.subjects == ["room", "car", "boat"]
+    await agree(engine, id)
+
+
+async def test_a_person_undoes_what_no_machine_can(
+    idle_engine: Engine, runner: WorkflowRunner, mails: Mailbox
+) -> None:
+    """A task opens while the execution is undone, and it goes on with the answer; nobody's answer ends it either."""
+    engine = idle_engine
+    by_hand = undoing("keys", send("keys"), {"call": "approve", "with": {"title": "Are the keys back?"}})
+    in_time = {"title": "Is the badge back?", "due": {"milliseconds": 100}, "on_overdue": "fail"}
+    late = undoing("badge", send("badge"), {"call": "approve", "with": in_time})
+    do = [BOOKED[0], by_hand, late, {"oops": {"set": '${ 1 + "a" }'}}]
+    deadlines = asyncio.create_task(engine.parts.deadlines.run())
+    async with working(engine.parts, engine.client, runner, cached_workflows=0):
+        id = str((await engine.start(await engine.publish(do)))["id"])
+        for _ in range(400):
+            tasks = (await engine.get(f"/v1/tasks?execution_id={id}&status=open"))["items"]
+            if [each["title"] for each in tasks] == ["Are the keys back?"]:
+                break
+            await asyncio.sleep(0.05)
+        await engine.post(f"/v1/tasks/{tasks[0]['id']}/decision", {"outcome": "approved"})
+        row = await engine.ended(id)
+        await engine.described(id)
+    deadlines.cancel()
+    await asyncio.gather(deadlines, return_exceptions=True)
+    assert (row["status"], row["error"]["instance"]) == ("failed", "/do/3/oops"), row["error"]
+    undone = [
+        (step["name"], step["status"])
+        for step in await engine.steps(id)
+        if step["occurrence"].endswith("!compensate")
+    ]
+    assert undone == [("badge", "failed"), ("keys", "completed"), ("room", "completed")]
+    assert mails.subjects == ["room", "keys", "badge", "no room"]
     await agree(engine, id)
