@@ -246,12 +246,12 @@ class Clients:
     async def _require_unawaited(self, id: UUID) -> None:
         """Whoever opens a task for the client holds its row meanwhile, so either sees the other."""
         await self._tx.execute(select(Client.id).where(Client.id == id).with_for_update())
-        waiting = (await self._tx.execute(_AWAITED, {"candidate": f"client:{id}"})).all()
+        waiting = (await self._tx.execute(_AWAITED, {"client": id})).all()
         if waiting:
-            named = ", ".join(f"“{task.title}” ({task.id})" for task in waiting)
+            named = ", ".join(f"“{task.title}” ({task.id})" for task in waiting if task.id is not None)
             raise ClientInUse(
-                f"Nobody else could answer what is put to this client: {named}. Cancel the executions of these tasks, "
-                "or wait for the answers; or set the client's status to inactive."
+                f"Nobody else could answer what is put to this client: {named or 'tasks that you do not see'}. Cancel "
+                "the executions of these tasks, or wait for the answers; or set the client's status to inactive."
             )
 
     async def _require_member(self, values: Mapping[str, Any]) -> None:
@@ -265,18 +265,10 @@ class Clients:
                 raise _nobody("assigned_manager", "active member")
 
 
-#: Open tasks that too few candidates are left for without this one; a role may always find somebody.
+#: With id and title as far as whoever asks sees them.
 _AWAITED = text(
-    """
-    SELECT t.id, t.title FROM tasks AS t
-    WHERE t.status = 'open' AND CAST(:candidate AS text) = ANY (t.assignees)
-      AND t.quorum > (
-        SELECT count(DISTINCT a) FROM unnest(t.assignees) AS a
-        WHERE a <> CAST(:candidate AS text)
-          AND (NOT starts_with(a, 'client:') OR EXISTS (SELECT FROM clients AS c WHERE 'client:' || c.id = a)))
-      AND NOT EXISTS (SELECT FROM unnest(t.assignees) AS a WHERE starts_with(a, 'role:'))
-    ORDER BY t.created_at, t.id LIMIT 5
-    """
+    "SELECT t.id, t.title FROM app.awaiting_client(:client) AS w(id) LEFT JOIN tasks AS t ON t.id = w.id "
+    "ORDER BY t.created_at, t.id"
 )
 
 

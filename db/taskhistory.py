@@ -39,6 +39,7 @@ class TaskEvent(Tenant, Base):
         within("client_id", "clients", ondelete="SET NULL (client_id)"),
         Index(None, "organization_id", "task_id", "created_at", "id"),
         Index(None, "organization_id", "client_id"),
+        Index(None, "organization_id", "user_id", postgresql_where=text("user_id IS NOT NULL")),
         Index(
             "uq_task_events_word",
             "organization_id",

@@ -101,6 +101,7 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX ix_task_events_task_id_created_at_id ON task_events (organization_id, task_id, created_at, id)",
     "CREATE INDEX ix_task_events_client_id ON task_events (organization_id, client_id)",
+    "CREATE INDEX ix_task_events_user_id ON task_events (organization_id, user_id) WHERE user_id IS NOT NULL",
     # Everybody has one word about the same arguments, however many of theirs arrive at once.
     f"""
     CREATE UNIQUE INDEX uq_task_events_word ON task_events (organization_id, task_id, user_id, arguments_digest)
@@ -206,6 +207,29 @@ STATEMENTS: tuple[str, ...] = (
               ELSE 'tasks:decide' = ANY (r.permissions) END))
     $$
     """,
+    # Whoever may read executions sees every task of the organization; others what is put to them. As
+    # `domain.permissions.decide` does; a test holds the shipped roles named here to the code's.
+    """
+    CREATE FUNCTION app.reads_executions() RETURNS boolean LANGUAGE sql STABLE AS $$
+      SELECT EXISTS (
+        SELECT FROM public.user_organizations AS m JOIN public.roles AS r ON r.id = m.role_id
+        WHERE m.organization_id = (SELECT app.org()) AND m.user_id = (SELECT app.me()) AND m.status = 'active'
+          AND NOT coalesce(m.permissions_override -> 'deny', '[]') ? 'executions:read'
+          AND (coalesce(m.permissions_override -> 'grant', '[]') ? 'executions:read'
+            OR CASE WHEN r.organization_id IS NULL
+              THEN r.name IN ('owner', 'admin', 'manager', 'member', 'reviewer', 'auditor')
+              ELSE 'executions:read' = ANY (r.permissions) END))
+    $$
+    """,
+    # As candidates of a task name whoever entered.
+    """
+    CREATE FUNCTION app.my_names() RETURNS text[] LANGUAGE sql STABLE AS $$
+      SELECT ARRAY['user:' || lower(u.email), 'role:' || lower(r.name)]
+      FROM public.user_organizations AS m JOIN public.users AS u ON u.id = m.user_id
+      JOIN public.roles AS r ON r.id = m.role_id
+      WHERE m.organization_id = (SELECT app.org()) AND m.user_id = (SELECT app.me()) AND m.status = 'active'
+    $$
+    """,
     # Whom four eyes keep from a task: who started its execution, the one this repeats, or one that it was started by;
     # and who decided these steps. Whoever repeats a parent starts its children anew, and these know nothing of what is
     # repeated: so the way leads up as well as back. Named steps are those of the execution itself and of what it
@@ -280,13 +304,11 @@ DEFINERS = {
               WHERE b.user_id = person OR b.client_id = customer) THEN
             RAISE insufficient_privilege USING MESSAGE = 'four eyes keep this person from deciding';
           ELSIF (it.assignees <> '{}' OR person IS NULL) AND NOT it.assignees && (CASE
-              WHEN person IS NULL THEN ARRAY['client:' || customer]
-              ELSE (SELECT ARRAY['user:' || lower(u.email), 'role:' || lower(r.name)]
-                FROM public.user_organizations AS m JOIN public.users AS u ON u.id = m.user_id
-                JOIN public.roles AS r ON r.id = m.role_id
-                WHERE m.organization_id = it.organization_id AND m.user_id = person AND m.status = 'active')
-              END) THEN
+              WHEN person IS NULL THEN ARRAY['client:' || customer] ELSE app.my_names() END) THEN
             RAISE insufficient_privilege USING MESSAGE = 'this task is assigned to others';
+          ELSIF person IS NOT NULL AND it.assignees = '{}' AND it.claimed_by IS DISTINCT FROM person
+              AND NOT app.reads_executions() AND wanted NOT IN (SELECT app.my_tasks()) THEN
+            RAISE insufficient_privilege USING MESSAGE = 'this task is put to others';
           END IF;
           closes := said <> 'approved' OR it.quorum <= 1 + (
             SELECT count(*) FROM public.task_events AS w
@@ -321,6 +343,43 @@ DEFINERS = {
         """,
         "app_api",
     ),
+    # Tasks in whose history whoever entered has a line. Beside the policies: that of the history asks for the task.
+    "app.my_tasks() RETURNS SETOF uuid LANGUAGE sql STABLE": (
+        """
+        SELECT DISTINCT e.task_id FROM public.task_events AS e
+        WHERE e.organization_id = (SELECT app.org()) AND e.user_id = (SELECT app.me())
+        """,
+        "app_api",
+    ),
+    # Open tasks that too few candidates are left for without this client, whether or not whoever would delete it
+    # sees them; a role may always find somebody.
+    "app.awaiting_client(wanted uuid) RETURNS SETOF uuid LANGUAGE sql STABLE": (
+        """
+        SELECT t.id FROM public.tasks AS t
+        WHERE t.organization_id = (SELECT app.org()) AND t.status = 'open' AND 'client:' || wanted = ANY (t.assignees)
+          AND t.quorum > (
+            SELECT count(DISTINCT a) FROM unnest(t.assignees) AS a
+            WHERE a <> 'client:' || wanted
+              AND (NOT starts_with(a, 'client:') OR EXISTS (
+                SELECT FROM public.clients AS c
+                WHERE c.organization_id = t.organization_id AND 'client:' || c.id = a)))
+          AND NOT EXISTS (SELECT FROM unnest(t.assignees) AS a WHERE starts_with(a, 'role:'))
+        ORDER BY t.created_at, t.id LIMIT 5
+        """,
+        "app_api",
+    ),
+}
+
+#: Narrower than the organization, for what the API does in a person's name: whoever may not read executions sees the
+#: tasks that name them, that are theirs, and that they had a hand in; and of those alone what belongs to them.
+VISIBLE = {
+    "tasks": "(SELECT app.reads_executions()) OR assignees && (SELECT app.my_names()) "
+    "OR claimed_by = (SELECT app.me()) OR decided_by = (SELECT app.me()) OR id IN (SELECT app.my_tasks())",
+    **{
+        table: f"(SELECT app.reads_executions()) OR EXISTS (SELECT FROM tasks AS t "  # noqa: S608 - constants only
+        f"WHERE t.organization_id = {table}.organization_id AND t.id = {table}.task_id)"
+        for table in ("task_events", "task_links")
+    },
 }
 
 
@@ -331,6 +390,7 @@ def upgrade() -> None:
     op.execute(
         "GRANT EXECUTE ON FUNCTION app.barred_from_task, app.decides_tasks TO app_api, app_worker, app_system"
     )
+    op.execute("GRANT EXECUTE ON FUNCTION app.reads_executions, app.my_names TO app_api, app_system")
     op.execute("GRANT CREATE ON SCHEMA app TO app_system")
     op.execute("SET LOCAL ROLE app_system")
     for signature, (body, callers) in DEFINERS.items():
@@ -340,15 +400,21 @@ def upgrade() -> None:
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO {callers}")
     op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    for table, seen in VISIBLE.items():
+        op.execute(f"CREATE POLICY visible ON {table} AS RESTRICTIVE TO app_api USING ({seen})")
     op.execute("RESET ROLE")
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL ROLE app_owner")
+    for table in VISIBLE:
+        op.execute(f"DROP POLICY visible ON {table}")
     for signature in DEFINERS:
         op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
     op.execute("DROP FUNCTION app.barred_from_task")
     op.execute("DROP FUNCTION app.decides_tasks")
+    op.execute("DROP FUNCTION app.reads_executions")
+    op.execute("DROP FUNCTION app.my_names")
     for table in ("tasks", "auth_tokens"):  # whose rows its owner sees for the time of this transaction
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute("DELETE FROM auth_tokens WHERE purpose = 'task'")

@@ -48,11 +48,32 @@ def _clients(world: World, organization_id: UUID) -> set[Any]:
     return {len(_ids("clients")(world, organization_id))}
 
 
+def _touched(world: World, organization_id: UUID) -> set[Any]:
+    founders = {each["id"]: each["created_by"] for each in (world.a, world.b)}
+    return {
+        line["task_id"]
+        for line in world.everything["task_events"]
+        if line["organization_id"] == organization_id and line["user_id"] == founders[organization_id]
+    }
+
+
+def _awaiting(world: World, organization_id: UUID) -> set[Any]:
+    rows = world.everything["tasks"]
+    return {
+        row["id"]
+        for row in rows
+        if row["organization_id"] == organization_id
+        and any(name.startswith("client:") for name in row["assignees"])
+    }
+
+
 #: Asked by the API inside an organization.
 DOORS = (
     Door("find_documents", "SELECT app.find_documents('{}', 1000)", _ids("documents")),
     Door("search_clients", "SELECT app.search_clients(ARRAY['%'])", _ids("clients")),
     Door("search_contacts", "SELECT app.search_contacts(ARRAY['%'])", _ids("contacts")),
+    Door("my_tasks", "SELECT app.my_tasks()", _touched),
+    Door("awaiting_client", "SELECT app.awaiting_client(id) FROM clients", _awaiting),
     Door("organization_stats", "SELECT client_count FROM app.organization_stats()", _clients),
 )
 #: Asked by workers; they answer inside the platform's own organization alone.
@@ -114,7 +135,7 @@ async def _deciding(connection: AsyncConnection, world: World) -> list[str]:
     for tenant, other in ((world.a, world.b), (world.b, world.a)):
         access = Access(Role.API, tenant["id"], tenant["created_by"])
         for owner, expected in ((tenant, {"decided"}), (other, {"closed"})):
-            id = next(iter(_ids("tasks")(world, owner["id"])))
+            id = _anybodys(world, owner["id"])
             values = {"id": id, "me": str(tenant["created_by"])}
             try:
                 async with connection.begin() as transaction:
@@ -125,6 +146,19 @@ async def _deciding(connection: AsyncConnection, world: World) -> list[str]:
                 heard = set()
             if heard != expected:
                 found.append(f"app.decide_task answers {heard} for a task of {owner['name']}")
+    return found
+
+
+def _anybodys(world: World, organization_id: UUID) -> UUID:
+    """An open task that everybody may decide who sees every one."""
+    found: UUID = next(
+        row["id"]
+        for row in world.everything["tasks"]
+        if row["organization_id"] == organization_id
+        and row["status"] == "open"
+        and not row["assignees"]
+        and row["claimed_by"] is None
+    )
     return found
 
 

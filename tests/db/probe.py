@@ -32,6 +32,10 @@ VISIBLE_BY = {
     "documents": ("uploaded_by", {"team", "client", "public"}),
     "workflows": ("created_by", {"organization"}),
 }
+#: What those members see of these who are clients.
+OF_CLIENTS = {"documents": {"public"}, "workflows": {"organization"}}
+#: Tasks, and the column by which a row belongs to one.
+TASKS_BY = {"tasks": "id", "task_events": "task_id", "task_links": "task_id"}
 #: Tables whose rows belong to a person.
 PERSONAL = {
     name
@@ -129,18 +133,36 @@ class Probe:
     def shown(self, row: Row) -> bool:
         """What `visibility` lets the API show to the context's user: everything to a founder, who may audit."""
         user_id, world = self.context.user_id, self.world
+        is_guest = user_id == world.guest["id"]
+        if self.table.name in TASKS_BY and is_guest:
+            return self.is_put_to_guest(row[TASKS_BY[self.table.name]])
         if self.table.name not in VISIBLE_BY or user_id in (world.a["created_by"], world.b["created_by"]):
             return True
         creator, everybody = VISIBLE_BY[self.table.name]
+        everybody = OF_CLIENTS[self.table.name] if is_guest else everybody
+        role = SHIPPED_ROLES[RoleName.CLIENT if is_guest else RoleName.MEMBER]
         if row[creator] == user_id or row["visibility"] in everybody:
             return True
         if self.table.name == "workflows":
             return row["visibility"] == "team" and str(user_id) in row["assigned_users"]
         return any(
             permission["document_id"] == row["id"]
-            and (permission["user_id"] == user_id or permission["role_id"] == SHIPPED_ROLES[RoleName.MEMBER])
+            and (permission["user_id"] == user_id or permission["role_id"] == role)
             and (permission["expires_at"] is None or permission["expires_at"] > datetime.now(UTC))
             for permission in world.everything["document_permissions"]
+        )
+
+    def is_put_to_guest(self, task_id: Any) -> bool:
+        """Whether a task names them, is or was theirs, or has a line of theirs in its history."""
+        guest, world = self.world.guest, self.world
+        task = next(row for row in world.everything["tasks"] if row["id"] == task_id)
+        return (
+            not {f"user:{guest['email']}", "role:client"}.isdisjoint(task["assignees"])
+            or guest["id"] in (task["claimed_by"], task["decided_by"])
+            or any(
+                line["task_id"] == task_id and line["user_id"] == guest["id"]
+                for line in world.everything["task_events"]
+            )
         )
 
     def has(self, offered: Row) -> bool:

@@ -80,7 +80,11 @@ async def test_every_table_that_has_a_moment_of_change_keeps_it(admin: AsyncEngi
 
 @pytest.mark.parametrize(
     ("function", "permission"),
-    [("audits", Permission.AUDIT_READ), ("decides_tasks", Permission.TASKS_DECIDE)],
+    [
+        ("audits", Permission.AUDIT_READ),
+        ("decides_tasks", Permission.TASKS_DECIDE),
+        ("reads_executions", Permission.EXECUTIONS_READ),
+    ],
 )
 async def test_who_may_is_known_to_the_database_as_to_the_code(
     admin: AsyncEngine, function: str, permission: Permission

@@ -39,6 +39,8 @@ class World:
     b: rows.Row
     #: A plain member of both.
     member: rows.Row
+    #: A client of A's: a member who sees what is put to them, of tasks for instance.
+    guest: rows.Row
     everything: dict[str, list[Row]] = field(default_factory=dict)
     #: Columns by role, table and privilege.
     privileges: dict[tuple[Role, str, str], set[str]] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class World:
             Context("A", self.a["id"], self.a["created_by"]),
             Context("B", self.b["id"], self.b["created_by"]),
             Context("a member of A", self.a["id"], self.member["id"]),
+            Context("a client of A", self.a["id"], self.guest["id"]),
         ]
 
     def other(self, context: Context) -> rows.Row:
@@ -67,12 +70,16 @@ async def settle(admin: AsyncEngine) -> World:
         for each in (a, b):
             await rows.member(connection, each["id"], user_id=shared["id"])
             await seen_by_some(connection, each["id"], shared["id"])
+        guest = await rows.user(connection)
+        await rows.member(connection, a["id"], user_id=guest["id"], role=RoleName.CLIENT)
+        for each in (a, b):
+            await put_to_some(connection, each["id"], guest)
         # Otherwise both would count the same.
         await rows.client(connection, b["id"])
         await every_partition(connection, (a, b))
         asked = await letters(connection, shared)
         await connection.execute(text("REFRESH MATERIALIZED VIEW stats.organization_stats"))
-    world = World(a, b, shared, asked=asked)
+    world = World(a, b, shared, guest, asked=asked)
     await look(admin, world)
     return world
 
@@ -124,6 +131,26 @@ async def seen_by_some(connection: AsyncConnection, organization_id: UUID, membe
     ):
         document = await row(connection, "documents", organization_id)
         await row(connection, "document_permissions", organization_id, document_id=document["id"], **grant)
+
+
+async def put_to_some(connection: AsyncConnection, organization_id: UUID, guest: rows.Row) -> None:
+    """Tasks that somebody sees who sees only what is put to them, and tasks that they do not see."""
+    now = datetime.now(UTC)
+    decided = {"status": "decided", "outcome": "approved", "decision": {}, "decided_by": guest["id"]}
+    client = await rows.client(connection, organization_id)
+    for values in (
+        {"assignees": [f"user:{guest['email']}"]},
+        {"assignees": ["role:client"]},
+        {"assignees": ["role:member"]},
+        {"assignees": [f"client:{client['id']}"]},
+        {"claimed_by": guest["id"], "claimed_at": now},
+        {**decided, "decided_at": now},
+    ):
+        task = await rows.task(connection, organization_id, **values)
+        for table in ("task_events", "task_links"):
+            await rows.row(connection, table, organization_id, task_id=task["id"])
+    spoken = await rows.task(connection, organization_id)
+    await rows.row(connection, "task_events", organization_id, task_id=spoken["id"], user_id=guest["id"])
 
 
 async def look(admin: AsyncEngine, world: World) -> None:
