@@ -18,6 +18,7 @@ from sqlalchemy import (
     CheckConstraint,
     Index,
     RowMapping,
+    TextClause,
     UniqueConstraint,
     select,
     text,
@@ -64,9 +65,22 @@ class EventRouting(Tenant, Base):
         within("trigger_id", "triggers", ondelete="CASCADE"),
         within("execution_id", "workflow_executions", ondelete="SET NULL (execution_id)"),
         UniqueConstraint("organization_id", "event_id", "trigger_id"),
-        Index(None, "organization_id", "trigger_id", "number"),
+        Index(None, "organization_id", "trigger_id"),
         Index(None, "organization_id", "execution_id"),
-        Index("ix_event_routings_pending", "leased_until", postgresql_where=text("verdict = 'pending'")),
+        Index(
+            "ix_event_routings_pending",
+            "organization_id",
+            "leased_until",
+            "number",
+            postgresql_where=text("verdict = 'pending'"),
+        ),
+        Index(
+            "ix_event_routings_wrong",
+            "organization_id",
+            "trigger_id",
+            "number",
+            postgresql_where=text("verdict IN ('failed', 'refused')"),
+        ),
         Index(
             "ix_event_routings_held",
             "organization_id",
@@ -106,7 +120,7 @@ class ExecutionOutcome(Tenant, Base):
         tenant_key(),
         within("execution_id", "workflow_executions", ondelete="CASCADE"),
         Index(None, "organization_id", "execution_id"),
-        Index("ix_execution_outcomes_leased_until", "leased_until"),
+        Index(None, "organization_id", "leased_until"),
     )
 
     id: Mapped[Id]
@@ -181,8 +195,11 @@ class RoutingQueue:
         self._tx = tx
 
     async def claim(self, *, limit: int, lease: timedelta) -> list[Claimed]:
-        """Lease pending routings that nobody else works on, the organizations in turn, each one's oldest first."""
-        return _claimed(await self._tx.execute(_CLAIM, {"limit": limit, "lease": lease}))
+        """Lease pending routings that nobody else works on, the organizations in turn, each one's oldest first.
+
+        From the fifth attempt on each one doubles the lease, up to 256 times.
+        """
+        return _claimed(await self._tx.execute(_CLAIM_ROUTINGS, {"limit": limit, "lease": lease}))
 
     async def claim_outcomes(self, *, limit: int, lease: timedelta) -> list[Claimed]:
         """The same of ends of executions."""
@@ -218,10 +235,12 @@ class Routings:
         values = {"ids": list(ids), "verdict": verdict, "reason": reason, "execution_id": execution_id}
         await self._tx.execute(_SETTLE, values)
 
-    async def set_of(self, trigger_id: UUID, correlation: str) -> list[Held]:
-        """What waits for the rest of this set, oldest first; nobody else works on the trigger's sets meanwhile."""
+    async def set_of(self, trigger_id: UUID, correlation: str, filters: int) -> list[Held]:
+        """What waits for the rest of a set of so many, the oldest for each of its filters; nobody else works on the
+        trigger's sets meanwhile."""
         await self._tx.execute(_SET_LOCK, {"trigger_id": trigger_id})
-        rows = await self._tx.execute(_SET, {"trigger_id": trigger_id, "correlation": correlation})
+        values = {"trigger_id": trigger_id, "correlation": correlation, "filters": filters}
+        rows = await self._tx.execute(_SET, values)
         return [Held(*row) for row in rows]
 
     async def hold(self, id: UUID, filter: int, correlation: str) -> None:
@@ -279,32 +298,38 @@ def _claimed(rows: Any) -> list[Claimed]:
     return [Claimed(row.id, row.organization_id, row.attempts) for row in rows]
 
 
-#: Of the oldest thousand, so that one organization's flood holds up the others for no longer than a batch.
-_CLAIM = text(
-    """
-    UPDATE event_routings SET leased_until = now() + :lease, attempts = attempts + 1
+#: From organization to organization over the index, so that one's flood holds up the others for no longer than a
+#: batch. Who fails again and again is leased for longer each time: what is away for hours comes back to them.
+_CLAIM = """
+    WITH RECURSIVE waiting(organization_id) AS (
+        (SELECT organization_id FROM QUEUE WHERE WAITS ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT q.organization_id FROM QUEUE q WHERE WAITS AND q.organization_id > waiting.organization_id
+                ORDER BY q.organization_id LIMIT 1)
+        FROM waiting WHERE waiting.organization_id IS NOT NULL),
+    lined AS (
+        SELECT oldest.id, row_number() OVER (PARTITION BY waiting.organization_id ORDER BY LINE) AS turn
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT q.id, LINE FROM QUEUE q
+            WHERE q.organization_id = waiting.organization_id AND WAITS AND q.leased_until <= now()
+            ORDER BY LINE LIMIT :limit) AS oldest)
+    UPDATE QUEUE SET attempts = attempts + 1,
+        leased_until = now() + CAST(:lease AS interval) * power(2, least(greatest(attempts - 3, 0), 8))
     WHERE id IN (
-        SELECT r.id FROM event_routings r
-        JOIN (SELECT id, row_number() OVER (PARTITION BY organization_id ORDER BY number) AS turn
-              FROM (SELECT id, organization_id, number FROM event_routings
-                    WHERE verdict = 'pending' AND leased_until <= now()
-                    ORDER BY leased_until LIMIT 1000) AS oldest) AS lined USING (id)
-        WHERE r.verdict = 'pending' AND r.leased_until <= now()
+        SELECT q.id FROM QUEUE q JOIN lined USING (id)
+        WHERE WAITS AND q.leased_until <= now()
         ORDER BY lined.turn LIMIT :limit
-        FOR UPDATE OF r SKIP LOCKED)
+        FOR UPDATE OF q SKIP LOCKED)
     RETURNING id, organization_id, attempts
-    """
-)
+"""
 
-_CLAIM_OUTCOMES = text(
-    """
-    UPDATE execution_outcomes SET leased_until = now() + :lease, attempts = attempts + 1
-    WHERE id IN (
-        SELECT id FROM execution_outcomes WHERE leased_until <= now()
-        ORDER BY leased_until LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING id, organization_id, attempts
-    """
-)
+
+def _claim(queue: str, waits: str, line: str) -> TextClause:
+    return text(_CLAIM.replace("QUEUE", queue).replace("WAITS", waits).replace("LINE", line))
+
+
+_CLAIM_ROUTINGS = _claim("event_routings", "verdict = 'pending'", "leased_until, number")
+_CLAIM_OUTCOMES = _claim("execution_outcomes", "true", "leased_until")
 
 #: Executions that started each other as steps count as the outermost of them.
 _PENDING = text(
@@ -347,10 +372,15 @@ _SET_LOCK = text(
 )
 _SET = text(
     """
-    SELECT DISTINCT ON (r.filter) r.id, r.event_id, r.filter, r.number, e.sent_by
-    FROM event_routings r JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
-    WHERE r.trigger_id = :trigger_id AND r.correlation = :correlation AND r.verdict = 'held'
-    ORDER BY r.filter, r.number
+    SELECT r.id, r.event_id, r.filter, r.number, e.sent_by
+    FROM generate_series(0, :filters - 1) AS place
+    CROSS JOIN LATERAL (
+        SELECT * FROM event_routings h
+        WHERE h.organization_id = (SELECT app.org()) AND h.trigger_id = :trigger_id AND h.correlation = :correlation
+            AND h.filter = place AND h.verdict = 'held'
+        ORDER BY h.number LIMIT 1) AS r
+    JOIN events e ON e.organization_id = r.organization_id AND e.id = r.event_id
+    ORDER BY r.filter
     """
 )
 _HOLD = text(

@@ -392,9 +392,13 @@ _LATEST: Final = """
     WHERE s.id = ANY (CAST(:ids AS uuid[]))
 """
 
+#: The organizations in turn, each one's longest overdue first: nobody waits for all that another one has due.
 _DUE: Final = text(
     """
-    (SELECT id, organization_id FROM schedules WHERE due_at <= :now ORDER BY due_at LIMIT :limit)
+    (SELECT id, organization_id FROM (
+        SELECT id, organization_id, due_at, row_number() OVER (PARTITION BY organization_id ORDER BY due_at) AS turn
+        FROM schedules WHERE due_at <= :now) AS lined
+     ORDER BY turn, due_at LIMIT :limit)
     UNION
     (SELECT s.id, s.organization_id FROM schedules AS s
      JOIN workflow_executions AS e ON e.organization_id = s.organization_id AND e.id IN (s.awaits, s.backfill_awaits)

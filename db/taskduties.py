@@ -33,7 +33,7 @@ class DueTask:
 
 
 async def due_tasks(tx: AsyncConnection, now: datetime, limit: int) -> list[DueTask]:
-    """Of all organizations that are active, the longest overdue first. As app_system."""
+    """Of all organizations that are active, in turn, each one's longest overdue first. As app_system."""
     rows = await tx.execute(_DUE, {"now": now, "limit": limit})
     return [DueTask(row.organization_id, row.id) for row in rows]
 
@@ -159,9 +159,11 @@ def moments_of(task: Mapping[Any, Any]) -> Moments:
 
 _DUE = text(
     """
-    SELECT t.organization_id, t.id FROM tasks AS t
-    JOIN organizations AS o ON o.id = t.organization_id AND o.is_active
-    WHERE t.status = 'open' AND t.next_due <= :now
-    ORDER BY t.next_due LIMIT :limit
+    SELECT organization_id, id FROM (
+        SELECT t.organization_id, t.id, t.next_due,
+            row_number() OVER (PARTITION BY t.organization_id ORDER BY t.next_due) AS turn
+        FROM tasks AS t JOIN organizations AS o ON o.id = t.organization_id AND o.is_active
+        WHERE t.status = 'open' AND t.next_due <= :now) AS lined
+    ORDER BY turn, next_due LIMIT :limit
     """
 )

@@ -173,7 +173,7 @@ class Routing:
         filter, correlation = found.fit.filters[0]
         waiting: list[Held] = []
         for filter, correlation in found.fit.filters:
-            waiting = await routings.set_of(pending.trigger_id, correlation)
+            waiting = await routings.set_of(pending.trigger_id, correlation, len(found.trigger.to.filters))
             if all(each.filter != filter for each in waiting):
                 break
         else:  # every place it could take is taken: it is the first of the next set

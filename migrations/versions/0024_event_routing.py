@@ -51,9 +51,18 @@ STATEMENTS: tuple[str, ...] = (
         REFERENCES organizations (id) ON DELETE CASCADE
     )
     """,
-    "CREATE INDEX ix_event_routings_trigger_id_number ON event_routings (organization_id, trigger_id, number)",
+    "CREATE INDEX ix_event_routings_trigger_id ON event_routings (organization_id, trigger_id)",
     "CREATE INDEX ix_event_routings_execution_id ON event_routings (organization_id, execution_id)",
-    "CREATE INDEX ix_event_routings_pending ON event_routings (leased_until) WHERE verdict = 'pending'",
+    # The queue, organization by organization: none waits for another one's flood.
+    """
+    CREATE INDEX ix_event_routings_pending ON event_routings (organization_id, leased_until, number)
+      WHERE verdict = 'pending'
+    """,
+    # What last went wrong at a trigger, among all that it only did not want.
+    """
+    CREATE INDEX ix_event_routings_wrong ON event_routings (organization_id, trigger_id, number)
+      WHERE verdict IN ('failed', 'refused')
+    """,
     """
     CREATE INDEX ix_event_routings_held ON event_routings (organization_id, trigger_id, correlation, filter, number)
       WHERE verdict = 'held'
@@ -77,7 +86,7 @@ STATEMENTS: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX ix_execution_outcomes_execution_id ON execution_outcomes (organization_id, execution_id)",
-    "CREATE INDEX ix_execution_outcomes_leased_until ON execution_outcomes (leased_until)",
+    "CREATE INDEX ix_execution_outcomes_leased_until ON execution_outcomes (organization_id, leased_until)",
 )
 
 CREATED = ("event_routings", "execution_outcomes")
