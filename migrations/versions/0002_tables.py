@@ -5,6 +5,8 @@ import re
 from alembic import op
 from sqlalchemy import text
 
+from migrations.ddl import as_owner, run
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -595,19 +597,16 @@ INSERT INTO roles (id, name, description) VALUES
 """
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for statement in TABLES.split(";\n\n"):
         op.execute(text(statement.replace(":", "\\:")))
     op.execute(SHIPPED_ROLES)
-    op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("ALTER TABLE organizations DROP CONSTRAINT fk_organizations_created_by")
     op.execute("ALTER TABLE users DROP CONSTRAINT fk_users_default_organization_id")
     op.execute("ALTER TABLE workflows DROP CONSTRAINT fk_workflows_published_version_id")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
-    op.execute("RESET ROLE")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import OURS, as_owner, granted, isolated, policy, run, touched
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -122,14 +124,10 @@ GRANTS = {
     "workflows": {"app_api": "SELECT, INSERT, UPDATE, DELETE", "app_worker": "SELECT"},
 }
 
-OURS = "organization_id = (SELECT app.org())"
 COLLEAGUE = f"id IN (SELECT user_id FROM user_organizations WHERE {OURS} AND status = 'active')"  # noqa: S608 - constants only
 
 POLICIES = (
-    *(
-        f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        for table in TENANT_TABLES
-    ),
+    *(policy("tenant", table) for table in TENANT_TABLES),
     "CREATE POLICY tenant ON organizations TO app_api, app_worker "
     "USING (id = (SELECT app.org())) WITH CHECK (id = (SELECT app.org()))",
     f"CREATE POLICY tenant ON roles FOR SELECT TO app_api, app_worker "
@@ -140,10 +138,7 @@ POLICIES = (
     f"CREATE POLICY colleague ON users FOR SELECT TO app_api, app_worker USING ({COLLEAGUE})",
     "CREATE POLICY self ON sessions TO app_api "
     "USING (user_id = (SELECT app.me())) WITH CHECK (user_id = (SELECT app.me()))",
-    *(
-        f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)"
-        for table in SYSTEM_TABLES
-    ),
+    *(policy("system", table) for table in SYSTEM_TABLES),
 )
 
 TOUCHED = (
@@ -197,34 +192,25 @@ ROLE_GUARDS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for table in (*TENANT_TABLES, *OTHER_TABLES, "activity_logs_default"):
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    for policy in POLICIES:
-        op.execute(policy)
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    for table in TOUCHED:
-        op.execute(f"CREATE TRIGGER touch BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION app.touch()")
-    for statement in ROLE_GUARDS:
-        op.execute(statement)
-    op.execute("RESET ROLE")
+    run(isolated(*TENANT_TABLES, *OTHER_TABLES, "activity_logs_default"))
+    run(POLICIES)
+    run(granted(GRANTS))
+    run(map(touched, TOUCHED))
+    run(ROLE_GUARDS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP FUNCTION app.own_role() CASCADE")
     op.execute("DROP FUNCTION app.shipped_role() CASCADE")
     for table in TOUCHED:
         op.execute(f"DROP TRIGGER touch ON {table}")
-    for policy in POLICIES:
-        name, table = policy.split()[2], policy.split()[4]
+    for made in POLICIES:
+        name, table = made.split()[2], made.split()[4]
         op.execute(f"DROP POLICY {name} ON {table}")
     for table in (*TENANT_TABLES, *OTHER_TABLES, "activity_logs_default"):
         op.execute(f"REVOKE ALL ON {table} FROM app_api, app_worker, app_system")
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, definer, dropped, run
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -201,18 +203,10 @@ END $$
 def upgrade() -> None:
     # app_system may create in the schema only while these functions become its own.
     op.execute("SET LOCAL ROLE app_owner")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
-    for signature, (callers, body) in DEFINERS.items():
-        op.execute(
-            f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$".replace(
-                ":", "\\:"
-            )
-        )
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO {callers}")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    with as_system():
+        op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        for signature, (callers, body) in DEFINERS.items():
+            run(definer(signature, body, callers))
     op.execute(ENTER.replace(":", "\\:"))
     op.execute("GRANT EXECUTE ON FUNCTION app.enter TO PUBLIC")
     op.execute(PARTITIONS.replace(":", "\\:"))
@@ -221,10 +215,8 @@ def upgrade() -> None:
     op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP FUNCTION app.make_partitions")
     op.execute("DROP FUNCTION app.enter")
-    for signature in DEFINERS:
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
-    op.execute("RESET ROLE")
+    run(dropped(DEFINERS))

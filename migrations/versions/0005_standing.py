@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, definer, dropped, run
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -44,21 +46,14 @@ DEFINERS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
-    for signature, body in DEFINERS.items():
-        op.execute(f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
-    op.execute("RESET ROLE")
+    with as_system():
+        op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        for signature, body in DEFINERS.items():
+            run(definer(signature, body, "app_api"))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for signature in DEFINERS:
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
-    op.execute("RESET ROLE")
+    run(dropped(DEFINERS))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, isolated, run, touched
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -59,7 +61,6 @@ GRANTS = (
 )
 
 TABLES = ("secrets", "secret_versions")
-OURS = "organization_id = (SELECT app.org())"
 
 # `clients.tax_id` keeps its type: sealed values stand in it as base64. No row has an index yet, so the lock lasts
 # for one scan.
@@ -70,28 +71,21 @@ CREATE INDEX ix_clients_tax_id_index ON clients (organization_id, tax_id_index)
 """
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for statement in SECRETS.split(";\n"):
         op.execute(statement)
-    for table in TABLES:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        )
+    run(isolated(*TABLES, by=("tenant",)))
     for grant in GRANTS:
         op.execute(grant)
-    op.execute("CREATE TRIGGER touch BEFORE UPDATE ON secrets FOR EACH ROW EXECUTE FUNCTION app.touch()")
+    op.execute(touched("secrets"))
     op.execute("ALTER TABLE clients ADD COLUMN tax_id_index bytea")
     op.execute(INDEX)
-    op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("ALTER TABLE clients DROP COLUMN tax_id_index")
     op.execute("REVOKE DELETE ON encryption_keys FROM app_system")
     op.execute("DROP TABLE secret_versions")
     op.execute("DROP TABLE secrets")
-    op.execute("RESET ROLE")

@@ -4,6 +4,8 @@ import re
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, granted, isolated, policy, run
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -98,7 +100,6 @@ CREATE INDEX ix_webhook_inbox_received_at ON webhook_inbox (received_at);
 """
 
 CREATED = tuple(re.findall(r"^CREATE TABLE (\w+) \($", TABLES, re.MULTILINE))
-OURS = "organization_id = (SELECT app.org())"
 
 #: app_system finds the trigger of an address and forgets what is old.
 LEDGER = "id, organization_id, trigger_id, verdict, reason, body, body_key, received_at"
@@ -120,14 +121,8 @@ GRANTS = {
     "sessions": {"app_system": "DELETE"},
 }
 POLICIES = (
-    *(
-        f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        for table in CREATED
-    ),
-    *(
-        f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)"
-        for table in (*CREATED, "triggers")
-    ),
+    *(policy("tenant", table) for table in CREATED),
+    *(policy("system", table) for table in (*CREATED, "triggers")),
     # Whoever stole a refresh token must find its family here while the token could still be used.
     "CREATE POLICY expired ON sessions AS RESTRICTIVE FOR DELETE TO app_system USING (expires_at < now())",
 )
@@ -153,35 +148,23 @@ $$
 """
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in filter(str.strip, TABLES.split(";\n")):
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    for policy in POLICIES:
-        op.execute(policy)
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
-    op.execute(FIND_HOOK)
-    op.execute("GRANT EXECUTE ON FUNCTION app.find_hook TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
-    op.execute("RESET ROLE")
+    run(filter(str.strip, TABLES.split(";\n")))
+    run(isolated(*CREATED))
+    run(POLICIES)
+    run(granted(GRANTS))
+    with as_system():
+        op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        op.execute(FIND_HOOK)
+        op.execute("GRANT EXECUTE ON FUNCTION app.find_hook TO app_api")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP FUNCTION app.find_hook")
     op.execute("DROP POLICY expired ON sessions")
     op.execute("REVOKE DELETE ON sessions FROM app_system")
     op.execute("DROP POLICY system ON triggers")
     op.execute("REVOKE SELECT ON triggers FROM app_system")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
-    op.execute("RESET ROLE")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, isolated, run, touched
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -52,12 +54,7 @@ STATEMENTS = (
     """,
     "CREATE INDEX ix_reconciliations_execution_id ON reconciliations (organization_id, execution_id)",
     "CREATE INDEX ix_reconciliations_found_at ON reconciliations (organization_id, found_at)",
-    "ALTER TABLE reconciliations ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE reconciliations FORCE ROW LEVEL SECURITY",
-    """
-    CREATE POLICY tenant ON reconciliations TO app_api, app_worker
-    USING (organization_id = (SELECT app.org())) WITH CHECK (organization_id = (SELECT app.org()))
-    """,
+    *isolated("reconciliations", by=("tenant",)),
     "GRANT SELECT ON reconciliations TO app_api",
     "GRANT SELECT, INSERT, UPDATE ON reconciliations TO app_worker",
     # What a reset run does anew replaces the lines of the course it gave up.
@@ -65,15 +62,13 @@ STATEMENTS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE DELETE ON execution_steps FROM app_worker")
     op.execute("DROP TABLE reconciliations")
     op.execute("DROP TRIGGER touch ON workflow_executions")
@@ -83,7 +78,4 @@ def downgrade() -> None:
         "DROP COLUMN stalled_since, DROP COLUMN stalled_reason, DROP COLUMN verified_at, "
         "DROP COLUMN verified_version"
     )
-    op.execute(
-        "CREATE TRIGGER touch BEFORE UPDATE ON workflow_executions FOR EACH ROW EXECUTE FUNCTION app.touch()"
-    )
-    op.execute("RESET ROLE")
+    op.execute(touched("workflow_executions"))

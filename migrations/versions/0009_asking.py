@@ -1,6 +1,6 @@
 """asking: who holds a key or a session, entered and answered in one statement"""
 
-from alembic import op
+from migrations.ddl import as_owner, asked, dropped, run
 
 revision = "0009"
 down_revision = "0008"
@@ -22,19 +22,12 @@ FUNCTIONS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for signature, question in FUNCTIONS.items():
-        op.execute(
-            f"CREATE FUNCTION {signature} LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
-            f"PERFORM pg_catalog.set_config('role', 'app_api', true); RETURN QUERY {question}; END $$"
-        )
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO PUBLIC")
-    op.execute("RESET ROLE")
+        run(asked(signature, f"RETURN QUERY {question}"))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for signature in FUNCTIONS:
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
-    op.execute("RESET ROLE")
+    run(dropped(FUNCTIONS))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -13,15 +15,13 @@ GRANTS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table, privileges in GRANTS.items():
         op.execute(f"GRANT {privileges} ON {table} TO app_worker")
-    op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table, privileges in GRANTS.items():
         op.execute(f"REVOKE {privileges} ON {table} FROM app_worker")
-    op.execute("RESET ROLE")

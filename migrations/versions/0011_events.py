@@ -1,6 +1,6 @@
 """events: events and the executions that listen to them"""
 
-from alembic import op
+from migrations.ddl import as_owner, granted, isolated, run
 
 revision = "0011"
 down_revision = "0010"
@@ -63,7 +63,6 @@ CREATE INDEX ix_event_subscriptions_closed_at ON event_subscriptions (closed_at)
 """
 
 CREATED = ("events", "event_subscriptions")
-OURS = "organization_id = (SELECT app.org())"
 #: app_system forgets what is old, and reads no more than it needs for that.
 GRANTS = {
     "events": {
@@ -78,25 +77,13 @@ GRANTS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in filter(str.strip, TABLES.split(";\n")):
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        )
-        op.execute(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)")
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    op.execute("RESET ROLE")
+    run(filter(str.strip, TABLES.split(";\n")))
+    run(isolated(*CREATED, by=("tenant", "system")))
+    run(granted(GRANTS))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
-    op.execute("RESET ROLE")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, run
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
@@ -51,15 +53,13 @@ STATEMENTS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP INDEX ix_workflow_versions_document")
     op.execute(
         "ALTER TABLE workflow_versions DROP COLUMN document_namespace, DROP COLUMN document_name, "
@@ -72,4 +72,3 @@ def downgrade() -> None:
         "ALTER TABLE workflow_executions DROP COLUMN parent_id, DROP COLUMN parent_occurrence, "
         "DROP COLUMN root_id, DROP COLUMN depth, DROP COLUMN is_awaited"
     )
-    op.execute("RESET ROLE")

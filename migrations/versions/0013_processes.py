@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, run, seeing
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -35,37 +37,31 @@ STATEMENTS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
+    run(STATEMENTS)
     op.execute("SET LOCAL ROLE app_system")
     op.execute(
         f"INSERT INTO organizations (id, name, slug) VALUES ('{PLATFORM}', 'Perdure', 'perdure')"  # noqa: S608
     )
-    op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE INSERT ON workflow_versions FROM app_worker")
     op.execute(
         "REVOKE INSERT, UPDATE (version, published_version_id, definition, updated_at) ON workflows FROM app_worker"
     )
     op.execute("DROP INDEX uq_workflows_process")
-    # Processes and their executions go with the column that tells them apart. FORCE hides rows from the owner.
-    for table in HIDDEN:
-        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    op.execute("UPDATE workflows SET published_version_id = NULL WHERE process IS NOT NULL")
-    op.execute(
-        "DELETE FROM workflow_executions AS e USING workflows AS w "
-        "WHERE w.organization_id = e.organization_id AND w.id = e.workflow_id AND w.process IS NOT NULL"
-    )
-    op.execute("DELETE FROM workflows WHERE process IS NOT NULL")
-    op.execute(f"DELETE FROM organizations WHERE id = '{PLATFORM}'")  # noqa: S608
-    for table in HIDDEN:
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    # Processes and their executions go with the column that tells them apart.
+    with seeing(*HIDDEN):
+        op.execute("UPDATE workflows SET published_version_id = NULL WHERE process IS NOT NULL")
+        op.execute(
+            "DELETE FROM workflow_executions AS e USING workflows AS w "
+            "WHERE w.organization_id = e.organization_id AND w.id = e.workflow_id AND w.process IS NOT NULL"
+        )
+        op.execute("DELETE FROM workflows WHERE process IS NOT NULL")
+        op.execute(f"DELETE FROM organizations WHERE id = '{PLATFORM}'")  # noqa: S608
     op.execute("ALTER TABLE workflow_versions ALTER COLUMN published_by SET NOT NULL")
     op.execute("ALTER TABLE workflows DROP CONSTRAINT ck_workflows_created_by_known")
     op.execute("ALTER TABLE workflows DROP COLUMN process, ALTER COLUMN created_by SET NOT NULL")
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import OURS, TENANT, as_owner, as_system, granted, isolated, policy, run, touched
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -375,21 +377,15 @@ TOUCHED = (
     "subscription_plans",
 )
 
-OURS = "organization_id = (SELECT app.org())"
-TENANT = f"TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
 #: What the platform offers is read by those it is offered to, and by those who have it already.
 OFFERED = {
     "subscription_plans": f"id IN (SELECT plan_id FROM platform_subscriptions WHERE {OURS})",  # noqa: S608
     "ai_agents": f"slug IN (SELECT agent_slug FROM organization_agents WHERE {OURS})",  # noqa: S608
 }
 POLICIES = (
-    *(
-        f"CREATE POLICY tenant ON {table} {TENANT}"
-        for table in CREATED
-        if table not in OFFERED and table != "documents"
-    ),
+    *(policy("tenant", table) for table in CREATED if table not in OFFERED and table != "documents"),
     f"CREATE POLICY documents_org_isolation ON documents {TENANT}",
-    "CREATE POLICY system ON documents TO app_system USING (true) WITH CHECK (true)",
+    policy("system", "documents"),
     *(
         f"CREATE POLICY offered ON {table} FOR SELECT TO app_api, app_worker USING (is_published OR {had})"
         for table, had in OFFERED.items()
@@ -523,41 +519,29 @@ $$
 """
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for statement in TABLES.split(";\n\n"):
         op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    for policy in POLICIES:
-        op.execute(policy)
-    for statement in STANDING:
-        op.execute(statement.replace(":", "\\:"))
+    run(isolated(*CREATED))
+    run(POLICIES)
+    run(STANDING)
     for table, seen in VISIBLE.items():
         op.execute(
             f"CREATE POLICY visible ON {table} AS RESTRICTIVE TO app_api USING ({seen})".replace(":", "\\:")
         )
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
+    run(granted(GRANTS))
     for table, (role, privileges) in RESEALING.items():
         op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    for table in TOUCHED:
-        op.execute(f"CREATE TRIGGER touch BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION app.touch()")
-    for statement in GUARDS:
-        op.execute(statement)
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute(SEARCH)
-    op.execute("GRANT EXECUTE ON FUNCTION app.find_documents TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
-    op.execute("RESET ROLE")
+    run(map(touched, TOUCHED))
+    run(GUARDS)
+    with as_system():
+        op.execute(SEARCH)
+        op.execute("GRANT EXECUTE ON FUNCTION app.find_documents TO app_api")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP FUNCTION app.find_documents")
     for table, (role, privileges) in RESEALING.items():
         op.execute(f"REVOKE {privileges} ON {table} FROM {role}")
@@ -573,4 +557,3 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION app.my_role")
     for name in TYPES:
         op.execute(f"DROP TYPE {name}")
-    op.execute("RESET ROLE")

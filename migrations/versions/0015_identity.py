@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, asked, definer, dropped, isolated, run
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -383,44 +385,25 @@ ASKED = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table, statement in TABLES.items():
         op.execute(statement)
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)")
+        run(isolated(table, by=("system",)))
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO app_system")
-    for statement in INDEXES:
-        op.execute(statement)
+    run(INDEXES)
     op.execute(f"GRANT {VERDICTS} ON users TO app_system")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
-    for signature, (callers, body) in DEFINERS.items():
-        body = body.replace("AT_HOME", AT_HOME)  # noqa: PLW2901
-        op.execute(
-            f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$".replace(
-                ":", "\\:"
-            )
-        )
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO {callers}")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    with as_system():
+        op.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        for signature, (callers, body) in DEFINERS.items():
+            run(definer(signature, body.replace("AT_HOME", AT_HOME), callers))
     for signature, question in ASKED.items():
-        op.execute(
-            f"CREATE FUNCTION {signature} LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
-            f"PERFORM pg_catalog.set_config('role', 'app_api', true); {question}; END $$"
-        )
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO PUBLIC")
-    op.execute("RESET ROLE")
+        run(asked(signature, question))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for signature in (*ASKED, *DEFINERS):
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
+    run(dropped((*ASKED, *DEFINERS)))
     op.execute(f"REVOKE {VERDICTS} ON users FROM app_system")
     for table in TABLES:
         op.execute(f"DROP TABLE {table}")
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, asked, definer, granted, isolated, policy, run, touched
+
 revision = "0016"
 down_revision = "0015"
 branch_labels = None
@@ -96,8 +98,8 @@ GRANTS = {
 }
 POLICIES = (
     *(f"CREATE POLICY self ON {table} TO app_api USING ({MINE}) WITH CHECK ({MINE})" for table in CREATED),
-    "CREATE POLICY system ON user_mfa TO app_system USING (true) WITH CHECK (true)",
-    "CREATE POLICY system ON trusted_devices TO app_system USING (true) WITH CHECK (true)",
+    policy("system", "user_mfa"),
+    policy("system", "trusted_devices"),
 )
 
 OLD_STANDING = (
@@ -305,7 +307,7 @@ BEGIN
 END $$
 """
 TRIGGERS = (
-    "CREATE TRIGGER touch BEFORE UPDATE ON user_mfa FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    touched("user_mfa"),
     "CREATE TRIGGER unproven_phone BEFORE UPDATE OF phone ON users "
     "FOR EACH ROW EXECUTE FUNCTION app.unproven_phone()",
     "CREATE TRIGGER mfa_policy AFTER UPDATE OF settings, is_active ON organizations FOR EACH ROW "
@@ -316,39 +318,28 @@ TRIGGERS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in filter(str.strip, TABLES.split(";\n")):
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    for policy in POLICIES:
-        op.execute(policy)
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
+    run(filter(str.strip, TABLES.split(";\n")))
+    run(isolated(*CREATED))
+    run(POLICIES)
+    run(granted(GRANTS))
     # What they answer grows by columns, which only making them anew can do. app.rotate_session stays for processes
     # of the version before, which may refresh while this one is rolled out.
     for name in ("ask_session", "ask_api_key", "identify_session", "identify_api_key"):
         op.execute(f"-- squawk-ignore ban-drop-function\nDROP FUNCTION app.{name}")
-    as_system({f"{signature} LANGUAGE sql STABLE": body for signature, body in IDENTIFY.items()} | DEFINERS)
+    define({f"{signature} LANGUAGE sql STABLE": body for signature, body in IDENTIFY.items()} | DEFINERS)
     replace(*OPEN)
     ask(asking(STANDING, OF_SESSION))
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute(PROJECTION.replace(":", "\\:"))
-    op.execute("GRANT EXECUTE ON FUNCTION app.project_mfa_policy TO app_owner")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    with as_system():
+        op.execute(PROJECTION.replace(":", "\\:"))
+        op.execute("GRANT EXECUTE ON FUNCTION app.project_mfa_policy TO app_owner")
     op.execute(UNPROVEN.replace(":", "\\:"))
-    for trigger in TRIGGERS:
-        op.execute(trigger)
-    op.execute("RESET ROLE")
+    run(TRIGGERS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table in ("organizations", "user_organizations"):
         op.execute(f"DROP TRIGGER mfa_policy ON {table}")
     op.execute("DROP TRIGGER unproven_phone ON users")
@@ -356,7 +347,7 @@ def downgrade() -> None:
     for name in ("ask_session", "ask_api_key", "identify_session", "identify_api_key", "renew_session",
                  "project_mfa_policy", "mfa_required", "keeps_password"):  # fmt: skip
         op.execute(f"DROP FUNCTION app.{name}")
-    as_system({f"{signature} LANGUAGE sql STABLE": body for signature, body in OLD_IDENTIFY.items()})
+    define({f"{signature} LANGUAGE sql STABLE": body for signature, body in OLD_IDENTIFY.items()})
     replace(*OLD_OPEN)
     ask(asking(OLD_STANDING, OLD_STANDING))
     for table in CREATED:
@@ -367,34 +358,23 @@ def downgrade() -> None:
         "ALTER TABLE sessions DROP COLUMN confirmed_at, DROP COLUMN last_seen_at, DROP COLUMN ends_at, "
         "DROP COLUMN successor_id"
     )
-    op.execute("RESET ROLE")
 
 
-def as_system(functions: dict[str, str]) -> None:
-    """Definer functions of app_system for the API, which may create in the schema only meanwhile."""
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    for signature, body in functions.items():
-        created = f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$"
-        op.execute(created.replace(":", "\\:"))
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+def define(functions: dict[str, str]) -> None:
+    """Definer functions of app_system for the API."""
+    with as_system():
+        for signature, body in functions.items():
+            run(definer(signature, body, "app_api"))
 
 
 def replace(signature: str, body: str) -> None:
     """Another body for a definer function of app_system; whoever may call it still may."""
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute(f"CREATE OR REPLACE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    with as_system():
+        op.execute(
+            f"CREATE OR REPLACE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$"
+        )
 
 
 def ask(functions: dict[str, str]) -> None:
     for signature, question in functions.items():
-        op.execute(
-            f"CREATE FUNCTION {signature} LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
-            f"PERFORM pg_catalog.set_config('role', 'app_api', true); RETURN QUERY {question}; END $$"
-        )
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO PUBLIC")
+        run(asked(signature, f"RETURN QUERY {question}"))

@@ -2,13 +2,14 @@
 
 from alembic import op
 
+from migrations.ddl import OURS, as_owner, as_system, definer, dropped, isolated, run, touched
+
 revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
 
 OWNER = "00000000-0000-7000-8000-000000000001"
-OURS = "organization_id = (SELECT app.org())"
 COLLEAGUE = (
     f"CREATE POLICY colleague ON users FOR SELECT TO app_api, app_worker "  # noqa: S608 - constants only
     f"USING (id IN (SELECT user_id FROM user_organizations WHERE {OURS} AND status {{status}}))"
@@ -67,10 +68,7 @@ STATEMENTS: tuple[str, ...] = (
     CREATE UNIQUE INDEX uq_invitations_open ON invitations (organization_id, email)
       WHERE accepted_at IS NULL AND revoked_at IS NULL
     """,
-    "ALTER TABLE invitations ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE invitations FORCE ROW LEVEL SECURITY",
-    f"CREATE POLICY tenant ON invitations TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})",
-    "CREATE POLICY system ON invitations TO app_system USING (true) WITH CHECK (true)",
+    *isolated("invitations", by=("tenant", "system")),
     # The hash of a link is compared by definer functions alone.
     """
     GRANT SELECT (id, organization_id, email, role_id, token_id, invited_by, mails, sent_at, expires_at,
@@ -80,7 +78,7 @@ STATEMENTS: tuple[str, ...] = (
       ON invitations TO app_api
     """,
     "GRANT SELECT, UPDATE (accepted_by, accepted_at, updated_at), DELETE ON invitations TO app_system",
-    "CREATE TRIGGER touch BEFORE UPDATE ON invitations FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    touched("invitations"),
     """
     CREATE TRIGGER own_role BEFORE INSERT OR UPDATE OF role_id, organization_id ON invitations
     FOR EACH ROW WHEN (NEW.role_id IS NOT NULL) EXECUTE FUNCTION app.own_role()
@@ -269,28 +267,19 @@ DEFINERS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    for signature, body in DEFINERS.items():
-        op.execute(f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
+    with as_system():
+        for signature, body in DEFINERS.items():
+            run(definer(signature, body, "app_api"))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for signature in DEFINERS:
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
+    run(dropped(DEFINERS))
     op.execute("DROP TRIGGER touch ON user_organizations")
-    op.execute(
-        "CREATE TRIGGER touch BEFORE UPDATE ON user_organizations FOR EACH ROW EXECUTE FUNCTION app.touch()"
-    )
+    op.execute(touched("user_organizations"))
     op.execute("DROP TRIGGER owner_remains ON user_organizations")
     op.execute("DROP FUNCTION app.owner_remains()")
     op.execute(
@@ -310,4 +299,3 @@ def downgrade() -> None:
     op.execute("DROP INDEX ix_user_organizations_role_id")
     op.execute("DROP INDEX ix_organizations_deleted_at")
     op.execute("ALTER TABLE organizations DROP CONSTRAINT ck_organizations_deleted, DROP COLUMN deleted_at")
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_system, granted, isolated, policy, run, seeing
+
 revision = "0018"
 down_revision = "0017"
 branch_labels = None
@@ -106,7 +108,6 @@ STATEMENTS = (
 )
 
 CREATED = ("transfers", "transfer_parts")
-OURS = "organization_id = (SELECT app.org())"
 GRANTS = {
     "transfers": {
         "app_api": "SELECT, INSERT",
@@ -161,31 +162,20 @@ def upgrade() -> None:
         op.execute(f"CREATE EXTENSION IF NOT EXISTS {extension} WITH SCHEMA public")
     op.execute("SET LOCAL ROLE app_owner")
     _one_primary_each()
-    for statement in STATEMENTS:
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        )
-    for table in SYSTEM:
-        op.execute(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)")
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute(SEARCH.format(table="clients", words=_quoted(CLIENT_WORDS)))
-    op.execute(SEARCH.format(table="contacts", words=_quoted(CONTACT_WORDS)))
-    op.execute(RELEASE)
-    for function in FUNCTIONS:
-        op.execute(f"REVOKE ALL ON FUNCTION app.{function} FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION app.release_clients() TO app_owner")  # who makes the triggers below
-    for function in FUNCTIONS[:2]:
-        op.execute(f"GRANT EXECUTE ON FUNCTION app.{function} TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    run(STATEMENTS)
+    run(isolated(*CREATED, by=("tenant",)))
+    run(policy("system", table) for table in SYSTEM)
+    run(granted(GRANTS))
+    with as_system():
+        op.execute(SEARCH.format(table="clients", words=_quoted(CLIENT_WORDS)))
+        op.execute(SEARCH.format(table="contacts", words=_quoted(CONTACT_WORDS)))
+        op.execute(RELEASE)
+        for function in FUNCTIONS:
+            op.execute(f"REVOKE ALL ON FUNCTION app.{function} FROM PUBLIC")
+        # Who makes the triggers below.
+        op.execute("GRANT EXECUTE ON FUNCTION app.release_clients() TO app_owner")
+        for function in FUNCTIONS[:2]:
+            op.execute(f"GRANT EXECUTE ON FUNCTION app.{function} TO app_api")
     op.execute(
         "CREATE TRIGGER release_clients AFTER DELETE ON user_organizations "
         "FOR EACH ROW EXECUTE FUNCTION app.release_clients()"
@@ -198,16 +188,15 @@ def upgrade() -> None:
 
 
 def _one_primary_each() -> None:
-    """Where a client has several primary contacts, the one that changed last stays. FORCE hides rows from the owner."""
-    op.execute("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE contacts DISABLE TRIGGER touch")
-    op.execute(
-        "UPDATE contacts AS c SET is_primary = false WHERE is_primary AND client_id IS NOT NULL AND EXISTS ("
-        "SELECT FROM contacts AS o WHERE o.organization_id = c.organization_id AND o.client_id = c.client_id "
-        "AND o.is_primary AND (o.updated_at, o.id) > (c.updated_at, c.id))"
-    )
-    op.execute("ALTER TABLE contacts ENABLE TRIGGER touch")
-    op.execute("ALTER TABLE contacts FORCE ROW LEVEL SECURITY")
+    """Where a client has several primary contacts, the one that changed last stays."""
+    with seeing("contacts"):
+        op.execute("ALTER TABLE contacts DISABLE TRIGGER touch")
+        op.execute(
+            "UPDATE contacts AS c SET is_primary = false WHERE is_primary AND client_id IS NOT NULL AND EXISTS ("
+            "SELECT FROM contacts AS o WHERE o.organization_id = c.organization_id AND o.client_id = c.client_id "
+            "AND o.is_primary AND (o.updated_at, o.id) > (c.updated_at, c.id))"
+        )
+        op.execute("ALTER TABLE contacts ENABLE TRIGGER touch")
 
 
 def downgrade() -> None:
@@ -222,8 +211,7 @@ def downgrade() -> None:
         op.execute(f"DROP POLICY system ON {table}")
         op.execute(f"REVOKE ALL ON {table} FROM app_system")
     op.execute("REVOKE ALL ON events FROM app_api")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))
     for index in (
         "ix_clients_words",
         "ix_contacts_words",

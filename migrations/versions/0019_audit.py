@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, run
+
 revision = "0019"
 down_revision = "0018"
 branch_labels = None
@@ -339,8 +341,7 @@ def upgrade() -> None:
     op.execute("-- squawk-ignore ban-drop-function\nDROP FUNCTION app.enter(text, uuid, uuid)")
     op.execute(ENTER.replace(":", "\\:"))
     op.execute("GRANT EXECUTE ON FUNCTION app.enter TO PUBLIC")
-    for statement in STATEMENTS:
-        op.execute(statement)
+    run(STATEMENTS)
     # app_system may create in the schema only while this function becomes its own.
     op.execute("RESET ROLE")
     op.execute("GRANT CREATE ON SCHEMA public TO app_system")
@@ -356,8 +357,8 @@ def upgrade() -> None:
     op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table in AUDITED:
         op.execute(f"DROP TRIGGER audit ON {table}")
     op.execute("SET LOCAL ROLE app_system")
@@ -369,4 +370,3 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION app.enter(text, uuid, uuid, text, text)")
     op.execute(ENTER_BEFORE.replace(":", "\\:"))
     op.execute("GRANT EXECUTE ON FUNCTION app.enter TO PUBLIC")
-    op.execute("RESET ROLE")

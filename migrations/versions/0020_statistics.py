@@ -2,13 +2,14 @@
 
 from alembic import op
 
+from migrations.ddl import as_system, isolated, policy, run
+
 revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
 
 PLATFORM = "00000000-0000-7000-8000-0000000000aa"
-OURS = "organization_id = (SELECT app.org())"
 TABLES = ("usage_counters", "audit_exports", "audit_export_parts")
 
 #: One statement each.
@@ -68,16 +69,8 @@ STATEMENTS: tuple[str, ...] = (
         REFERENCES organizations (id) ON DELETE CASCADE
     )
     """,
-    *(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY" for table in TABLES),
-    *(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY" for table in TABLES),
-    *(
-        f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        for table in TABLES
-    ),
-    *(
-        f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)"
-        for table in ("usage_counters", "audit_exports", "execution_steps")
-    ),
+    *isolated(*TABLES, by=("tenant",)),
+    *(policy("system", table) for table in ("usage_counters", "audit_exports", "execution_steps")),
     "GRANT SELECT ON usage_counters TO app_api",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON usage_counters TO app_system",
     "GRANT SELECT, INSERT ON audit_exports TO app_api",
@@ -261,17 +254,12 @@ def upgrade() -> None:
     op.execute("CREATE SCHEMA stats AUTHORIZATION app_system")
     op.execute(ON_DATABASE.format(words="GRANT TEMPORARY", role="TO app_system"))
     op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    for statement in SYSTEM:
-        op.execute(statement)
-    for function, caller in FUNCTIONS.items():
-        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {caller}")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    run(STATEMENTS)
+    with as_system():
+        run(SYSTEM)
+        for function, caller in FUNCTIONS.items():
+            op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+            op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {caller}")
     for function, definition in (("retire_activities", RETIRE), ("stray_activities", STRAY)):
         op.execute(definition.replace(":", "\\:"))
         op.execute(f"REVOKE ALL ON FUNCTION app.{function} FROM PUBLIC")

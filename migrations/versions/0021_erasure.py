@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, as_system, isolated, run, touched
+
 revision = "0021"
 down_revision = "0020"
 branch_labels = None
@@ -47,15 +49,10 @@ STATEMENTS: tuple[str, ...] = (
     CREATE UNIQUE INDEX uq_erasures_open ON erasures (organization_id, subject_id)
     WHERE status IN ('scheduled', 'erasing')
     """,
-    "ALTER TABLE erasures ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE erasures FORCE ROW LEVEL SECURITY",
-    """
-    CREATE POLICY tenant ON erasures TO app_api, app_worker
-    USING (organization_id = (SELECT app.org())) WITH CHECK (organization_id = (SELECT app.org()))
-    """,
+    *isolated("erasures", by=("tenant",)),
     "GRANT SELECT, INSERT, UPDATE (status, execution_id, phase, erased, begun_at, ended_at, updated_at) "
     "ON erasures TO app_worker",
-    "CREATE TRIGGER touch BEFORE UPDATE ON erasures FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    touched("erasures"),
     """
     CREATE TABLE exports (
       id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -85,19 +82,13 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE INDEX ix_exports_created_at_id ON exports (organization_id, created_at, id)",
     "CREATE INDEX ix_exports_expires_at ON exports (expires_at) WHERE status IN ('ready', 'failed')",
     "CREATE UNIQUE INDEX uq_exports_running ON exports (organization_id) WHERE status = 'running'",
-    "ALTER TABLE exports ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE exports FORCE ROW LEVEL SECURITY",
-    """
-    CREATE POLICY tenant ON exports TO app_api, app_worker
-    USING (organization_id = (SELECT app.org())) WITH CHECK (organization_id = (SELECT app.org()))
-    """,
-    "CREATE POLICY system ON exports TO app_system USING (true) WITH CHECK (true)",
+    *isolated("exports", by=("tenant", "system")),
     "GRANT SELECT, INSERT, UPDATE (status, execution_id, updated_at) ON exports TO app_api",
     "GRANT SELECT, UPDATE (status, progress, contents, pieces, size, taken_at, expires_at, updated_at) "
     "ON exports TO app_worker",
     "GRANT SELECT (id, organization_id, execution_id, status, expires_at, created_at), UPDATE (status) "
     "ON exports TO app_system",
-    "CREATE TRIGGER touch BEFORE UPDATE ON exports FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    touched("exports"),
     # Retention: executions that ended long ago take their steps, effects and words to the engine along.
     "GRANT DELETE ON workflow_executions TO app_system",
     "GRANT SELECT (execution_id) ON deliveries TO app_system",
@@ -322,22 +313,17 @@ END $$
 """
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement.replace(":", "\\:"))
+    run(STATEMENTS)
     op.execute("GRANT UPDATE (is_active) ON users TO app_system")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    op.execute(LEAVE)
-    op.execute("GRANT EXECUTE ON FUNCTION app.leave_for_good TO app_api")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
-    op.execute("RESET ROLE")
+    with as_system():
+        op.execute(LEAVE)
+        op.execute("GRANT EXECUTE ON FUNCTION app.leave_for_good TO app_api")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute(
         """
         DO $$
@@ -357,4 +343,3 @@ def downgrade() -> None:
     op.execute("REVOKE DELETE ON workflow_executions FROM app_system")
     op.execute("DROP TABLE exports")
     op.execute("DROP TABLE erasures")
-    op.execute("RESET ROLE")

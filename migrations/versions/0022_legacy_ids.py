@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, isolated, run
+
 revision = "0022"
 down_revision = "0021"
 branch_labels = None
@@ -19,19 +21,15 @@ STATEMENTS = (
     )
     """,
     # No policy and no grant: nobody reads it but the owner, who lets itself in for the time of an import.
-    "ALTER TABLE legacy_ids ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE legacy_ids FORCE ROW LEVEL SECURITY",
+    *isolated("legacy_ids"),
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP TABLE legacy_ids")
-    op.execute("RESET ROLE")

@@ -2,13 +2,14 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, isolated, run, touched
+
 revision = "0023"
 down_revision = "0022"
 branch_labels = None
 depends_on = None
 
 CREATED = ("schedules", "schedule_occurrences")
-OURS = "organization_id = (SELECT app.org())"
 
 #: One statement each.
 STATEMENTS: tuple[str, ...] = (
@@ -99,24 +100,14 @@ STATEMENTS: tuple[str, ...] = (
     ON schedule_occurrences (organization_id, schedule_id, origin, nominal_at) WHERE status = 'buffered'
     """,
     "CREATE INDEX ix_schedule_occurrences_decided_at ON schedule_occurrences (decided_at)",
-    *(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY" for table in CREATED),
-    *(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY" for table in CREATED),
-    *(
-        f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        for table in CREATED
-    ),
-    *(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)" for table in CREATED),
-    *(
-        f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
-        for table in CREATED
-    ),
+    *isolated(*CREATED, by=("tenant", "system", "erasure")),
     "GRANT SELECT, INSERT, UPDATE ON schedules, schedule_occurrences TO app_api",
     "GRANT SELECT, UPDATE ON schedules TO app_worker",
     "GRANT SELECT, INSERT, UPDATE ON schedule_occurrences TO app_worker",
     # The firing loop asks across organizations what is due; the sweeper forgets what is old.
     "GRANT SELECT (id, organization_id, due_at, awaits, backfill_awaits) ON schedules TO app_system",
     "GRANT SELECT (id, organization_id, status, decided_at), DELETE ON schedule_occurrences TO app_system",
-    "CREATE TRIGGER touch BEFORE UPDATE ON schedules FOR EACH ROW EXECUTE FUNCTION app.touch()",
+    touched("schedules"),
     # Schedules without a zone of their own follow their organization's, from the moment it changes.
     """
     CREATE FUNCTION app.wake_schedules() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
@@ -133,17 +124,13 @@ STATEMENTS: tuple[str, ...] = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement.replace(":", "\\:"))
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP TRIGGER wake_schedules ON organizations")
     op.execute("DROP FUNCTION app.wake_schedules")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
-    op.execute("RESET ROLE")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))

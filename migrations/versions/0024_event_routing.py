@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, granted, isolated, run
+
 revision = "0024"
 down_revision = "0023"
 branch_labels = None
@@ -90,7 +92,6 @@ STATEMENTS: tuple[str, ...] = (
 )
 
 CREATED = ("event_routings", "execution_outcomes")
-OURS = "organization_id = (SELECT app.org())"
 #: What happened to a row while it was looked at.
 LEASE = "attempts, leased_until"
 GRANTS = {
@@ -111,32 +112,17 @@ GRANTS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        )
-        op.execute(f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)")
-        op.execute(
-            f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
-        )
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
+    run(isolated(*CREATED, by=("tenant", "system", "erasure")))
+    run(granted(GRANTS))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE SELECT (content, execution_id, created_at) ON events FROM app_api")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))
     op.execute("DROP INDEX ix_triggers_of_events")
     op.execute("ALTER TABLE triggers DROP COLUMN event_types")
     op.execute("ALTER TABLE events DROP COLUMN sent_by")
-    op.execute("RESET ROLE")

@@ -2,12 +2,13 @@
 
 from alembic import op
 
+from migrations.ddl import OURS, as_owner, as_system, definer, dropped, isolated, policy, run, seeing
+
 revision = "0025"
 down_revision = "0024"
 branch_labels = None
 depends_on = None
 
-OURS = "organization_id = (SELECT app.org())"
 WORDS = "kind IN ('voted', 'decided')"
 #: What changes about a task while it is open.
 MOVED = "assignees, claimed_by, claimed_at, remind_at, escalated_at, overdue_at, announced_at, next_due, updated_at"
@@ -145,25 +146,14 @@ STATEMENTS: tuple[str, ...] = (
     "WHERE client_id IS NOT NULL AND revoked_at IS NULL",
     "CREATE INDEX ix_task_links_task_id ON task_links (organization_id, task_id)",
     "CREATE INDEX ix_task_links_client_id ON task_links (organization_id, client_id)",
-    *(
-        f"ALTER TABLE {table} {clause} ROW LEVEL SECURITY"
-        for table in ("task_events", "task_links")
-        for clause in ("ENABLE", "FORCE")
-    ),
+    *isolated("task_events", by=("system", "erasure")),
+    *isolated("task_links", by=("tenant", "system", "erasure")),
+    policy("system", "tasks"),
     # A word of somebody is written by app.decide_task alone.
     f"""
     CREATE POLICY tenant ON task_events TO app_api, app_worker
     USING ({OURS}) WITH CHECK ({OURS} AND NOT {WORDS})
     """,
-    f"CREATE POLICY tenant ON task_links TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})",
-    *(
-        f"CREATE POLICY system ON {table} TO app_system USING (true) WITH CHECK (true)"
-        for table in ("tasks", "task_events", "task_links")
-    ),
-    *(
-        f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
-        for table in ("task_events", "task_links")
-    ),
     "GRANT SELECT, INSERT ON task_events TO app_api, app_worker",
     "GRANT SELECT (id, organization_id, task_id, user_id, client_id, address_sha256, expires_at, used_at, revoked_at, "
     "created_at), UPDATE (used_at, revoked_at) ON task_links TO app_api, app_worker",
@@ -383,69 +373,60 @@ VISIBLE = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
+    run(STATEMENTS)
     op.execute(
         "GRANT EXECUTE ON FUNCTION app.barred_from_task, app.decides_tasks TO app_api, app_worker, app_system"
     )
     op.execute("GRANT EXECUTE ON FUNCTION app.reads_executions, app.my_names TO app_api, app_system")
-    op.execute("GRANT CREATE ON SCHEMA app TO app_system")
-    op.execute("SET LOCAL ROLE app_system")
-    for signature, (body, callers) in DEFINERS.items():
-        create = f"CREATE FUNCTION {signature} SECURITY DEFINER SET search_path = '' AS $${body}$$"
-        op.execute(create.replace(":", "\\:"))
-        op.execute(f"REVOKE ALL ON FUNCTION {signature.split('(')[0]} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {signature.split('(')[0]} TO {callers}")
-    op.execute("SET LOCAL ROLE app_owner")
-    op.execute("REVOKE CREATE ON SCHEMA app FROM app_system")
+    with as_system():
+        for signature, (body, callers) in DEFINERS.items():
+            run(definer(signature, body, callers))
     for table, seen in VISIBLE.items():
         op.execute(f"CREATE POLICY visible ON {table} AS RESTRICTIVE TO app_api USING ({seen})")
-    op.execute("RESET ROLE")
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     for table in VISIBLE:
         op.execute(f"DROP POLICY visible ON {table}")
-    for signature in DEFINERS:
-        op.execute(f"DROP FUNCTION {signature.split('(')[0]}")
+    run(dropped(DEFINERS))
     op.execute("DROP FUNCTION app.barred_from_task")
     op.execute("DROP FUNCTION app.decides_tasks")
     op.execute("DROP FUNCTION app.reads_executions")
     op.execute("DROP FUNCTION app.my_names")
-    for table in ("tasks", "auth_tokens"):  # whose rows its owner sees for the time of this transaction
-        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    op.execute("DELETE FROM auth_tokens WHERE purpose = 'task'")
-    op.execute("ALTER TABLE auth_tokens DROP CONSTRAINT ck_auth_tokens_purpose")
-    op.execute(
-        "-- squawk-ignore constraint-missing-not-valid\n"
-        f"ALTER TABLE auth_tokens ADD CONSTRAINT ck_auth_tokens_purpose CHECK (purpose IN ({PURPOSES}))"
-    )
-    op.execute("DROP TABLE task_links")
-    op.execute("DROP TABLE task_events")
-    op.execute("DROP POLICY system ON tasks")
-    op.execute("DROP POLICY undecided ON tasks")
-    op.execute("REVOKE ALL ON tasks FROM app_api, app_worker, app_system")
-    op.execute("GRANT SELECT, UPDATE ON tasks TO app_api")
-    op.execute("GRANT SELECT, INSERT, UPDATE ON tasks TO app_worker")
-    op.execute("DROP TRIGGER audit ON tasks")
-    op.execute("DROP INDEX ix_tasks_next_due")
-    # The release before knows neither word.
-    op.execute(
-        "ALTER TABLE tasks DROP CONSTRAINT ck_tasks_status, DROP CONSTRAINT ck_tasks_outcome, "
-        "DROP CONSTRAINT ck_tasks_expired_says_why"
-    )
-    op.execute("UPDATE tasks SET status = 'cancelled', decision = NULL WHERE status = 'expired'")
-    op.execute("UPDATE tasks SET outcome = 'approved' WHERE outcome = 'submitted'")
-    for name, words in (("status", "'open', 'decided', 'cancelled'"), ("outcome", "'approved', 'rejected'")):
+    with seeing("tasks", "auth_tokens"):
+        op.execute("DELETE FROM auth_tokens WHERE purpose = 'task'")
+        op.execute("ALTER TABLE auth_tokens DROP CONSTRAINT ck_auth_tokens_purpose")
         op.execute(
             "-- squawk-ignore constraint-missing-not-valid\n"
-            f"ALTER TABLE tasks ADD CONSTRAINT ck_tasks_{name} CHECK ({name} IN ({words}))"
+            f"ALTER TABLE auth_tokens ADD CONSTRAINT ck_auth_tokens_purpose CHECK (purpose IN ({PURPOSES}))"
         )
-    for table in ("tasks", "auth_tokens"):
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        op.execute("DROP TABLE task_links")
+        op.execute("DROP TABLE task_events")
+        op.execute("DROP POLICY system ON tasks")
+        op.execute("DROP POLICY undecided ON tasks")
+        op.execute("REVOKE ALL ON tasks FROM app_api, app_worker, app_system")
+        op.execute("GRANT SELECT, UPDATE ON tasks TO app_api")
+        op.execute("GRANT SELECT, INSERT, UPDATE ON tasks TO app_worker")
+        op.execute("DROP TRIGGER audit ON tasks")
+        op.execute("DROP INDEX ix_tasks_next_due")
+        # The release before knows neither word.
+        op.execute(
+            "ALTER TABLE tasks DROP CONSTRAINT ck_tasks_status, DROP CONSTRAINT ck_tasks_outcome, "
+            "DROP CONSTRAINT ck_tasks_expired_says_why"
+        )
+        op.execute("UPDATE tasks SET status = 'cancelled', decision = NULL WHERE status = 'expired'")
+        op.execute("UPDATE tasks SET outcome = 'approved' WHERE outcome = 'submitted'")
+        for name, words in (
+            ("status", "'open', 'decided', 'cancelled'"),
+            ("outcome", "'approved', 'rejected'"),
+        ):
+            op.execute(
+                "-- squawk-ignore constraint-missing-not-valid\n"
+                f"ALTER TABLE tasks ADD CONSTRAINT ck_tasks_{name} CHECK ({name} IN ({words}))"
+            )
     columns = (
         "step, arguments, arguments_digest, four_eyes, four_eyes_steps, quorum, links, claimed_by, claimed_at, "
         "decided_by_client, on_overdue, remind_at, escalate_at, escalate_to, escalated_at, overdue_at, "
@@ -457,4 +438,3 @@ def downgrade() -> None:
         "EXECUTE FUNCTION public.audit_trigger('organization', 'organization_id', '{id}', "
         "'{execution_id,kind,status,outcome,decided_by,decided_at,due_at}', '{updated_at}', '{}')"
     )
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, granted, isolated, policy, run
+
 revision = "0026"
 down_revision = "0025"
 branch_labels = None
@@ -74,7 +76,6 @@ STATEMENTS = (
 )
 
 CREATED = ("bulk_operations", "bulk_items")
-OURS = "organization_id = (SELECT app.org())"
 GRANTS = {
     "bulk_operations": {
         "app_api": "SELECT, INSERT",
@@ -90,32 +91,18 @@ GRANTS = {
 }
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    for table in CREATED:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY tenant ON {table} TO app_api, app_worker USING ({OURS}) WITH CHECK ({OURS})"
-        )
-        op.execute(
-            f"CREATE POLICY erasure ON {table} TO app_owner USING ((SELECT app.erased()) IN (organization_id))"
-        )
-    op.execute("CREATE POLICY system ON bulk_operations TO app_system USING (true) WITH CHECK (true)")
-    for table, grants in GRANTS.items():
-        for role, privileges in grants.items():
-            op.execute(f"GRANT {privileges} ON {table} TO {role}")
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
+    run(isolated(*CREATED, by=("tenant", "erasure")))
+    op.execute(policy("system", "bulk_operations"))
+    run(granted(GRANTS))
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("REVOKE INSERT ON execution_steps FROM app_api")
     op.execute("REVOKE SELECT (is_taken_over) ON execution_steps FROM app_system")
-    for table in reversed(CREATED):
-        op.execute(f"DROP TABLE {table}")
+    run(f"DROP TABLE {table}" for table in reversed(CREATED))
     op.execute("ALTER TABLE execution_steps DROP COLUMN is_taken_over")
     op.execute("ALTER TABLE workflow_executions DROP COLUMN rerun_of_id")
-    op.execute("RESET ROLE")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.ddl import as_owner, run, seeing
+
 revision = "0027"
 down_revision = "0026"
 branch_labels = None
@@ -32,25 +34,21 @@ STATEMENTS = (
 )
 
 
+@as_owner()
 def upgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
-    for statement in STATEMENTS:
-        op.execute(statement)
-    op.execute("RESET ROLE")
+    run(STATEMENTS)
 
 
+@as_owner()
 def downgrade() -> None:
-    op.execute("SET LOCAL ROLE app_owner")
     op.execute("DROP INDEX uq_workflows_gallery")
-    # What was made from a shipped template stays; only the memory of where it came from goes. FORCE hides rows
-    # from the owner.
-    op.execute("ALTER TABLE workflows NO FORCE ROW LEVEL SECURITY")
-    op.execute(
-        "UPDATE workflows AS w SET template_id = NULL FROM workflows AS t "
-        "WHERE t.organization_id = w.organization_id AND t.id = w.template_id AND t.gallery IS NOT NULL"
-    )
-    op.execute("DELETE FROM workflows WHERE gallery IS NOT NULL")
-    op.execute("ALTER TABLE workflows FORCE ROW LEVEL SECURITY")
+    # What was made from a shipped template stays; only the memory of where it came from goes.
+    with seeing("workflows"):
+        op.execute(
+            "UPDATE workflows AS w SET template_id = NULL FROM workflows AS t "
+            "WHERE t.organization_id = w.organization_id AND t.id = w.template_id AND t.gallery IS NOT NULL"
+        )
+        op.execute("DELETE FROM workflows WHERE gallery IS NOT NULL")
     op.execute("ALTER TABLE workflows DROP CONSTRAINT ck_workflows_gallery")
     op.execute("ALTER TABLE workflows DROP CONSTRAINT ck_workflows_created_by_known")
     op.execute("ALTER TABLE workflows DROP COLUMN gallery")
@@ -59,4 +57,3 @@ def downgrade() -> None:
         "ALTER TABLE workflows ADD CONSTRAINT ck_workflows_created_by_known "
         "CHECK (created_by IS NOT NULL OR process IS NOT NULL)"
     )
-    op.execute("RESET ROLE")
