@@ -16,6 +16,7 @@ from domain.clients import Channel, Purpose, Unreachable, addressee
 from domain.members import Holder, RoleOf
 from domain.permissions import Permission
 from domain.tasks.candidates import Candidate, CandidateKind
+from domain.tasks.sight import sees_every_task
 from domain.tenants import MembershipStatus
 
 #: Members of a role that are looked at; more are not mailed one by one.
@@ -24,12 +25,16 @@ MOST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member who may decide tasks; `is_able` is false for one who may not."""
+    """A member who may decide tasks; `is_able` is false for one who may not.
+
+    `sees_every` task, also one that names nobody.
+    """
 
     user_id: UUID
     email: str
     role: str
     is_able: bool
+    sees_every: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,11 @@ def _person(row: RowMapping) -> Person:
     role = RoleOf.of(row["role_id"], row["role"], row["role_organization_id"], row["role_permissions"])
     holder = Holder(row["user_id"], role, row["permissions_override"])
     return Person(
-        row["user_id"], row["email"], row["role"], is_able=Permission.TASKS_DECIDE in holder.permissions
+        row["user_id"],
+        row["email"],
+        row["role"],
+        is_able=Permission.TASKS_DECIDE in holder.permissions,
+        sees_every=sees_every_task(holder.permissions),
     )
 
 

@@ -61,9 +61,10 @@ class Handling:
                 f"User {task['claimed_by']} has claimed this task; they can release it, or somebody who may "
                 "control executions."
             )
-        await self._move(id, claimed_by=None, claimed_at=None)
         about = {} if task["claimed_by"] == decider.user_id else {"of": str(task["claimed_by"])}
+        # Noted first: for some it is this line by which they go on seeing the task.
         await TaskEvents(self._tx).note(task, TaskEventKind.RELEASED, by=decider, **about)
+        await self._move(id, claimed_by=None, claimed_at=None)
         return await self._tasks.get(id)
 
     async def delegate(
@@ -84,9 +85,10 @@ class Handling:
         name = delegate.names[0]
         if task["assignees"] and name not in task["assignees"]:
             mine["assignees"] = [*task["assignees"], name]
-        await self._move(id, **mine)
         about = {"to": name}
+        # Noted first, as above.
         await TaskEvents(self._tx).note(task, TaskEventKind.DELEGATED, by=decider, comment=comment, **about)
+        await self._move(id, **mine)
         return await self._tasks.get(id)
 
     async def comment(self, id: UUID, decider: Decider, words: str) -> RowMapping:
@@ -107,6 +109,8 @@ class Handling:
         [person] = found.people
         if person.user_id == decider.user_id:
             raise _bad_delegate("That is you.")
+        if not person.sees_every and not task["assignees"] and task["quorum"] > 1:
+            raise _bad_delegate(f"{person.email} sees only tasks that name them, and this one names nobody.")
         delegate = Decider(person.user_id, person.email, person.role)
         try:
             await self._deciders.require_other_eyes(task, delegate)

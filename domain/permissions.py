@@ -70,7 +70,7 @@ DESCRIPTIONS: Mapping[Permission, str] = {
     Permission.EVENTS_WRITE: "Send events, and have them looked at once more.",
     Permission.SECRETS_READ: "See the names of secrets, never their values.",
     Permission.SECRETS_WRITE: "Set and delete secrets.",
-    Permission.TASKS_READ: "See tasks.",
+    Permission.TASKS_READ: "See the tasks that are put to one; with executions:read every task.",
     Permission.TASKS_DECIDE: "Decide tasks.",
     Permission.CLIENTS_READ: "See clients and contacts.",
     Permission.CLIENTS_WRITE: "Write clients and contacts.",
@@ -139,7 +139,7 @@ ROLES: Mapping[RoleName, frozenset[Permission]] = {
     RoleName.REVIEWER: frozenset(
         {_P.ORGANIZATION_READ, _P.EXECUTIONS_READ, _P.TASKS_READ, _P.TASKS_DECIDE, _P.CLIENTS_READ}
     ),
-    # A client of the organization sees and answers the tasks put to it, nothing else.
+    # A client of the organization sees and answers the tasks put to it, nothing else (`domain/tasks/sight.py`).
     RoleName.CLIENT: frozenset({_P.TASKS_READ, _P.TASKS_DECIDE}),
     RoleName.AUDITOR: frozenset(
         {

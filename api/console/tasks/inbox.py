@@ -27,6 +27,7 @@ from domain.executions import TaskOutcome
 from domain.forms import Filled, filled_with, read
 from domain.permissions import Permission
 from domain.tasks import Decision
+from domain.tasks.sight import sees_every_task
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -65,6 +66,7 @@ async def inbox(visitor: Visitor, paging: Paging, show: str = "", decided: str =
     return visitor.render(
         "tasks/inbox.html",
         tabs_shown=TABS,
+        sees_every=sees_every_task(visitor.caller.permissions),
         here=f"/tasks?show={show}" if show else "/tasks",
         show=show,
         rows=rows[:MOST_WAITING] if not show else rows,

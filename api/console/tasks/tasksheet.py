@@ -23,8 +23,9 @@ from domain.forms import Form, form_of
 from domain.permissions import Permission
 from domain.tasks import FORM
 from domain.tasks.history import WORDS
+from domain.tasks.sight import sees_every_task
 
-#: Members offered by name; where there are more, an address is typed.
+#: Members offered by name; where there are more, or they are nothing for the visitor to see, an address is typed.
 MOST_COLLEAGUES: Final = 100
 
 
@@ -76,6 +77,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
     is_open = task["status"] == TaskStatus.OPEN
     may_decide = is_open and may_judge and obstacle is None
     is_mine = task["claimed_by"] == decider.user_id
+    sees_every = sees_every_task(visitor.caller.permissions)
     may_move = is_open and may_judge and (obstacle is None or obstacle.code == "four_eyes")
     form = form_of(task["form"], zone=visitor.zone) if task["form"] is not None else None
     data = (task["decision"] or {}).get("data")
@@ -99,7 +101,7 @@ async def sheet_of(visitor: Visit, tx: AsyncConnection, id: UUID, now: datetime)
         and (is_mine or visitor.may(Permission.EXECUTIONS_CONTROL)),
         may_delegate=may_move,
         may_comment=may_judge,
-        colleagues=await Inbox(tx).colleagues(MOST_COLLEAGUES + 1) if may_move else (),
+        colleagues=await Inbox(tx).colleagues(MOST_COLLEAGUES + 1) if may_move and sees_every else (),
         answers=json_view(data, None) if data is not None else None,
         answered=answers_of(form, data) if form is not None else facts_of(data),
     )
