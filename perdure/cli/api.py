@@ -86,8 +86,8 @@ class Client:
     def patch(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         return self._checked("PATCH", path, json=body, headers=headers)
 
-    def delete(self, path: str) -> None:
-        self._checked("DELETE", path)
+    def delete(self, path: str) -> Any:
+        return self._checked("DELETE", path)
 
     def _checked(self, method: str, path: str, **options: Any) -> Any:
         with reaching(self.http):

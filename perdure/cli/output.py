@@ -55,7 +55,9 @@ def facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
         line(console, f"{name + ':':<{width}}  {value}")
 
 
-def listing(names: Sequence[str], rows: Iterable[Sequence[str | Text]], *, none: str = "") -> None:
+def listing(
+    names: Sequence[str], rows: Iterable[Sequence[str | Text]], *, none: str = "", to: Console = out
+) -> None:
     """Print what was found as a table; where that is too wide for the window, one below the other.
 
     Nothing is cut off and no word is broken: ids are there to be copied. `none` is said where nothing was found.
@@ -64,28 +66,28 @@ def listing(names: Sequence[str], rows: Iterable[Sequence[str | Text]], *, none:
     if not found and none:
         line(err, none)
         return
-    widths = _widths([[Text(name), *cells] for name, *cells in zip(names, *found, strict=True)])
+    widths = _widths([[Text(name), *cells] for name, *cells in zip(names, *found, strict=True)], to.width)
     if widths is None:
         for number, row in enumerate(found):
             if number:
-                line(out, "")
-            facts(out, ((name, cell.plain) for name, cell in zip(names, row, strict=True) if cell.plain))
+                line(to, "")
+            facts(to, ((name, cell.plain) for name, cell in zip(names, row, strict=True) if cell.plain))
         return
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for name, width in zip(names, widths, strict=True):
         table.add_column(name, width=width)
     for row in found:
         table.add_row(*row)
-    out.print(table)
+    to.print(table)
 
 
-def _widths(columns: list[list[Text]]) -> list[int] | None:
+def _widths(columns: list[list[Text]], window: int) -> list[int] | None:
     """How wide each column is shown: the widest lose, but no word. None where that is not enough."""
     widths = [max(cell.cell_len for cell in cells) for cells in columns]
     least = [
         max(cell_len(word) for cell in cells for word in cell.plain.split() or [""]) for cells in columns
     ]
-    room = out.width - _GAP * (len(columns) - 1)
+    room = window - _GAP * (len(columns) - 1)
     if sum(least) > room:
         return None
     while sum(widths) > room:

@@ -1,4 +1,4 @@
-"""`schedules`: list, show, occurrences, next, pause, resume, run, backfill."""
+"""`schedules`: list, show, occurrences, next, pause, resume, run, backfill, withdraw."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -6,96 +6,55 @@ from itertools import islice
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
+from domain.definitions.phrases import counted
 from domain.errors import Invalid
 from domain.schedules.plan import Plan
-from perdure.cli.api import Api, Key, client
-from perdure.cli.output import AsJson, DataDir, emit, explained, facts, line, out
+from perdure.cli.api import Client
+from perdure.cli.asking import asking
+from perdure.cli.given import agreed
+from perdure.cli.output import AsJson, emit, explained, facts, line, listing, moment, out, state
 from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER
 
 app = typer.Typer(help="What starts by the clock.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The schedule's id: that of its trigger.")]
-COLOURS = {
-    "active": "green",
-    "ran": "green",
-    "backfilled": "green",
-    "paused": "magenta",
-    "missed": "red",
-    "broken": "red",
-    "skipped": "yellow",
-    "buffered": "cyan",
-}
 
 
 @app.command("list")
+@asking
 def list_schedules(
+    perdure: Client,
     *,
     workflow: Annotated[str | None, typer.Option(help="Only of this workflow's id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """When each is due next, and what became of the time before."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        items = perdure.get("/v1/schedules", workflow_id=workflow, limit=limit)["items"]
-    if as_json:
-        emit(items)
-        return
-    table = Table("id", "workflow", "when", "state", "next", "last")
-    for each in items:
-        last = each["last"]
-        told = Text("-") if last is None else _shown(last["status"]).append(f" {_moment(last['nominal_at'])}")
-        when = Text(f"{each['in_words']} ({each['time_zone']})")
-        name = Text(each["workflow_name"])
-        table.add_row(each["id"], name, when, _shown(each["state"]), _moment(each["next_at"]), told)
-    out.print(table)
+    perdure.answer(perdure.get("/v1/schedules", workflow_id=workflow, limit=limit)["items"], _tell_list)
 
 
 @app.command()
-def show(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def show(perdure: Client, id: Id) -> None:
     """One schedule with its next times."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        schedule = perdure.get(f"/v1/schedules/{id}")
-    if as_json:
-        emit(schedule)
-    else:
-        facts(out, _facts(schedule))
+    perdure.answer(perdure.get(f"/v1/schedules/{id}"), lambda schedule: facts(out, _facts(schedule)))
 
 
 @app.command()
+@asking
 def occurrences(
+    perdure: Client,
     *,
     id: Id,
     status: Annotated[
         list[str] | None, typer.Option(help="ran, buffered, skipped, missed, backfilled; may be repeated.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """What became of each of its times, the latest first."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        items = perdure.get(f"/v1/schedules/{id}/occurrences", status=status, limit=limit)["items"]
-    if as_json:
-        emit(items)
-        return
-    table = Table("time", "became", "because", "execution")
-    for each in items:
-        because = each["because"] or ("caught up" if each["caught_up"] else "")
-        table.add_row(
-            _moment(each["nominal_at"]), _shown(each["status"]), Text(because), each["execution_id"] or "-"
-        )
-    out.print(table)
+    page = perdure.get(f"/v1/schedules/{id}/occurrences", status=status, limit=limit)
+    perdure.answer(page["items"], _tell_occurrences)
 
 
 @app.command("next")
@@ -127,74 +86,97 @@ def next_times(
 
 
 @app.command()
+@asking
 def pause(
-    *,
+    perdure: Client,
     id: Id,
     reason: Annotated[str | None, typer.Option(help="Shown to who looks at it.")] = None,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """Nothing starts by its clock until it is resumed."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        schedule = perdure.post(f"/v1/schedules/{id}/pause", {"reason": reason})
-    _told(schedule, as_json, "It is paused.")
+    schedule = perdure.post(f"/v1/schedules/{id}/pause", {"reason": reason})
+    perdure.answer(schedule, lambda _: line(out, "It is paused."))
 
 
 @app.command()
-def resume(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def resume(perdure: Client, id: Id) -> None:
     """It fires again from its next time on."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        schedule = perdure.post(f"/v1/schedules/{id}/resume")
-    _told(schedule, as_json, f"It is resumed; next: {_moment(schedule['next_at'])}.")
+    schedule = perdure.post(f"/v1/schedules/{id}/resume")
+    perdure.answer(schedule, lambda now: line(out, f"It is resumed; next: {_due(now['next_at'])}."))
 
 
 @app.command()
-def run(
-    id: Id, api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def run(perdure: Client, id: Id) -> None:
     """Start one execution now."""
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        accepted = perdure.post(f"/v1/schedules/{id}/run")
-    _told(accepted, as_json, f"Execution {accepted['id']} is {accepted['status']}.")
+    accepted = perdure.post(f"/v1/schedules/{id}/run")
+    perdure.answer(accepted, lambda begun: line(out, f"Execution {begun['id']} is {begun['status']}."))
 
 
 @app.command()
+@asking
 def backfill(
+    perdure: Client,
     *,
     id: Id,
     since: Annotated[datetime, typer.Option("--from", help="In UTC, for example 2026-11-23T09:00.")],
     to: Annotated[datetime, typer.Option(help="In UTC.")],
     side_by_side: Annotated[bool, typer.Option(help="All at once instead of one after the other.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before starting.")] = False,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """Start times of the past that did not start; how many is shown first."""
     span = {"from": since.replace(tzinfo=UTC).isoformat(), "to": to.replace(tzinfo=UTC).isoformat()}
-    with explained(as_json), client(api, key, data_dir) as perdure:
-        count = perdure.get(f"/v1/schedules/{id}/backfill", **span)["count"]
-        if count and not (yes or as_json or _sure(count)):
-            raise StackError("Nothing was started.", "Say --yes to start without being asked.")
-        asked = {**span, "expected": count, "side_by_side": side_by_side}
-        done = perdure.post(f"/v1/schedules/{id}/backfill", asked)
-    _told(done, as_json, f"{done['count']} executions start; {done['already_started']} had started before.")
+    count = perdure.get(f"/v1/schedules/{id}/backfill", **span)["count"]
+    if count and not yes:
+        nobody = f"{counted(count, 'execution')} would start, and nobody can be asked here."
+        agreed(f"Start {counted(count, 'execution')}?", StackError(nobody, "Add --yes to start them."))
+    asked = {**span, "expected": count, "side_by_side": side_by_side}
+    done = perdure.post(f"/v1/schedules/{id}/backfill", asked)
+    told = f"{counted(done['count'], 'execution')} start; {done['already_started']} had started before."
+    perdure.answer(done, lambda _: line(out, told))
 
 
-def _sure(count: int) -> bool:
-    return typer.confirm(f"Start {count} executions?", err=True)
+@app.command()
+@asking
+def withdraw(perdure: Client, id: Id) -> None:
+    """Start nothing more of a backfill; what has started goes on."""
+    withdrawn = perdure.delete(f"/v1/schedules/{id}/backfill")
+    told = f"{counted(withdrawn['withdrawn'], 'execution')} will not start."
+    perdure.answer(withdrawn, lambda _: line(out, told))
 
 
-def _told(value: Any, as_json: bool, sentence: str) -> None:
-    if as_json:
-        emit(value)
-    else:
-        line(out, sentence)
+def _tell_list(schedules: list[dict[str, Any]]) -> None:
+    listing(
+        ("id", "workflow", "when", "state", "next", "last"),
+        (
+            (
+                each["id"],
+                each["workflow_name"],
+                f"{each['in_words']} ({each['time_zone']})",
+                state(each["state"]),
+                _due(each["next_at"]),
+                _last(each["last"]),
+            )
+            for each in schedules
+        ),
+        none="There is no schedule: a workflow's trigger of type `schedule` makes one.",
+    )
+
+
+def _tell_occurrences(occurrences: list[dict[str, Any]]) -> None:
+    listing(
+        ("time", "became", "because", "execution"),
+        (
+            (
+                _due(each["nominal_at"]),
+                state(each["status"]),
+                each["because"] or ("caught up" if each["caught_up"] else ""),
+                each["execution_id"] or "-",
+            )
+            for each in occurrences
+        ),
+        none="None of its times has passed that fits.",
+    )
 
 
 def _facts(schedule: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -204,18 +186,20 @@ def _facts(schedule: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("paused_at", "pause_reason", "problem", "waits_for"):
         if schedule[name]:
             yield name.replace("_", " "), str(schedule[name])
-    yield "next", ", ".join(_moment(each) for each in schedule["upcoming"]) or "-"
+    yield "next", ", ".join(_due(each) for each in schedule["upcoming"]) or "-"
     if schedule["last"]:
-        yield "last", f"{schedule['last']['status']} {_moment(schedule['last']['nominal_at'])}"
+        yield "last", f"{schedule['last']['status']} {_due(schedule['last']['nominal_at'])}"
     if schedule["last_missed"]:
-        yield "last missed", _moment(schedule["last_missed"]["nominal_at"])
+        yield "last missed", _due(schedule["last_missed"]["nominal_at"])
     if schedule["backfilling"]:
         yield "backfill", f"{schedule['backfilling']} wait to start"
 
 
-def _shown(state: str) -> Text:
-    return Text(state, COLOURS.get(state, ""))
+def _last(occurrence: dict[str, Any] | None) -> Text:
+    if occurrence is None:
+        return Text("-")
+    return state(occurrence["status"]).append(f" {_due(occurrence['nominal_at'])}")
 
 
-def _moment(written: str | None) -> str:
-    return "-" if written is None else written[:16].replace("T", " ")
+def _due(written: str | None) -> str:
+    return moment(written, seconds=False) or "-"

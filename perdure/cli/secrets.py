@@ -5,65 +5,48 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 
-from perdure.cli.api import Api, Key, client
-from perdure.cli.output import AsJson, DataDir, emit, explained, out
+from perdure.cli.api import Client
+from perdure.cli.asking import asking
+from perdure.cli.output import line, listing, out
 from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER
 
 app = typer.Typer(help="Secrets that definitions read as $secrets.<name>.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Letters, digits and _.")]
 
 
 @app.command("set")
-def set_secret(
-    name: Name,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
-) -> None:
+@asking
+def set_secret(perdure: Client, name: Name) -> None:
     """Set a value, read from standard input (one newline at its end is dropped) or asked for."""
-    with explained(as_json), client(api, key, data_dir) as connected:
-        stored = connected.put(_path(name), {"value": _value(name)})
-    if as_json:
-        emit(stored)
-    else:
-        out.print(f"{stored['name']} is set: version {stored['version']}.", markup=False)
+    stored = perdure.put(_path(name), {"value": _value(name)})
+    perdure.answer(stored, lambda now: line(out, f"{now['name']} is set: version {now['version']}."))
 
 
 @app.command("list")
-def list_secrets(
-    api: Api = None, key: Key = None, data_dir: DataDir = DEFAULT_FOLDER, as_json: AsJson = False
-) -> None:
+@asking
+def list_secrets(perdure: Client) -> None:
     """Names, versions and when each was set; values cannot be read back."""
-    with explained(as_json), client(api, key, data_dir) as connected:
-        items: list[dict[str, Any]] = connected.get("/v1/secrets")["items"]
-    if as_json:
-        emit({"items": items})
-        return
-    table = Table("name", "version", "set at", "by")
-    for item in items:
-        table.add_row(item["name"], str(item["version"]), item["updated_at"], item["updated_by"])
-    out.print(table)
+    perdure.answer({"items": perdure.get("/v1/secrets")["items"]}, _tell_list)
 
 
 @app.command("delete")
-def delete_secret(
-    name: Name,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
-) -> None:
+@asking
+def delete_secret(perdure: Client, name: Name) -> None:
     """Delete a secret; steps that read it fail from now on."""
-    with explained(as_json), client(api, key, data_dir) as connected:
-        connected.delete(_path(name))
-    if as_json:
-        emit({"deleted": name})
-    else:
-        out.print(f"{name} is deleted.", markup=False)
+    perdure.delete(_path(name))
+    perdure.answer({"deleted": name}, lambda _: line(out, f"{name} is deleted."))
+
+
+def _tell_list(page: dict[str, Any]) -> None:
+    listing(
+        ("name", "version", "set at", "by"),
+        (
+            (each["name"], str(each["version"]), each["updated_at"], each["updated_by"])
+            for each in page["items"]
+        ),
+        none="There is none. `perdure secrets set NAME` sets one.",
+    )
 
 
 def _path(name: str) -> str:

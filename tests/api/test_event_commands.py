@@ -65,7 +65,7 @@ async def test_what_cannot_be_sent_is_said_before_anything_is_asked(
     for words, said in (
         (("send",), "--type and --source"),
         (("send", str(tmp_path / "none.json")), "cannot be read"),
-        (("send", "-"), "holds no JSON"),
+        (("send", "-"), "standard input is not JSON"),
         (("send", "-", "--type", "t"), "Give one of them"),
         (("send", "--type", "t", "--source", "s", "--data", "{"), "line 1, column 2"),
         (("send", "--type", "t", "--source", "/perdure/x"), "those of this platform itself"),

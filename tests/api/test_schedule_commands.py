@@ -38,11 +38,14 @@ async def test_a_schedule_is_looked_after_from_a_terminal(stack: Stack, address:
     assert "is queued." in (await perdure("run", id)).stdout
 
     span = ("--from", f"{START - timedelta(hours=1):%Y-%m-%dT%H:%M}", "--to", f"{stack.now:%Y-%m-%dT%H:%M}")
-    refused = await perdure("backfill", id, *span, given="n\n")
+    refused = await perdure("backfill", id, *span, given="y\n")
     assert refused.exit_code == 1
-    assert "Start 9 executions?" in refused.output
-    done = await perdure("backfill", id, *span, given="y\n")
+    assert "9 executions would start, and nobody can be asked here. Add --yes" in refused.stderr
+    assert (await perdure("backfill", id, *span, "--json")).exit_code == 1
+    done = await perdure("backfill", id, *span, "--yes")
     assert "9 executions start; 0 had started before." in done.stdout
+    assert (await perdure("withdraw", id)).stdout == "9 executions will not start.\n"
+    assert json.loads((await perdure("withdraw", id, "--json")).stdout) == {"withdrawn": 0}
     unknown = await perdure("show", "no-such-id", "--json")
     assert unknown.exit_code == 1
 

@@ -125,7 +125,7 @@ async def test_one_is_explained_and_repeated_after_its_plan(server: Server, perd
     status, out, err = await perdure.run("rerun", id, "--from", "ask", "--yes", "--json")
     assert status == 0, err
     again = json.loads(out)["id"]
-    assert "1 steps before it are answered" in err
+    assert "1 step before it is answered" in err
     await engine.until(again, lambda row: "task_id" in (row["waiting_on"] or {}))
     status, out, _ = await perdure.run("explain", again, "--json")
     assert json.loads(out)["more"][-1] == "It repeats another execution from “ask” on."
@@ -142,6 +142,15 @@ async def test_many_are_counted_cancelled_and_reported(server: Server, perdure: 
     status, out, _ = await perdure.run("bulk", "cancel", "--workflow", workflow, "--expected", "3")
     assert status == 0
     assert out.startswith("3 of 3 done, 0 refused")
+    operation = out.split("(")[1].split(")")[0]
+    status, out, _ = await perdure.run("bulk", "list")
+    assert operation in out
+    assert "3 of 3" in out
+    status, out, _ = await perdure.run("bulk", "show", operation, "--json")
+    assert (json.loads(out)["total"], json.loads(out)["refusals"]) == (3, [])
+    assert (await perdure.run("bulk", "watch", operation))[0] == 0
+    status, _, err = await perdure.run("bulk", "stop", operation)
+    assert (status, "has ended" in err) == (1, True)
     status, _, err = await perdure.run("bulk", "rerun", "--workflow", workflow, "--status", "failed")
     assert status == 1
     assert "Widen the filters" in err
