@@ -1,7 +1,8 @@
 """What migrations say over and over: who owns what they make, whose rows are whose, and who may call what.
 
-Stable: migrations that were released run through it, so nothing here ever says anything else than it does. What a
-later migration needs to be otherwise gets another name. All but the last four answer statements and run none.
+Stable: migrations that were released run through it, so nothing here ever says anything else than it does, and
+`tests/db/test_ddl.py` watches. What a later migration needs to be otherwise gets another name. All but the last four
+answer statements and run none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
