@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -20,14 +21,17 @@ from activities.interceptors import reported_snapshot
 from activities.lag import committed
 from activities.performing import Attempt
 from activities.registering import Registering
+from activities.retrying import is_tried_again, next_attempt, words_of
 from activities.segments import SegmentRun
 from db.children import Children
 from db.definitions import Versions
 from db.mirror import Closing, Mirror, Reporter
 from db.outbox import OutboxEntry
 from db.session import Access, Database, Origin, Role
+from db.stepattempts import StepAttempts
 from db.tasks import Tasks
 from domain.actions import Lane
+from domain.attempts import Tried, excerpt
 from domain.definitions.commands import CallAction, Finish, StepRecord, Yield, command_from_json
 from domain.definitions.program import PROGRAMS, Program
 from domain.definitions.state import State
@@ -52,6 +56,9 @@ from domain.segments import (
 from workflows.contracts.executions import EXECUTION_CLOSED
 
 log = logging.getLogger(__name__)
+
+#: No longer is the next attempt kept waiting for the note of the one before.
+NOTING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,20 +358,45 @@ class ExecutionActivities:
                 records = {record.occurrence: record for record in performance.records}
                 await self._report(connection, report, report.snapshot, records)
                 if number > 1:
-                    await Mirror(connection, report.reporter).attempted(command.occurrence, number)
+                    again = StepAttempts(connection, report.reporter)
+                    await again.begin(report.snapshot, command.occurrence, number, context.now)
         committed(report.snapshot, "activity")
-        attempt = Attempt(
-            database=self._database,
-            access=report.access,
-            registry=self._registry,
-            thread=self._threads,
-            program=await self._program(report.access, performance.pinned_version, performance.sha256),
-            keys=self._keys,
-            command=command,
-            context=context,
-            is_cancelled=_was_cancelled,
-        )
-        return await attempt.perform()
+        try:
+            attempt = Attempt(
+                database=self._database,
+                access=report.access,
+                registry=self._registry,
+                thread=self._threads,
+                program=await self._program(report.access, performance.pinned_version, performance.sha256),
+                keys=self._keys,
+                command=command,
+                context=context,
+                is_cancelled=_was_cancelled,
+            )
+            return await attempt.perform()
+        except Exception as error:
+            if is_tried_again(error):
+                await self._failed(report, command, context.now, error)
+            raise
+
+    async def _failed(
+        self, report: Reporting, command: CallAction, began: datetime, error: Exception
+    ) -> None:
+        """Note an attempt that is not the last one, as far as that can be done: the step goes on without it."""
+        if report.snapshot is None:
+            return
+        info, ended = activity.info(), self._clock()
+        retry = next_attempt(info.retry_policy, info.attempt, ended)
+        tried = Tried(info.attempt, began, ended, retry, excerpt(words_of(error, command.action)))
+        try:
+            async with (
+                asyncio.timeout(NOTING_SECONDS),
+                self._database.transaction(report.access) as connection,
+            ):
+                attempts = StepAttempts(connection, report.reporter)
+                await attempts.fail(report.snapshot, command.occurrence, tried)
+        except (SQLAlchemyError, OSError) as away:  # a TimeoutError is an OSError
+            log.warning("An attempt at %s is not noted: %s", command.action, type(away).__name__)
 
     async def _report(
         self,

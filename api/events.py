@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import Send
 
@@ -168,7 +169,7 @@ class _Story:
         steps, earlier = await Changes(tx).latest_steps(self._id, STEPS)
         seen = Seen(course, highest=steps[0]["position"] - 1 if steps else 0)
         for step in steps:
-            seen = seen.step(step["position"], step["status"], step["attempt"])
+            seen = seen.step(*_standing(step), is_due=step["retry_at"] is not None)
         is_over = view.status.is_terminal
         self._seen = seen.row(0 if is_over else revision_of(view.updated_at), is_over=False)
         whole = {"execution": view, "steps": [dict(step) for step in steps], "earlier_steps": earlier}
@@ -183,9 +184,9 @@ class _Story:
             steps = await Changes(tx).steps_after(self._id, seen, STEPS)
             before = seen
             for step in steps:
-                position, status, attempt = step["position"], step["status"], step["attempt"]
-                if seen.is_news(position, status, attempt):
-                    self._seen = seen = seen.step(position, status, attempt)
+                is_due = step["retry_at"] is not None
+                if seen.is_news(*_standing(step), is_due=is_due):
+                    self._seen = seen = seen.step(*_standing(step), is_due=is_due)
                     yield _event("step", seen, dict(step))
             more = len(steps) == STEPS and seen != before
         revision = revision_of(view.updated_at)
@@ -201,6 +202,10 @@ class _Story:
         assert ExecutionStatus(view.status).is_terminal
         self._seen = seen.row(revision_of(view.updated_at), is_over=True)
         return _event("end", self._seen, view)
+
+
+def _standing(step: RowMapping) -> tuple[int, str, int]:
+    return step["position"], step["status"], step["attempt"]
 
 
 def _event(name: str, seen: Seen, data: Any) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.definitions import Versions
+from domain.attempts import AttemptStatus, attempts_of
 from domain.executions import ExecutionStatus, StepStatus
 
 
@@ -95,6 +96,19 @@ class ExecutionView(ExecutionSummary):
     temporal_workflow_id: str
 
 
+class AttemptView(BaseModel):
+    """`lost`: the worker that made it was stopped or lost before it told how the attempt ended."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    status: AttemptStatus
+    started_at: datetime | None
+    completed_at: datetime | None
+    retry_at: datetime | None = Field(description="The next attempt is to begin then.")
+    error: Any
+
+
 class StepView(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -106,6 +120,10 @@ class StepView(BaseModel):
     visit: int
     position: int
     attempt: int
+    attempts: list[AttemptView] = Field(
+        description="Once the engine tries the step again: its first attempt and the latest 19, the earliest first. "
+        "Empty while the first attempt is the only one."
+    )
     status: StepStatus
     is_taken_over: bool = Field(
         description="Taken by the execution that this one repeats; here only answered."
@@ -118,7 +136,7 @@ class StepView(BaseModel):
 
     @classmethod
     def of(cls, row: RowMapping) -> "StepView":
-        return cls.model_validate(dict(row))
+        return cls.model_validate({**row, "attempts": attempts_of(row)})
 
 
 Shown = TypeVar("Shown", bound=ExecutionSummary)

@@ -180,6 +180,8 @@ class ExecutionStep(Tenant, Base):
     visit: Mapped[int]
     position: Mapped[int] = mapped_column(BigInteger())
     attempt: Mapped[int] = mapped_column(server_default="1")
+    #: Once it is tried again: `{run, made}`, see `domain.attempts`.
+    attempts: Mapped[JsonValue]
     status: Mapped[str]
     input: Mapped[JsonValue]
     output: Mapped[JsonValue]

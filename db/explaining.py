@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.definitions import Versions
 from db.rows import many
+from db.stepattempts import RETRY_AT
 from domain.executions import ExecutionStatus
 from domain.explaining import Explanation, Facts, LoggedStep, OpenTask, explained
 
@@ -73,10 +74,12 @@ async def _child(tx: AsyncConnection, waiting_on: Any) -> str | None:
 
 #: Composite steps are open as long as what is inside of them.
 _STEPS = text(
-    """
-    SELECT occurrence, pointer, name, kind, status, started_at, is_taken_over FROM execution_steps
+    f"""
+    SELECT occurrence, pointer, name, kind, status, started_at, is_taken_over, attempt,
+           {RETRY_AT} AS retry_at, attempts #>> '{{made,-1,error,title}}' AS failure
+    FROM execution_steps
     WHERE execution_id = :id AND status IN ('running', 'waiting') ORDER BY position LIMIT 200
-    """
+    """  # noqa: S608 - assembled from constants only
 )
 _TASKS = text(
     """

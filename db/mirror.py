@@ -91,17 +91,6 @@ class Mirror:
             values = {"execution_id": self._reporter.execution_id, "ended": ended}
             await self._connection.execute(_STOP_LISTENING, values)
 
-    async def attempted(self, occurrence: str, attempt: int) -> None:
-        """Note that a step is being tried again, after a lost worker or a peer that could not be reached."""
-        await self._connection.execute(
-            _ATTEMPTED,
-            {
-                "execution_id": self._reporter.execution_id,
-                "occurrence": occurrence,
-                "attempt": attempt,
-            },
-        )
-
     async def log(self) -> None:
         """Renew the short log kept in the execution's row."""
         await self._connection.execute(_LOG, {"execution_id": self._reporter.execution_id})
@@ -192,6 +181,7 @@ class Mirror:
         return {
             "organization_id": self._reporter.organization_id,
             "execution_id": self._reporter.execution_id,
+            "run_id": self._reporter.run_id,
             "reset_run_id": snapshot.reset_run_id,
             "run_started": snapshot.version[0],
             "steps": to_json([_step(step) for step in steps]),
@@ -209,7 +199,7 @@ def _sentence(error: dict[str, Any]) -> str:
 
 
 #: A run that somebody's reset has replaced may still be reporting. A row follows the latest course alone.
-_CURRENT = """
+CURRENT = """
     (reset_run_id IS NOT DISTINCT FROM CAST(:reset_run_id AS text)
      OR mirror_version[1] <= CAST(:run_started AS bigint))
 """
@@ -228,6 +218,11 @@ _FOLLOWED = """
 _CHANGES = """
     (execution_steps.status IN ('running', 'waiting') OR execution_steps.run_started < excluded.run_started)
 """
+#: Attempts are those of one run: another one that takes the step anew begins to count.
+_TRIES_ANEW = """
+    (execution_steps.run_started < excluded.run_started
+     AND execution_steps.attempts ->> 'run' IS DISTINCT FROM CAST(:run_id AS text))
+"""
 #: Parallel branches report as they come, the end of a step before the report that brings its arguments.
 _WRITE_STEPS = f"""
     INSERT INTO execution_steps
@@ -239,7 +234,7 @@ _WRITE_STEPS = f"""
     FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s(
         occurrence text, pointer text, name text, kind text, action text, visit integer, position bigint,
         status text, started bigint, completed bigint, input jsonb, output jsonb, error jsonb)
-    WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_CURRENT})
+    WHERE EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {CURRENT})
     ON CONFLICT (organization_id, execution_id, occurrence) DO UPDATE
     SET status = CASE WHEN {_CHANGES} THEN excluded.status ELSE execution_steps.status END,
         completed_at = CASE WHEN {_CHANGES} THEN excluded.completed_at ELSE execution_steps.completed_at END,
@@ -247,6 +242,8 @@ _WRITE_STEPS = f"""
         error = CASE WHEN {_CHANGES} THEN excluded.error ELSE execution_steps.error END,
         input = coalesce(excluded.input, execution_steps.input),
         position = CASE WHEN {_CHANGES} THEN excluded.position ELSE execution_steps.position END,
+        attempt = CASE WHEN {_TRIES_ANEW} THEN 1 ELSE execution_steps.attempt END,
+        attempts = CASE WHEN {_TRIES_ANEW} THEN NULL ELSE execution_steps.attempts END,
         run_started = CASE WHEN {_CHANGES} THEN excluded.run_started ELSE execution_steps.run_started END
     WHERE {_CHANGES} OR (execution_steps.input IS NULL AND excluded.input IS NOT NULL)
 """  # noqa: S608 - assembled from constants only
@@ -260,10 +257,6 @@ _FORGET = text(
       AND (position > :occurrences
            OR (position = ANY (CAST(:positions AS bigint[])) AND occurrence <> ALL (CAST(:told AS text[]))))
     """
-)
-
-_ATTEMPTED = text(
-    "UPDATE execution_steps SET attempt = :attempt WHERE execution_id = :execution_id AND occurrence = :occurrence"
 )
 
 _REPORT = text(
@@ -294,7 +287,7 @@ _WITHDRAW = text(
     f"""
     UPDATE tasks SET status = 'cancelled'
     WHERE execution_id = :execution_id AND status = 'open' AND occurrence = ANY (CAST(:occurrences AS text[]))
-      AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_CURRENT})
+      AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {CURRENT})
     """  # noqa: S608 - assembled from constants only
 )
 
@@ -329,17 +322,17 @@ _FINISH = text(
     inbox AS (
         UPDATE tasks SET status = 'cancelled'
         WHERE execution_id = :execution_id AND status = 'open'
-          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {CURRENT})
     ),
     listens AS (
         UPDATE event_subscriptions s SET closed_at = now(), through = {_THROUGH}
         WHERE execution_id = :execution_id AND closed_at IS NULL
-          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {CURRENT})
     ),
     orphans AS (
         UPDATE workflow_executions c SET cancel_requested_at = coalesce(c.cancel_requested_at, now())
         WHERE c.parent_id = :execution_id AND c.is_awaited AND c.completed_at IS NULL
-          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {CURRENT})
         RETURNING c.organization_id, c.id, c.temporal_workflow_id
     ),
     unwanted AS (
@@ -351,7 +344,7 @@ _FINISH = text(
     abandoned AS (
         UPDATE execution_steps SET status = 'cancelled', completed_at = clock_timestamp()
         WHERE execution_id = :execution_id AND status IN ('running', 'waiting')
-          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {_CURRENT})
+          AND EXISTS (SELECT 1 FROM workflow_executions WHERE id = :execution_id AND {_OPEN} AND {CURRENT})
     ),
     closed AS (
     UPDATE workflow_executions
@@ -364,7 +357,7 @@ _FINISH = text(
         output = CAST(:output AS jsonb), error = CAST(:error AS jsonb), error_message = :message,
         started_at = coalesce(started_at, to_timestamp(nullif(CAST(:run_started AS bigint), 0) / 1000.0)),
         completed_at = clock_timestamp(), execution_log = {_LOG_ENTRIES}, {_FOLLOWED}
-    WHERE id = :execution_id AND {_OPEN} AND {_CURRENT}
+    WHERE id = :execution_id AND {_OPEN} AND {CURRENT}
     RETURNING workflow_executions.*
     ),
     {OUTCOME}

@@ -340,10 +340,11 @@ _UNDONE = text(
 _TAKE_OVER = text(
     """
     INSERT INTO execution_steps
-        (organization_id, execution_id, occurrence, pointer, name, kind, action, visit, position, attempt, status,
-         input, output, error, started_at, completed_at, is_taken_over)
+        (organization_id, execution_id, occurrence, pointer, name, kind, action, visit, position, attempt,
+         attempts, status, input, output, error, started_at, completed_at, is_taken_over)
     SELECT s.organization_id, :id, s.occurrence, s.pointer, s.name, s.kind, s.action, s.visit, l.position,
-           CASE WHEN l.is_taken_over THEN s.attempt ELSE 1 END, l.status, s.input,
+           CASE WHEN l.is_taken_over THEN s.attempt ELSE 1 END, CASE WHEN l.is_taken_over THEN s.attempts END,
+           l.status, s.input,
            CASE WHEN l.status NOT IN ('running', 'waiting') THEN s.output END,
            CASE WHEN l.status NOT IN ('running', 'waiting') THEN s.error END,
            CASE WHEN l.is_taken_over THEN s.started_at ELSE :now END,

@@ -297,7 +297,7 @@ _REOPEN_STEPS = text(
     """
     UPDATE execution_steps
     SET status = CASE WHEN occurrence = ANY (CAST(:waits AS text[])) THEN 'waiting' ELSE 'running' END,
-        completed_at = NULL, output = NULL, error = NULL, run_started = :run_started
+        completed_at = NULL, output = NULL, error = NULL, run_started = :run_started, attempt = 1, attempts = NULL
     WHERE execution_id = :execution_id AND occurrence = ANY (CAST(:open AS text[]))
       AND run_started < :run_started
     """

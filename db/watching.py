@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, any_, bindparam, func, or_, select
+from sqlalchemy import DateTime, RowMapping, any_, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
 from db.executions import ExecutionStep, WorkflowExecution
 from db.rows import many
+from db.stepattempts import RETRY_AT
 from domain.watching import Seen
 
 #: Without what went in and came out: that is asked for step by step.
@@ -29,7 +30,7 @@ _SHOWN = [
         "started_at",
         "completed_at",
     )
-]
+] + [literal_column(RETRY_AT, DateTime(timezone=True)).label("retry_at")]
 
 
 class Changes:

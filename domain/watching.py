@@ -9,7 +9,7 @@ from typing import Final, Self
 from domain.executions import StepStatus
 
 _OPEN: Final = {StepStatus.RUNNING: "r", StepStatus.WAITING: "w"}
-_ID: Final = re.compile(r"(0|[0-9a-f]{12})\.(\d{1,18})\.(\d{1,18})\.([\drw-]*)\.([\d-]*)\.([01])", re.ASCII)
+_ID: Final = re.compile(r"(0|[0-9a-f]{12})\.(\d{1,18})\.(\d{1,18})\.([\drwt-]*)\.([\d-]*)\.([01])", re.ASCII)
 FIRST_COURSE: Final = "0"
 #: A longer id would be refused by proxies; whoever is that far behind is shown the whole again.
 MAXIMUM_ID: Final = 2000
@@ -27,7 +27,7 @@ class Seen:
     course: str = FIRST_COURSE
     revision: int = 0
     highest: int = 0
-    #: Position → what was told of the step: its status and attempt, such as "r1".
+    #: Position → what was told of the step: its status and attempt, such as "r1", and "r1t" until it is tried again.
     open: dict[int, str] = field(default_factory=dict)
     gaps: frozenset[int] = frozenset()
     is_over: bool = False
@@ -36,16 +36,17 @@ class Seen:
     def unsettled(self) -> list[int]:
         return sorted([*self.open, *self.gaps])
 
-    def is_news(self, position: int, status: str, attempt: int) -> bool:
+    def is_news(self, position: int, status: str, attempt: int, *, is_due: bool = False) -> bool:
+        """`is_due`: the attempt has failed, and another one is to come."""
         if position in self.open:
-            return self.open[position] != _standing(status, attempt)
+            return self.open[position] != _standing(status, attempt, is_due)
         return position > self.highest or position in self.gaps
 
-    def step(self, position: int, status: str, attempt: int) -> Self:
+    def step(self, position: int, status: str, attempt: int, *, is_due: bool = False) -> Self:
         """After a step has been told."""
         open = {each: told for each, told in self.open.items() if each != position}
         if status in _OPEN:
-            open[position] = _standing(status, attempt)
+            open[position] = _standing(status, attempt, is_due)
         skipped = range(self.highest + 1, position)
         return replace(
             self,
@@ -82,11 +83,11 @@ def course_of(reset_run_id: str | None) -> str:
     return FIRST_COURSE if reset_run_id is None else sha256(reset_run_id.encode()).hexdigest()[:12]
 
 
-def _standing(status: str, attempt: int) -> str:
-    return f"{_OPEN.get(StepStatus(status), '')}{attempt}"
+def _standing(status: str, attempt: int, is_due: bool) -> str:
+    return f"{_OPEN.get(StepStatus(status), '')}{attempt}{'t' if is_due else ''}"
 
 
 def _told(text: str) -> Iterable[tuple[int, str | None]]:
     for part in text.split("-") if text else ():
-        match = re.fullmatch(r"(\d{1,18})([rw]\d{1,9})", part, re.ASCII)
+        match = re.fullmatch(r"(\d{1,18})([rw]\d{1,9}t?)", part, re.ASCII)
         yield (int(match[1]), match[2]) if match else (0, None)

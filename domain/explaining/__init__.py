@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from domain.definitions.phrases import listed
+from domain.definitions.phrases import listed, visible
 from domain.executions import ExecutionStatus
 
 from .ends import ended
@@ -56,10 +56,27 @@ def _open(facts: Facts) -> Explanation:
         return Explanation("It is running.", acts=("cancel",))
     # Inside composite steps the innermost says most.
     inner = max(running, key=lambda step: len(step.pointer))
+    if inner.retry_at is not None:
+        return _tried_again(facts, inner)
     place = number_of(facts.definition, inner.pointer)
     since = "" if inner.started_at is None else f", for {span(facts.now - inner.started_at)}"
+    again = () if inner.attempt == 1 else (f"This is its attempt {inner.attempt}.",)
     return Explanation(
-        f"It is at {quoted(inner.name)}{f' ({place})' if place else ''}{since}.", acts=("cancel",)
+        f"It is at {quoted(inner.name)}{f' ({place})' if place else ''}{since}.", again, acts=("cancel",)
+    )
+
+
+def _tried_again(facts: Facts, step: LoggedStep) -> Explanation:
+    """The engine does it by itself, within seconds, as long as only the way was blocked."""
+    assert step.retry_at is not None
+    left = step.retry_at - facts.now
+    soon = f"in {span(left)}" if left >= timedelta(seconds=1) else "now"
+    why = f": {visible(step.failure, 120)}" if step.failure else ""
+    return Explanation(
+        f"{quoted(step.name)} did not succeed and is tried again {soon}.",
+        (f"Its attempt {step.attempt} failed{why}.",),
+        step.retry_at,
+        ("cancel",),
     )
 
 

@@ -37,6 +37,10 @@ class LoggedStep:
     status: str
     started_at: datetime | None = None
     is_taken_over: bool = False
+    attempt: int = 1
+    #: When it is tried again, after an attempt that failed with this title.
+    retry_at: datetime | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,10 @@ def show(perdure: Client, id: Id) -> None:
     out.print(table)
     tried = [step for step in steps if step["attempts"]]
     if tried:
-        out.print(_attempts(tried))
+        out.print(attempts_table(tried))
 
 
-def _attempts(steps: list[dict[str, Any]]) -> Table:
+def attempts_table(steps: list[dict[str, Any]]) -> Table:
     """Every attempt at the steps that were tried again, with what came of it."""
     table = Table("step", "attempt", "status", "began", "ended", "what came of it")
     for step in steps:
