@@ -13,7 +13,9 @@ from sqlalchemy import update
 from db.tables import metadata
 from db.taskduties import Duties
 from db.taskopening import NewTask, open_task
+from db.tenants import SHIPPED_ROLES
 from domain.onetime import Purpose, derive
+from domain.permissions import RoleName
 from domain.tasks import OnOverdue, digest_of
 from tests.api.house import PROCESSES, SECURITY, House, house
 
@@ -231,5 +233,20 @@ async def test_four_eyes_reach_through_links(house: House, browser: httpx2.Async
     page = await browser.get(path)
     assert "four eyes" in page.text
     assert (await browser.post(path, data={"outcome": "approved"})).status_code == 403
+    [task] = [row for row in await house.everything("tasks") if row["id"] == id]
+    assert task["status"] == "open"
+
+
+async def test_a_members_link_ends_when_the_task_is_nothing_for_them_to_see_any_more(
+    house: House, browser: httpx2.AsyncClient
+) -> None:
+    path, id = await mailed(house, to=house.member.id, assignees=["role:member"])
+    async with house.admin.begin() as connection:
+        memberships = metadata.tables["user_organizations"]
+        theirs = update(memberships).where(memberships.c.user_id == house.member.id)
+        await connection.execute(theirs.values(role_id=SHIPPED_ROLES[RoleName.CLIENT]))
+    for answer in (await browser.get(path), await browser.post(path, data={"outcome": "approved"})):
+        assert (answer.status_code, heading(answer)) == (403, "You cannot answer any more")
+        assert "May &lt;we&gt;?" not in answer.text
     [task] = [row for row in await house.everything("tasks") if row["id"] == id]
     assert task["status"] == "open"

@@ -491,6 +491,22 @@ async def test_the_function_itself_refuses_what_a_mistake_of_ours_would_let_thro
     assert (await tasks.row(id))["status"] == "open"
 
 
+async def test_the_function_lets_nobody_decide_what_they_do_not_see(tasks: TaskWorld) -> None:
+    """A task that names nobody is for whoever sees every task, and for whom it was put into the hands of."""
+    guest, id = await tasks.person(RoleName.CLIENT), await tasks.open()
+    call = text(
+        "SELECT app.decide_task(:id, jsonb_build_object('user_id', app.me()::text, 'at', CAST(:at AS timestamptz),"
+        " 'outcome', 'approved', 'decision', jsonb_build_object('outcome', 'approved')))"
+    )
+    with pytest.raises(DBAPIError, match="put to others"):
+        async with tasks.as_(guest) as tx:
+            await tx.execute(call, {"id": id, "at": NOW})
+    async with tasks.as_(tasks.owner) as tx:
+        await Handling(tx).delegate(id, tasks.owner, guest.email, at=NOW)
+    async with tasks.as_(guest) as tx:
+        assert await tx.scalar(call, {"id": id, "at": NOW}) == "decided"
+
+
 async def test_a_worker_decides_for_no_member_and_ends_nothing_before_its_time(tasks: TaskWorld) -> None:
     ada, id = await tasks.person(), await tasks.open(due_at=NOW + hours(1), on_overdue=OnOverdue.FAIL)
     async with tasks.as_() as tx:

@@ -10,7 +10,8 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.console.frame.shell import PageRoute, Sent, Visit, Visitor, identifier
-from api.console.tasks.tasksheet import MOST_COLLEAGUES, Sheet, sheet_of
+from api.console.tasks.answering import COMMENT_LENGTH, comment_in, decision_of, filled_in
+from api.console.tasks.tasksheet import MOST_COLLEAGUES, sheet_of
 from api.console.tasks.taskwords import DEED, Telling
 from api.mailing import send
 from api.pagination import Paging
@@ -23,15 +24,12 @@ from db.taskhandling import Handling
 from db.taskhistory import TaskEvents
 from db.tasks import Tasks
 from domain.errors import DomainError, Invalid, NotFound
-from domain.executions import TaskOutcome
-from domain.forms import Filled, filled_with, read
+from domain.forms import Filled, filled_with
 from domain.permissions import Permission
-from domain.tasks import Decision
 from domain.tasks.sight import sees_every_task
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-COMMENT_LENGTH: Final = 2000
 MOST_WAITING: Final = 100
 TABS: Final = (
     ("Waiting for you", "/tasks"),
@@ -92,19 +90,11 @@ async def decide(visitor: Visitor, task_id: str) -> Response:
     id = identifier(task_id)
     async with visitor.transaction() as tx:
         sheet = await sheet_of(visitor, tx, id, visitor.parts.clock())
-    filled = _read(sheet, sent)
+    filled = filled_in(sheet.form, sent)
     if sheet.is_open and filled is not None and not filled.is_complete:
         return await _page(visitor, id, sent=sent, filled=filled, status=422 if filled.problems else 200)
     try:
-        if sent.get("outcome") not in set(TaskOutcome):
-            raise Invalid("Nothing was decided: " + _press(sheet))
-        outcome = TaskOutcome(sent["outcome"])
-        decision = Decision(
-            outcome,
-            _comment(sent),
-            filled.value if filled is not None else None,
-            sent.get("arguments_digest", "")[:100] or None,
-        )
+        decision = decision_of(sent, filled, is_form=sheet.is_form)
         async with visitor.transaction() as tx:
             decided = await Deciding(tx).decide(id, decision, visitor.decider, at=visitor.parts.clock())
     except DomainError as refusal:
@@ -140,7 +130,7 @@ async def delegate(visitor: Visitor, task_id: str) -> Response:
         if not to:
             raise Invalid("Nothing was delegated: choose a colleague.")
         at = visitor.parts.clock()
-        row = await handling.delegate(id, visitor.decider, to, at=at, comment=_comment(sent))
+        row = await handling.delegate(id, visitor.decider, to, at=at, comment=comment_in(sent))
         about = (visitor.caller, row, visitor.decider, to)
         mails.append(await tell_delegate(visitor.parts, handling.connection, *about))
 
@@ -153,7 +143,7 @@ async def delegate(visitor: Visitor, task_id: str) -> Response:
 @router.post("/tasks/{task_id}/comments")
 async def comment(visitor: Visitor, task_id: str) -> Response:
     async def work(handling: Handling, id: UUID, sent: Sent) -> None:
-        words = _comment(sent)
+        words = comment_in(sent)
         if words is None:
             raise Invalid("There was nothing in the comment.")
         await handling.comment(id, visitor.decider, words)
@@ -205,21 +195,6 @@ async def _page(
     if refusal is not None:
         return visitor.refuse("tasks/task.html", sheet.telling.refusal(refusal, sheet.task), **values)
     return visitor.render("tasks/task.html", status, notice=notice, **values)
-
-
-def _read(sheet: Sheet, sent: Sent) -> Filled | None:
-    """What was filled in; nothing where there is no form, or where rejecting leaves it aside."""
-    if sheet.form is None or (sent.get("outcome") == TaskOutcome.REJECTED and "more" not in sent):
-        return None
-    return read(sheet.form, sent.lists())
-
-
-def _press(sheet: Sheet) -> str:
-    return "choose Submit." if sheet.is_form else "choose Approve or Reject."
-
-
-def _comment(sent: Mapping[str, str]) -> str | None:
-    return sent.get("comment", "").replace("\r\n", "\n").strip()[:COMMENT_LENGTH] or None
 
 
 async def _decided(visitor: Visit, tx: AsyncConnection, task_id: str) -> Mapping[str, Any] | None:

@@ -24,6 +24,7 @@ from api.console.frame.shell import Sent
 from api.console.frame.templates import render
 from api.console.frame.wording import moment
 from api.console.home.facts import facts_of
+from api.console.tasks.answering import COMMENT_LENGTH, decision_of, filled_in
 from api.console.tasks.taskwords import DEED
 from api.errors import status_of
 from db.identity import Users
@@ -35,17 +36,16 @@ from db.taskdeciding import Deciding
 from db.taskhistory import TaskEvents, TaskLinks
 from db.tasks import Tasks
 from db.tenants import Organization
-from domain.errors import DomainError, Forbidden, Invalid
+from domain.errors import DomainError, Forbidden, NotFound
 from domain.executions import TaskOutcome, TaskStatus
-from domain.forms import Filled, Form, filled_with, form_of, read
+from domain.forms import Filled, Form, filled_with, form_of
 from domain.onetime import PATHS, Purpose, kept
-from domain.tasks import APPROVAL, FORM, CandidateKind, Decider, Decision, OnOverdue, is_theirs
+from domain.tasks import APPROVAL, FORM, CandidateKind, Decider, OnOverdue, is_theirs
 from domain.tasks.words import until
 
 router = APIRouter(include_in_schema=False)
 
 PATH: Final = PATHS[Purpose.TASK]
-COMMENT_LENGTH: Final = 2000
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _UNKNOWN: Final = (
     "This link is not known. It may have been cut off on its way: open it from the mail itself, "
@@ -115,13 +115,13 @@ async def answer(request: Request, parts: Parts, token: str) -> Response:
         return _over(_already(over) if over.said not in (None, sent.get("outcome")) else over)
     except Forbidden:
         return _over(_no_member())
-    filled = _filled(shown, sent)
+    filled = filled_in(shown.form, sent)
     try:
         own(request, dict(sent), may_be_private=True)
         if filled is not None and not filled.is_complete:
             status = 422 if filled.problems else 200
             return _page(parts, held, shown, filled=filled, sent=sent, status=status)
-        decision = _decision(shown, sent, filled)
+        decision = decision_of(sent, filled, is_form=shown.task["kind"] == FORM)
         async with parts.database.transaction(held.access) as tx:
             decided = await Deciding(tx).decide(
                 held.link["task_id"], decision, shown.decider, at=parts.clock()
@@ -155,7 +155,10 @@ async def _held(parts: Collaborators, token: str) -> Held:
 async def _shown(tx: AsyncConnection, held: Held, now: datetime) -> Shown:
     """Raises Over when there is nothing to answer any more, Forbidden for somebody who is no member any more."""
     link = held.link
-    task = await Tasks(tx).get(link["task_id"])
+    try:
+        task = await Tasks(tx).get(link["task_id"])
+    except NotFound:
+        raise _not_theirs() from None
     facts = select(Organization.name, Organization.timezone)
     organization = (
         (await tx.execute(facts.where(Organization.id == link["organization_id"]))).mappings().one()
@@ -222,23 +225,6 @@ def _closed(task: RowMapping, organization: RowMapping, own_word: RowMapping | N
     return Over("Somebody else was quicker", detail, 410, task["title"])
 
 
-def _filled(shown: Shown, sent: Sent) -> Filled | None:
-    """What was filled in; nothing where there is no form, or where rejecting leaves it aside."""
-    if shown.form is None or (sent.get("outcome") == TaskOutcome.REJECTED and "more" not in sent):
-        return None
-    return read(shown.form, sent.lists())
-
-
-def _decision(shown: Shown, sent: Sent, filled: Filled | None) -> Decision:
-    if sent.get("outcome") not in set(TaskOutcome):
-        press = "press Submit." if shown.task["kind"] == FORM else "choose Approve or Reject."
-        raise Invalid(f"Nothing was recorded: {press}")
-    comment = sent.get("comment", "").replace("\r\n", "\n").strip()[:COMMENT_LENGTH] or None
-    digest = sent.get("arguments_digest", "")[:100] or None
-    value = None if filled is None else filled.value
-    return Decision(TaskOutcome(sent["outcome"]), comment, value, digest)
-
-
 def _page(
     parts: Collaborators,
     held: Held,
@@ -284,6 +270,11 @@ def _already(over: Over) -> Over:
 
 def _no_member() -> Over:
     detail = "You are no active member of the organization that asked any more, so you cannot answer for it."
+    return Over("You cannot answer any more", detail, 403)
+
+
+def _not_theirs() -> Over:
+    detail = "The task is not put to you any more, so you cannot answer it; ask whoever sent you here."
     return Over("You cannot answer any more", detail, 403)
 
 
