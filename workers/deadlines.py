@@ -13,8 +13,8 @@ from db.session import Access, Database, Role
 from db.taskduties import DueTask, Duties, due_tasks
 from domain.definitions.faults import Fault
 from domain.errors import DomainError
+from workers.firing import Dispatcher
 from workers.logs import reason
-from workers.temporal.dispatcher import TemporalDispatcher
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Deadlines:
         self,
         database: Database,
         processes: Processes,
-        dispatcher: TemporalDispatcher,
+        dispatcher: Dispatcher,
         token_secret: bytes,
         clock: Callable[[], datetime],
     ) -> None:
@@ -61,13 +61,20 @@ class Deadlines:
         try:
             async with self._database.transaction(Access(Role.WORKER, task.organization_id)) as tx:
                 told = await self._duties(tx).see_to(task.id)
-        except (SQLAlchemyError, DomainError, Fault, ValueError) as error:
+        except (SQLAlchemyError, OSError, DomainError, Fault, ValueError) as error:
             log.warning("What was due about task %s could not be done: %s", task.id, reason(error))
-            async with self._database.transaction(Access(Role.WORKER, task.organization_id)) as tx:
-                await self._duties(tx).put_off(task.id)
+            await self._put_off(task)
+            return
+        except Exception:
+            log.exception("What was due about task %s could not be done", task.id)
+            await self._put_off(task)
             return
         for entry in told:  # committed: whatever happens to this attempt, the relay carries it
             await self._dispatcher.dispatch(entry)
+
+    async def _put_off(self, task: DueTask) -> None:
+        async with self._database.transaction(Access(Role.WORKER, task.organization_id)) as tx:
+            await self._duties(tx).put_off(task.id)
 
     def _duties(self, tx: AsyncConnection) -> Duties:
         return Duties(tx, self._processes, self._token_secret, self._clock())

@@ -67,6 +67,10 @@ class Firing:
                 log.warning("Schedule %s could not take its turn: %s", schedule.id, reason(error))
                 await self._postpone(schedule)
                 return 0
+            except Exception:
+                log.exception("Schedule %s could not take its turn", schedule.id)
+                await self._postpone(schedule)
+                return 0
             for entry in entries or ():
                 await self._dispatcher.dispatch(entry)
         return entries is not None

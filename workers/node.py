@@ -147,15 +147,19 @@ async def _work(parts: Parts, _: asyncio.Event) -> None:
 
 
 async def _relay(parts: Parts, _: asyncio.Event) -> None:
-    await parts.connection.connect()
+    """What PostgreSQL alone decides goes on while Temporal is away: what it starts waits in the outbox."""
     await asyncio.gather(
-        parts.relay.run(),
-        parts.reconciler.run(),
+        _carry(parts),
         parts.sweeper.run(),
         parts.routing.run(),
         parts.firing.run(),
         parts.deadlines.run(),
     )
+
+
+async def _carry(parts: Parts) -> None:
+    await parts.connection.connect()
+    await asyncio.gather(parts.relay.run(), parts.reconciler.run())
 
 
 _ROLES = {NodeRole.API: _serve, NodeRole.WORKER: _work, NodeRole.RELAY: _relay}

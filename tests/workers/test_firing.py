@@ -408,3 +408,26 @@ async def test_two_organizations_have_clocks_of_their_own(stack: Stack) -> None:
         stack.house.stranger.organization_id,
     }
     assert len(await stack.ledger(id)) == 1
+
+
+async def test_a_turn_that_goes_wrong_as_nobody_expected_is_put_off_and_costs_no_other(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = [await stack.publish({"every": "10 minutes", "overlap": "allow"}) for _ in range(2)]
+    accept = schedule_turn.accept
+    workflow_id = (await stack.house.owner.get(f"/v1/schedules/{broken}")).json()["workflow_id"]
+
+    async def trips(tx: Any, organization_id: UUID, id: UUID, **named: Any) -> Any:
+        if str(id) == workflow_id:
+            raise KeyError("nobody expected this")
+        return await accept(tx, organization_id, id, **named)
+
+    stack.now += 10 * MINUTE
+    with monkeypatch.context() as patched:
+        patched.setattr(schedule_turn, "accept", trips)
+        assert await stack.sweep() == 1
+        assert await stack.sweep() == 0  # put off
+    assert (await stack.told(broken), await stack.told(sound)) == ([], [("ran", None)])
+    stack.now += timedelta(seconds=5)
+    await stack.sweep()
+    assert await stack.told(broken) == [("ran", None)]

@@ -1,90 +1,80 @@
-"""Long loops through the real worker: they end, and their thousandth round costs what their tenth did.
+"""What runs beside the engine for ever: one thing that goes wrong stops nobody, and Temporal's absence stops nothing
+that PostgreSQL alone decides."""
 
-`make test` walks a short form; `python -m tests.workflows.loops` walks 20 000 rounds and prints what a round costs.
-"""
-
-import os
-import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from db.session import Access, Role
+from domain.errors import NotFound
+from domain.keys import MasterKeyMissing
 from tests.workflows.engine import Engine, settings_for
-from tests.workflows.mail import mailbox, send
-from workers.settings import Settings
-
-#: Set by the long form.
-ROUNDS = int(os.environ.get("LOOP_ROUNDS", "1600"))
-CALLS = int(os.environ.get("LOOP_CALLS", "0"))
-#: Rounds that are measured together: as many as a segment writes at once.
-WINDOW = 500
-FEW = 150
-#: Of the thousandth round to the tenth one; the short form leaves room for a machine that has other work.
-DEARER = 1.2 if "LOOP_ROUNDS" in os.environ else 1.6
-
-BODIES: dict[str, dict[str, Any]] = {
-    "plain": {"set": {"n": "${ $index }"}},
-    "built-in": {"call": "data.template", "with": {"text": "{{ n }}", "values": {"n": "${ $index }"}}},
-}
+from tests.workflows.test_schedules import lines, scheduled, stood_still, until
+from workers.node import _ROLES, NodeRole
+from workers.wiring import Parts, wire
 
 
-@pytest.fixture
-async def engine_settings(database_url: str, temporal_server: str) -> AsyncIterator[Settings]:
-    async with mailbox() as box:
-        url = f"smtp://127.0.0.1:{box.port}?starttls=false"
-        yield settings_for(database_url, temporal_server, smtp_url=url, step_budget=100_000)
+@asynccontextmanager
+async def relaying(parts: Parts) -> AsyncIterator[None]:
+    """The role `relay` of a node."""
+    task = asyncio.create_task(_ROLES[NodeRole.RELAY](parts, asyncio.Event()))
+    try:
+        yield
+        assert not task.done(), task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-async def looped(engine: Engine, body: dict[str, Any], rounds: int, seconds: float = 110) -> Sequence[Any]:
-    """The log of the rounds."""
-    loop = {"many": {"for": {"in": f"[range({rounds})]"}, "do": [{"round": body}]}}
-    began = time.monotonic()
-    row = await engine.ended((await engine.start(await engine.publish([loop])))["id"], seconds)
-    print(f"{rounds} rounds in {time.monotonic() - began:.1f} s")
-    assert row["status"] == "completed", dict(row)
-    query = text(
-        "SELECT visit, started_at FROM execution_steps WHERE execution_id = :id AND name = 'round' ORDER BY visit"
-    )
-    async with engine.parts.database.transaction(Access(Role.WORKER, engine.organization_id)) as tx:
-        steps = (await tx.execute(query, {"id": row["id"]})).all()
-    assert [step.visit for step in steps] == list(range(1, rounds + 1))
-    return steps
+async def waiting(engine: Engine) -> list[str]:
+    """Executions that the relay has to bring to Temporal."""
+    undelivered = text("SELECT execution_id FROM outbox WHERE dispatched_at IS NULL AND kind = 'start'")
+    async with engine.parts.database.transaction(Access(Role.SYSTEM)) as tx:
+        return sorted(map(str, await tx.scalars(undelivered)))
 
 
-def each(steps: Sequence[Any], first: int, window: int) -> float:
-    """Milliseconds per round from the round `first` on."""
-    began, ended = steps[first - 1].started_at, steps[first - 1 + window].started_at
-    return float((ended - began).total_seconds() * 1000 / window)
+async def test_schedules_fire_while_temporal_has_never_answered(
+    idle_engine: Engine, database_url: str
+) -> None:
+    id = await scheduled(idle_engine, overlap="allow")
+    await stood_still(idle_engine, 2)
+    alone = wire(settings_for(database_url, "127.0.0.1:1"), pool_size=4)
+    try:
+        async with relaying(alone):
+            found = await until(idle_engine, id, lambda lines: len(lines) == 2)
+    finally:
+        await alone.close()
+    assert [line["status"] for line in found] == ["ran", "ran"]
+    assert await waiting(idle_engine) == sorted(line["execution_id"] for line in found)
 
 
-async def dearer(engine: Engine, body: dict[str, Any], rounds: int, window: int) -> float:
-    """How many times what the tenth round costs the thousandth does; the best of three, noise only adds."""
-    costs = []
-    for _ in range(3):
-        steps = await looped(engine, body, rounds)
-        costs.append((each(steps, 10, window), each(steps, 1000, window)))
-    tenth, thousandth = (min(found) for found in zip(*costs, strict=True))
-    print(f"step 10: {tenth:.3f} ms, step 1000: {thousandth:.3f} ms, ratio {thousandth / tenth:.2f}")
-    return thousandth / tenth
+@pytest.mark.parametrize(
+    "error",
+    [
+        MasterKeyMissing(["gone"]),
+        NotFound("gone"),
+        OperationalError("SELECT 1", {}, ConnectionError("the server is going away")),
+        KeyError("nobody expected this"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_is_committed_is_accepted_whatever_becomes_of_its_delivery(
+    idle_engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def trips(_: object) -> None:
+        raise error
 
-
-async def test_the_thousandth_round_costs_what_the_tenth_does(engine: Engine) -> None:
-    """Steps that only compute share one moment, so it is built-ins that are timed."""
-    assert await dearer(engine, BODIES["built-in"], 1600, WINDOW) <= DEARER
-
-
-@pytest.mark.parametrize("body", BODIES)
-async def test_a_long_loop_ends(engine: Engine, body: str) -> None:
-    await looped(engine, BODIES[body], ROUNDS, 600)
-
-
-@pytest.mark.skipif(not CALLS, reason="minutes long; python -m tests.workflows.loops")
-async def test_the_thousandth_call_costs_what_the_tenth_does(engine: Engine) -> None:
-    """Over some thirty runs: the tests' server suggests a new one at 40 events, production's at 4 096."""
-    steps = await looped(engine, send("n"), CALLS, 600)
-    tenth, thousandth = each(steps, 10, FEW), each(steps, 1000, FEW)
-    print(f"call 10: {tenth:.2f} ms, call 1000: {thousandth:.2f} ms, ratio {thousandth / tenth:.2f}")
-    assert thousandth <= tenth * DEARER
+    workflow_id = await idle_engine.publish([{"note": {"set": {"id": str(uuid4())}}}])
+    id = await scheduled(idle_engine, overlap="allow")
+    await stood_still(idle_engine, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(idle_engine.parts.dispatcher, "deliver", trips)
+        started = await idle_engine.start(workflow_id)
+        assert await idle_engine.parts.firing.sweep() == 1
+    [line] = await lines(idle_engine, id)
+    assert await waiting(idle_engine) == sorted([started["id"], line["execution_id"]])

@@ -22,8 +22,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.collaborators import Closed
 from db.outbox import Outbox, OutboxEntry
 from db.session import Access, Database, Role
+from domain.errors import DomainError
 from domain.executions import ExecutionStatus, OutboxKind
 from domain.ids import WorkflowId
+from domain.keys import MasterKeyMissing
 from domain.segments import Carried, ExecutionStart, Pinned, Wish
 from workers.counters import DELIVERIES, STARTED
 from workers.events import RecordedEvents
@@ -86,7 +88,17 @@ class TemporalDispatcher:
         What was given up on may still arrive: the relay's delivery is then the second one, which is harmless.
         """
         with concerning(entry.workflow_id):
-            await self._dispatch(entry)
+            try:
+                await self._dispatch(entry)
+            except (SQLAlchemyError, OSError, DomainError, MasterKeyMissing) as error:
+                log.warning(
+                    "The relay will deliver %s of %s: %s", entry.kind, entry.workflow_id, reason(error)
+                )
+            except Exception:  # it is committed: whoever has asked for it is not told that it failed
+                log.exception("The relay will deliver %s of %s", entry.kind, entry.workflow_id)
+            else:
+                return
+            DELIVERIES.labels(entry.kind, "request", "failed").inc()
 
     async def _dispatch(self, entry: OutboxEntry) -> None:
         if time.monotonic() < self._away_until:
