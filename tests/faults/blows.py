@@ -15,9 +15,18 @@ from tests.faults.timeline import Blow
 #: A trap nobody steps into within this time is replaced by a plain blow; the short form has less of it.
 TRAP_SECONDS = 16.0
 QUICK_TRAP_SECONDS = 8.0
+#: A loop of the relay takes few turns, and none while one of the servers is away.
+TURN_SECONDS = 24.0
 END_OF_MAIL = b"\r\n.\r\n"
 CALL = b"POST /"
 TRIGGER = b"/executions HTTP/1.1"
+#: What only this loop of the relay sends, between starting or deciding something and the commit: a parameter with its
+#: length, because the text of a statement is sent but once for each connection.
+TURNS = {
+    "schedule": b"\x00\x00\x00\x0abackfilled",
+    "event": b"\x00\x00\x00\x07started",
+    "deadline": b"\x00\x00\x00\x07expired",
+}
 
 
 class Blows:
@@ -48,7 +57,11 @@ class Blows:
                 self.after_commit("worker"),
             ],
             "api kill": [self.api_kill, self.after_commit("api")],
-            "relay kill": [self.relay_kill],
+            "relay kill": [
+                self.relay_kill,
+                self.after_commit("relay"),
+                *(self.amid_turn(what, needle) for what, needle in TURNS.items()),
+            ],
             "temporal kill": [self.temporal_kill],
             "postgres crash": [self.postgres_immediate, self.postmaster_kill, self.backend_kill],
             "terminate storm": [self.terminate_storm],
@@ -103,7 +116,17 @@ class Blows:
 
         return strike
 
-    async def _failpoint(self, where: str, role: str, link: str, needle: bytes, moment: Moment) -> Blow:
+    def amid_turn(self, what: str, needle: bytes) -> Callable[[], Awaitable[Blow]]:
+        async def strike() -> Blow:
+            """The loop has written down what it did, and has not committed it."""
+            where = f"amid turn ({what})"
+            return await self._failpoint(where, "relay", "postgres", needle, Moment.ANSWER, TURN_SECONDS)
+
+        return strike
+
+    async def _failpoint(
+        self, where: str, role: str, link: str, needle: bytes, moment: Moment, seconds: float | None = None
+    ) -> Blow:
         """kill -9 of the very process whose request is at the proxy now; the failpoint needs no help of the product."""
         found: list[Blow] = []
 
@@ -117,7 +140,7 @@ class Blows:
                 found.append(blow)
 
         trap = Trap(needle, moment, whose=self._plays(role), then=kill)
-        if await self._sprung(link, trap) and found:
+        if await self._sprung(link, trap, seconds) and found:
             return self._cleared(found[0])
         return await self._kill(f"{role} kill", self._chance.choice(self.rig.playing(role)))
 
@@ -274,12 +297,13 @@ class Blows:
             return self._cleared(found[0])
         return await self.reset(self._chance.choice(["postgres", "temporal"]))()
 
-    async def _sprung(self, link: str, trap: Trap) -> bool:
+    async def _sprung(self, link: str, trap: Trap, seconds: float | None = None) -> bool:
+        usual = QUICK_TRAP_SECONDS if self.quick else TRAP_SECONDS
         async with AsyncExitStack() as armed:
             armed.callback(self.rig.proxies[link].disarm, trap)
             self.rig.proxies[link].arm(trap)
             with suppress(TimeoutError):
-                async with asyncio.timeout(QUICK_TRAP_SECONDS if self.quick else TRAP_SECONDS):
+                async with asyncio.timeout(seconds or usual):
                     await trap.sprung.wait()
         return trap.sprung.is_set()
 

@@ -23,7 +23,7 @@ from tests.faults.sent import tally
 from tests.faults.timeline import Timeline
 
 #: What a whole long form must have hit at least; each is aimed at twice as often or more.
-FAILPOINTS = {"before effect": 4, "after effect": 3, "after commit": 8}
+FAILPOINTS = {"before effect": 4, "after effect": 3, "after commit": 8, "amid turn": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ def short(seed: int) -> Plan:
     blows = {
         "worker kill": 4,
         "api kill": 1,
-        "relay kill": 1,
+        "relay kill": 4,
         "temporal kill": 2,
         "postgres crash": 2,
         "network": 4,
     }
-    return Plan(seed, blows, [APART], executions=30, seconds=16, deadline=60, quick=True)
+    return Plan(seed, blows, [APART], executions=36, seconds=16, deadline=60, quick=True)
 
 
 def shipped(seed: int) -> Plan:
     """One process plays all roles, as `perdure up` runs it, and is killed again and again."""
     only = {"node": TOGETHER["node"]}
     return Plan(
-        seed, {"worker kill": 2, "api kill": 1}, [only], executions=12, seconds=8, deadline=60, quick=True
+        seed, {"worker kill": 2, "api kill": 1}, [only], executions=20, seconds=8, deadline=60, quick=True
     )
 
 
@@ -66,7 +66,7 @@ def long(seed: int, phases: int = 4, scale: float = 1.0) -> Plan:
     whole = {
         "worker kill": 55,
         "api kill": 10,
-        "relay kill": 5,
+        "relay kill": 15,
         "temporal kill": 20,
         "postgres crash": 20,
         "terminate storm": 5,

@@ -1,5 +1,6 @@
 """The workflows under fire: between them every way in which a step may leave its mark."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 #: How often each kind is triggered in proportion.
@@ -14,6 +15,12 @@ WEIGHTS = {
     "once": 1,
     "slow": 1,
     "failing": 1,
+    "asked": 1,
+    "overdue": 2,
+    "escalated": 1,
+    "evented": 2,
+    "scheduled": 2,
+    "bulked": 2,
 }
 #: What an execution of this kind may end as, whatever happened to the machines.
 ENDS = {
@@ -28,9 +35,30 @@ ENDS = {
     "slow": {"completed"},
     "failing": {"failed"},
     "cancelled": {"cancelled"},
+    "asked": {"completed"},
+    "overdue": {"completed"},
+    "escalated": {"completed"},
+    "evented": {"completed"},
+    "scheduled": {"completed"},
+    "bulked": {"cancelled"},
     "probe": {"completed"},
 }
 ROUNDS = 3
+#: The type of events that start executions.
+TOLD = "faults.told"
+#: Where the schedule ended; a schedule's past may be started for ninety days.
+LONG_AGO = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+
+
+def triggers(kind: str, canary: str) -> list[dict[str, Any]]:
+    """What starts executions of this kind beside the API. The schedule has ended: people start its past."""
+    clock = {"cron": "* * * * *", "end_at": LONG_AGO.isoformat(), "input": {"canary": canary}}
+    configurations: dict[str, dict[str, Any]] = {
+        "hooked": {"type": "webhook", "configuration": {"scheme": "standard-webhooks"}},
+        "evented": {"type": "event", "configuration": {"type": TOLD}},
+        "scheduled": {"type": "schedule", "configuration": clock},
+    }
+    return [{"name": "orders", **configurations[kind]}] if kind in configurations else []
 
 
 def definition(kind: str, partner: str) -> dict[str, Any]:
@@ -44,9 +72,11 @@ def _create(name: str = "Client ${ $workflow.input.n }") -> dict[str, Any]:
     return {"create": {"call": "client.create", "with": arguments, "output": {"as": "{id}"}}}
 
 
-def _tell(partner: str, step: str, *, idempotent: bool = True, round: str = "1") -> Any:
+def _tell(
+    partner: str, step: str, *, idempotent: bool = True, round: str = "1", n: str = "$workflow.input.n"
+) -> Any:
     body = {
-        "n": "${ $workflow.input.n }",
+        "n": f"${{ {n} }}",
         "step": step,
         "round": f"${{ {round} }}",
         "canary": "${ $workflow.input.canary }",
@@ -132,6 +162,48 @@ def _paused(partner: str) -> list[Any]:
     return [_create(), {"rest": {"wait": {"seconds": 1}}}, {"repeat": rounds}, _done()]
 
 
+def _asked(partner: str) -> list[Any]:
+    """Somebody fills in a form; what they wrote is its output."""
+    form = {"type": "object", "required": ["word"], "properties": {"word": {"type": "string"}}}
+    ask = {"title": "Who is ${ .n }?", "form": form, "arguments": {"canary": "${ .canary }"}}
+    return [
+        {"ask": {"call": "ask", "with": ask, "export": {"as": "{word: .data.word}"}}},
+        _tell(partner, "confirm"),
+        {"done": {"set": {"word": "${ $context.word }"}}},
+    ]
+
+
+def _overdue(_: str) -> list[Any]:
+    """Nobody ever answers the first task; the second one's answer and its deadline come at about the same time."""
+    never = {"title": "Nobody sees ${ $workflow.input.n }", "due": {"seconds": 1}, "on_overdue": "fail"}
+    late = {"errors": {"with": {"status": 408}}, "do": [{"noted": {"set": {"late": True}}}]}
+    race = {"title": "Race of ${ $workflow.input.n }", "due": {"seconds": 2}, "on_overdue": "reject"}
+    return [
+        {"guard": {"try": [{"never": {"call": "approve", "with": never}}], "catch": late}},
+        {"race": {"call": "approve", "with": race, "output": {"as": "{outcome, overdue}"}}},
+    ]
+
+
+def _escalated(partner: str) -> list[Any]:
+    """Of whom is asked there is nobody; the owner is mailed and decides."""
+    ask = {
+        "title": "Look at ${ $workflow.input.n }",
+        "assignees": ["role:reviewer"],
+        "due": {"hours": 1},
+        "escalate": {"after": {"seconds": 1}, "to": ["role:owner"]},
+    }
+    return [{"ask": {"call": "approve", "with": ask}}, _tell(partner, "confirm"), _done()]
+
+
+def _scheduled(partner: str) -> list[Any]:
+    """A schedule's input is always the same: the nominal time tells its executions apart."""
+    return [_tell(partner, "confirm", n='"at-" + $workflow.trigger.nominal_time')]
+
+
+def _bulked(_: str) -> list[Any]:
+    return [_create(), {"ask": {"call": "approve", "with": {"title": "Never"}}}, _done()]
+
+
 def _probe(_: str) -> list[Any]:
     return [_create()]
 
@@ -151,5 +223,11 @@ _STEPS = {
     "hooked": _hooked,
     "signalled": _signalled,
     "paused": _paused,
+    "asked": _asked,
+    "overdue": _overdue,
+    "escalated": _escalated,
+    "evented": _hooked,
+    "scheduled": _scheduled,
+    "bulked": _bulked,
     "probe": _probe,
 }

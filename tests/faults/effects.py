@@ -2,6 +2,7 @@
 
 import email
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ AT_PARTNER = {
     "paused": {("tell", str(round)) for round in range(1, ROUNDS + 1)},
     "approval": {("confirm", "1")},
     "hooked": {("confirm", "1")},
+    "asked": {("confirm", "1")},
+    "escalated": {("confirm", "1")},
+    "evented": {("confirm", "1")},
+    "scheduled": {("confirm", "1")},
     "once": {("pay", "1")},
     "slow": {("report", "1")},
 }
@@ -30,8 +35,13 @@ CLIENTS = {
     "signalled": 1,
     "paused": 1,
     "failing": 1,
+    "evented": 1,
     "probe": 1,
 }
+
+#: These write to somebody.
+WRITING = {"mixed", "escalated"}
+_ABOUT_A_TASK = re.compile(r"Look\s+at\s+(\S+)")
 
 Statuses = Mapping[str, str]
 
@@ -66,14 +76,16 @@ def mail_effects(stack: Stack, sent: Sequence[Sent], statuses: Statuses) -> list
     ids: defaultdict[str, set[str]] = defaultdict(set)
     for file in (Path(stack.files["mail"]) / "new").iterdir():
         message = email.message_from_bytes(file.read_bytes())
-        ids[message["To"].partition("@")[0]].add(message["Message-ID"])
+        # What tasks mail to people is told apart by their titles.
+        about = _ABOUT_A_TASK.search(message["Subject"] or "")
+        ids[about[1] if about else message["To"].partition("@")[0]].add(message["Message-ID"])
     found = [
         Violation(3, n, f"wrote {len(those)} different messages")
         for n, those in ids.items()
         if len(those) > 1
     ]
     for each in sent:
-        if each.kind == "mixed" and statuses.get(each.n) == "completed" and each.n not in ids:
+        if each.kind in WRITING and statuses.get(each.n) == "completed" and each.n not in ids:
             found.append(Violation(3, each.n, "wrote a message that never arrived"))
     return found
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ from tests.faults.timeline import Timeline
 from workers.devstack.stack import Stack
 
 QUOTED = 5
+#: What an execution makes of an answer; `late` is one that came when the deadline had decided.
+HEARD: dict[str, Callable[[str], object]] = {
+    "asked": lambda said: {"word": said},
+    "overdue": lambda said: (
+        {"outcome": "rejected", "overdue": True} if said == "late" else {"outcome": said, "overdue": None}
+    ),
+}
 _URN = re.compile(r"urn:uuid:[0-9a-f-]{36}")
 
 
@@ -70,7 +77,7 @@ class Holding:
         """A trigger of unknown outcome is asked about with its own key: it happened once, or happens now."""
 
         async def resolve(each: Sent) -> None:
-            each.ids.append(accepted(await insist(each)))
+            each.ids.append(await accepted(each, await insist(each)))
             await self._load.people.act(each)
 
         await asyncio.gather(*(resolve(each) for each in sent if each.gave_up and not each.ids))
@@ -81,10 +88,15 @@ class Holding:
         for each in sent:
             if len(set(each.ids)) > 1:
                 found.append(Violation(1, each.n, f"one key was answered with {set(each.ids)}"))
-        known = {id for each in sent for id in each.ids}
-        found += [Violation(1, id, "is a row nobody was told of") for id in rows.keys() - known]
+        known, silenced = {id for each in sent for id in each.ids}, await _silenced(admin)
+        strangers = {id for id, row in rows.items() if row["kind"] == "workflow"} - known
+        found += [Violation(1, id, "is a row nobody was told of") for id in strangers]
+        found += [
+            Violation(1, id, f"a process ({row['kind']}) ended {row['status']}: {row['error_message']}")
+            for id, row in rows.items()
+            if row["kind"] != "workflow" and row["status"] != "completed" and id not in silenced
+        ]
         statuses = {each.n: rows[each.ids[0]]["status"] for each in sent if each.ids and each.ids[0] in rows}
-        silenced = await _silenced(admin)
         for each in sent:
             if each.n in statuses and statuses[each.n] not in ENDS[each.kind]:
                 row = rows[each.ids[0]]
@@ -96,6 +108,8 @@ class Holding:
         found += mail_effects(self._stack, sent, statuses)
         found += await row_effects(admin, sent, statuses)
         found += await self._heard(sent, statuses)
+        found += await self._answered(sent, statuses)
+        found += await _reports(admin, sent)
         found += await leaks.rows(admin, self._load.houses)
         found += leaks.files(self._stack, self._load.houses)
         found += await _same_paths(admin, sent)
@@ -111,6 +125,18 @@ class Holding:
                 heard = sorted(event["serial"] for name in ("first", "second") for event in output[name])
                 if heard != ["one", "two"]:
                     found.append(Violation(1, each.ids[0], f"heard {heard}"))
+        return found
+
+    async def _answered(self, sent: Sequence[Sent], statuses: Statuses) -> list[Violation]:
+        """An execution went on with exactly the answer that a person was told is recorded."""
+        found = []
+        for each in sent:
+            if each.said is None or statuses.get(each.n) != "completed":
+                continue
+            answer = await each.house.caller.insist("GET", f"/v1/executions/{each.ids[0]}")
+            output = answer.json()["output"]
+            if output != HEARD[each.kind](each.said):
+                found.append(Violation(1, each.ids[0], f"was told {each.said!r}, and went on with {output}"))
         return found
 
     async def _explained(self, violation: Violation, admin: asyncpg.Connection, client: Client) -> str:
@@ -169,6 +195,19 @@ def _distinct(found: Sequence[Violation]) -> list[Violation]:
         if number > QUOTED
     ]
     return kept
+
+
+async def _reports(admin: asyncpg.Connection, sent: Sequence[Sent]) -> list[Violation]:
+    """Many at once: each was come to once, and its line in the report says that it was asked to end."""
+    lines: defaultdict[str, list[str | None]] = defaultdict(list)
+    for row in await admin.fetch("SELECT execution_id, outcome FROM bulk_items"):
+        lines[str(row["execution_id"])].append(row["outcome"])
+    bulked = [each for each in sent if each.kind == "bulked" and each.ids]
+    return [
+        Violation(1, each.ids[0], f"its lines in bulk reports are {lines[each.ids[0]]}")
+        for each in bulked
+        if lines[each.ids[0]] != ["done"]
+    ]
 
 
 async def _silenced(admin: asyncpg.Connection) -> set[str]:

@@ -4,12 +4,15 @@ import asyncio
 import random
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
+from itertools import count
+from typing import Any
 from uuid import UUID
 
 import httpx2
 
 from tests.faults.client import PATIENCE, Caller, Unanswered, parsed
-from tests.faults.definitions import WEIGHTS, definition
+from tests.faults.definitions import LONG_AGO, WEIGHTS, definition, triggers
 from tests.faults.people import People
 from tests.faults.sending import accepted, insist, once
 from tests.faults.sent import House, Sent
@@ -19,10 +22,10 @@ SCOPES = [
     *("workflows:read", "workflows:write", "workflows:publish"),
     *("executions:read", "executions:start", "executions:cancel", "executions:control"),
     *("tasks:read", "tasks:decide", "clients:read", "clients:write"),
-    *("triggers:read", "triggers:write", "secrets:read", "secrets:write"),
+    *("triggers:read", "triggers:write", "secrets:read", "secrets:write", "events:read", "events:write"),
 ]
 #: Calls to the partner go to loopback, which only the demo organization may do.
-LOCAL_KINDS = ("segment", "failing", "cancelled", "signalled")
+LOCAL_KINDS = ("segment", "failing", "cancelled", "signalled", "overdue", "bulked")
 PROBE_SECONDS = 0.5
 
 
@@ -47,22 +50,27 @@ async def register(http: httpx2.AsyncClient, name: str) -> House:
 async def publish(house: House, kinds: Sequence[str], partner: str) -> None:
     """Create and publish one workflow of each kind."""
     for kind in kinds:
-        body = {"name": kind, "definition": definition(kind, partner)}
-        if kind == "hooked":
-            body["triggers"] = [
-                {"type": "webhook", "name": "orders", "configuration": {"scheme": "standard-webhooks"}}
-            ]
+        body: dict[str, Any] = {"name": kind, "definition": definition(kind, partner)}
+        if kind in ("hooked", "evented", "scheduled"):
+            body["triggers"] = triggers(kind, house.canary)
         created = parsed(await house.caller.once("POST", "/v1/workflows", body))
         parsed(await house.caller.once("POST", f"/v1/workflows/{created['id']}/publish", {}))
         house.workflows[kind] = created["id"]
         if kind == "hooked":
             await _connect(house)
+        if kind == "scheduled":
+            house.schedule = (await _trigger_of(house, kind))["id"]
+
+
+async def _trigger_of(house: House, kind: str) -> dict[str, Any]:
+    path = f"/v1/workflows/{house.workflows[kind]}/triggers"
+    trigger: dict[str, Any] = parsed(await house.caller.once("GET", path))["items"][0]
+    return trigger
 
 
 async def _connect(house: House) -> None:
     """Learn the address of the webhook and its signing secret, as somebody who sets it up at a provider."""
-    path = f"/v1/workflows/{house.workflows['hooked']}/triggers"
-    trigger = parsed(await house.caller.once("GET", path))["items"][0]
+    trigger = await _trigger_of(house, "hooked")
     rotated = parsed(await house.caller.once("POST", f"/v1/triggers/{trigger['id']}/rotate-secret", {}))
     house.hook = (f"/v1/hooks/{trigger['url'].rpartition('/')[2]}", rotated["secret"])
 
@@ -79,9 +87,14 @@ class Load:
         self.people = People(chance)
         self._chance = chance
         self._timeline = timeline
+        #: No time is started twice; the schedule's own are over.
+        self._minutes = count(1)
+        #: Kinds that this phase has not sent yet: each comes at least once, if there are enough.
+        self._owed: list[str] = []
 
     async def phase(self, name: str, number: int, seconds: float) -> None:
         """Send `number` triggers within about so many seconds and see each through."""
+        self._owed = self._chance.sample(list(WEIGHTS), len(WEIGHTS))
         async with asyncio.TaskGroup() as group:
             for index in range(number):
                 group.create_task(self._guarded(f"{name}-{index}"))
@@ -132,10 +145,13 @@ class Load:
         self.under_way.discard(n)
 
     async def _one(self, n: str) -> None:
-        local = self._chance.random() < 0.25
+        local = not self._owed and self._chance.random() < 0.25
         house = self.houses[-1] if local else self.houses[0]
         kinds = [kind for kind in house.workflows if kind in WEIGHTS]
-        kind = self._chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        by_chance = self._chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        kind = self._owed.pop() if self._owed else by_chance
+        if kind == "scheduled":
+            n = f"at-{(LONG_AGO - timedelta(minutes=next(self._minutes))).isoformat()}"
         sent = self._remember(n, kind, house)
         await self._trigger(sent)
         if sent.ids:
@@ -159,7 +175,7 @@ class Load:
             answers = await asyncio.gather(*(insist(sent) for _ in range(times)))
             if luck > 0.9:
                 answers.append(await insist(sent))
-        sent.ids += [accepted(answer) for answer in answers]
+        sent.ids += await asyncio.gather(*(accepted(sent, answer) for answer in answers))
 
 
 def client(base_url: str) -> httpx2.AsyncClient:

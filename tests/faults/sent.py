@@ -21,6 +21,8 @@ class House:
     workflows: dict[str, str] = field(default_factory=dict)
     #: Address and signing secret of its webhook.
     hook: tuple[str, str] = ("", "")
+    #: The id of its schedule.
+    schedule: str = ""
 
     def path(self, kind: str) -> str:
         return f"/v1/workflows/{self.workflows[kind]}/executions"
@@ -36,6 +38,8 @@ class Sent:
     key: str
     ids: list[str] = field(default_factory=list)
     gave_up: bool = False
+    #: What a person was told about their answer.
+    said: str | None = None
 
     @property
     def body(self) -> dict[str, dict[str, str]]:
