@@ -1,4 +1,7 @@
-"""Numbers about this process and its outbox; `Metrics` shows them with all others, on a port of their own too."""
+"""Numbers about this process and what waits for its loops; `Metrics` shows them with all others.
+
+They have a port of their own, too.
+"""
 
 import asyncio
 import logging
@@ -25,16 +28,48 @@ OUTBOX_DEPTH: Final = Gauge("perdure_outbox_pending", "Entries of the outbox tha
 OUTBOX_AGE: Final = Gauge(
     "perdure_outbox_oldest_seconds", "How long the oldest of them has been waiting for its delivery."
 )
+ROUTINGS_DEPTH: Final = Gauge(
+    "perdure_event_routings_pending", "Events at triggers that the router has not looked at."
+)
+ROUTINGS_AGE: Final = Gauge(
+    "perdure_event_routings_oldest_seconds", "How long the oldest of them has been waiting for the router."
+)
+SCHEDULES_LATE: Final = Gauge(
+    "perdure_schedules_late_seconds",
+    "How long the schedule that is due longest has been waiting for its turn; above a few seconds nothing fires.",
+)
+TASKS_LATE: Final = Gauge(
+    "perdure_tasks_late_seconds",
+    "How long what is due longest about a task has been waiting: a mail, a reminder, an escalation, its end.",
+)
 POOL: Final = Gauge("perdure_database_connections", "Connections of the pool.", ["state"])
 
 _SYSTEM = Access(Role.SYSTEM)
-_PENDING = text(
+#: What waits for the loops of the role `relay`: none of it grows while one of them runs anywhere.
+_WAITING = text(
     """
-    SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0) AS age
-    FROM outbox WHERE dispatched_at IS NULL
+    SELECT o.depth, o.age, r.depth AS routings, r.age AS routings_age,
+        (SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0) FROM schedules WHERE due_at <= now())
+            AS schedules_late,
+        (SELECT coalesce(extract(epoch FROM now() - min(t.next_due)), 0)
+         FROM tasks t JOIN organizations g ON g.id = t.organization_id AND g.is_active
+         WHERE t.status = 'open' AND t.next_due <= now()) AS tasks_late
+    FROM (SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0) AS age
+          FROM outbox WHERE dispatched_at IS NULL) AS o,
+        (SELECT count(*) AS depth,
+            coalesce(extract(epoch FROM now() - min(leased_until) FILTER (WHERE leased_until <= now())), 0) AS age
+         FROM event_routings WHERE verdict = 'pending') AS r
     """
 )
-#: A scrape is answered without the outbox rather than late.
+_GAUGES: Final = {
+    "depth": OUTBOX_DEPTH,
+    "age": OUTBOX_AGE,
+    "routings": ROUTINGS_DEPTH,
+    "routings_age": ROUTINGS_AGE,
+    "schedules_late": SCHEDULES_LATE,
+    "tasks_late": TASKS_LATE,
+}
+#: A scrape is answered without these rather than late.
 ASK_SECONDS: Final = 2.0
 
 
@@ -50,15 +85,14 @@ class Metrics:
         POOL.labels("size").set(self._database.pool_size)
         try:
             async with asyncio.timeout(ASK_SECONDS), self._database.transaction(_SYSTEM) as tx:
-                pending = (await tx.execute(_PENDING)).one()
+                waiting = (await tx.execute(_WAITING)).mappings().one_or_none()
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            log.warning("the outbox could not be measured: %s", type(error).__name__)
-            pending = None
-        # What is not known is not shown as 0.
-        OUTBOX_DEPTH.set(float("nan") if pending is None else pending.depth)
-        OUTBOX_AGE.set(float("nan") if pending is None else float(pending.age))
+            log.warning("what waits could not be measured: %s", type(error).__name__)
+            waiting = None
+        for name, gauge in _GAUGES.items():  # what is not known is not shown as 0
+            gauge.set(float("nan") if waiting is None else float(waiting[name]))
         return generate_latest()
 
 

@@ -11,6 +11,7 @@ from db.schedules import due
 from db.session import Access, Role
 from db.taskduties import due_tasks
 from tests.api.house import House, house
+from workers.metrics import Metrics
 
 __all__ = ["house"]
 
@@ -120,3 +121,21 @@ def most_rows(node: dict[str, object]) -> float:
     inner = node.get("Plans", [])
     assert isinstance(inner, list)
     return max([own, *map(most_rows, inner)])
+
+
+async def test_what_waits_for_the_loops_is_measured(house: House) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    metrics = Metrics(house.database, None)
+    names = ("schedules_late_seconds", "tasks_late_seconds", "event_routings_oldest_seconds")
+    before = measured(await metrics.text())
+    assert [before[name] for name in (*names, "event_routings_pending")] == [0, 0, 0, 0]
+    for table in ("schedules", "tasks", "event_routings"):
+        await fill(house, table, house.owner.organization_id, 3, an_hour_ago)
+    after = measured(await metrics.text())
+    assert all(3600 <= after[name] < 3700 for name in names), after
+    assert after["event_routings_pending"] == 3
+
+
+def measured(told: bytes) -> dict[str, float]:
+    lines = [line.removeprefix("perdure_").split() for line in told.decode().splitlines()]
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and not line[0].startswith("#")}
