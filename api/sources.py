@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from api.auth import Caller, require
 from api.choosing import worked_out
@@ -17,7 +17,7 @@ from api.revisions import tagged
 from api.workflows import WorkflowChange, values_of, write
 from db.definitions import Workflows
 from db.secrets import Secrets
-from domain.definitions.drafts import text_of
+from domain.definitions.drafts import text_of, written_text
 from domain.definitions.drafts import values_of as said_by
 from domain.definitions.examining import examine
 from domain.errors import Invalid, Problem
@@ -34,6 +34,7 @@ class SourceView(BaseModel):
     name: str
     revision: int
     text: str
+    is_written: bool = Field(description="Its author's own text; else one that was made of the draft.")
 
 
 class SourceChange(Body):
@@ -52,7 +53,7 @@ async def get_source(caller: Reader, parts: Parts, id: UUID) -> Response:
     """YAML, unless it was written as JSON: the bare document, or a whole workflow where more belongs to it."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Workflows(tx).get(id)
-    shown = {**row, "text": await worked_out(text_of, dict(row))}
+    shown = {**row, **await worked_out(_shown, dict(row))}
     return tagged(Answer(200, SourceView.model_validate(shown).model_dump(mode="json")))
 
 
@@ -74,7 +75,13 @@ async def save_source(caller: Caller, parts: Collaborators, id: UUID, seen: int,
     row = await write(caller, parts, id, seen, await values_of(said))
     found = await worked_out(lambda: examine(text, catalogue=parts.catalogue, secrets=known))
     problems = [located(each) for each in found.findings]
-    return {**row, "text": text, "valid": found.is_sound, "problems": problems}
+    is_written = await worked_out(lambda: written_text(dict(row)) == text)
+    return {**row, "text": text, "is_written": is_written, "valid": found.is_sound, "problems": problems}
+
+
+def _shown(draft: dict[str, Any]) -> dict[str, Any]:
+    written = written_text(draft)
+    return {"text": text_of(draft) if written is None else written, "is_written": written is not None}
 
 
 def _checked(said: dict[str, Any]) -> WorkflowChange:

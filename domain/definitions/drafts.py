@@ -4,7 +4,7 @@ What is stored is a value, which has neither. So the text is kept beside it, whe
 workflow (`layout`), and counts for as long as it says what the draft says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from domain.definitions import files
@@ -25,19 +25,29 @@ _EDITED: Final = ("name", "triggers", "variables", "actions", "definition")
 
 def text_of(draft: Mapping[str, Any]) -> str:
     """The text as it was written, or one that says the same as `draft`, which holds the columns of a workflow."""
-    kept = (draft.get("layout") or {}).get(TEXT)
-    if isinstance(kept, str):
-        if _says(kept, draft):
-            return kept
-        again = _retold(kept, draft)
-        if again is not None and _says(again, draft):
-            return again
+    written = written_text(draft)
+    if written is not None:
+        return written
     if not any(draft[name] for name in ("triggers", "variables", "actions")):
         return as_text(in_order(draft["definition"]))
     parts = {name: draft[name] for name in _EDITED}
     return as_text(
         {name: part for name, part in parts.items() if name in ("name", "definition") or part != FIELDS[name]}
     )
+
+
+def written_text(draft: Mapping[str, Any]) -> str | None:
+    """The author's text, made to say what has changed by other ways; None where there is none that can be."""
+    kept = _kept(draft.get("layout") or {})
+    if kept is None or _says(kept, draft):
+        return kept
+    again = _retold(kept, draft)
+    return again if again is not None and _says(again, draft) else None
+
+
+def _kept(layout: Mapping[str, Any]) -> str | None:
+    text = layout.get(TEXT)
+    return text if isinstance(text, str) else None
 
 
 def _retold(text: str, draft: Mapping[str, Any]) -> str | None:
@@ -65,7 +75,8 @@ def values_of(text: str, layout: Mapping[str, Any]) -> dict[str, Any]:
     """What storing the text as the draft writes, over the `layout` it has. Raises Invalid, with every place.
 
     A bare document says nothing of what stands beside the definition, a whole one leaves out what is empty; name,
-    description and category stay as they are unless the text says them.
+    description, category and layout stay as they are unless the text says them, or said them when it was kept: what
+    its author takes out of it is gone.
     """
     try:
         found = files.read(text)
@@ -77,8 +88,18 @@ def values_of(text: str, layout: Mapping[str, Any]) -> dict[str, Any]:
             "This text is no workflow.", problems=[_located(found, each) for each in found.problems]
         )
     beside = {} if found.is_bare else {name: FIELDS[name] for name in ("triggers", "variables", "actions")}
+    if not found.is_bare:
+        beside |= {name: FIELDS[name] for name in _said(_kept(layout)) if name not in ("name", "definition")}
     values = {**beside, **found.parts}
     return {**values, "layout": keeping(values.get("layout", layout), text)}
+
+
+def _said(text: str | None) -> Collection[str]:
+    """What a text says of a workflow."""
+    try:
+        return () if text is None else files.read(text).parts.keys()
+    except Unreadable:
+        return ()
 
 
 def keeping(layout: Mapping[str, Any], text: str | None) -> dict[str, Any]:

@@ -11,15 +11,19 @@ from domain.definitions.files import FIELDS, WorkflowText, as_text
 from domain.definitions.outline import at
 from workers.devstack.errors import StackError
 
-__all__ = ["FIELDS", "WorkflowFile", "as_text", "load", "read", "write"]
+__all__ = ["FIELDS", "WorkflowFile", "as_text", "load", "made", "read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """`parts` are what the file says of the workflow; `is_bare` when the file is the definition itself."""
+    """`parts` are what the file says of the workflow; `is_bare` when the file is the definition itself.
+
+    `source` is what stands in it, to the letter.
+    """
 
     path: Path
     text: WorkflowText
+    source: str
 
     @property
     def parts(self) -> Mapping[str, Any]:
@@ -55,7 +59,8 @@ class WorkflowFile:
 def read(path: Path) -> WorkflowFile:
     """Raises StackError with line and column for what is no workflow file."""
     try:
-        found = files.read(_text(path))
+        source = _text(path)
+        found = files.read(source)
     except Unreadable as error:
         raise _unreadable(path, error) from None
     if found.problems:
@@ -64,7 +69,7 @@ def read(path: Path) -> WorkflowFile:
         )
         mend = found.problems[0].suggestion or "See `perdure workflows --help`."
         raise StackError(f"This is no workflow file. {told}", mend)
-    return WorkflowFile(path, found)
+    return WorkflowFile(path, found, source)
 
 
 def load(path: Path) -> Document:
@@ -74,19 +79,27 @@ def load(path: Path) -> Document:
         raise _unreadable(path, error) from None
 
 
-def write(path: Path, parts: Mapping[str, Any]) -> None:
-    """As YAML, or JSON for a file that is called so; what is like the default is left out."""
+def write(path: Path, text: str) -> None:
+    """To the letter: line ends stay as they are."""
+    try:
+        path.write_bytes(text.encode("utf-8"))
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error.strerror}.", "Name another file.") from None
+
+
+def made(path: Path, parts: Mapping[str, Any]) -> str:
+    """The text of a file that says this: YAML, or JSON for one that is called so; defaults are left out."""
     kept = {
         name: parts[name]
         for name in FIELDS
         if name in ("name", "definition") or parts.get(name) != FIELDS[name]
     }
-    path.write_text(as_text(kept, json_text=path.suffix == ".json"), "utf-8")
+    return as_text(kept, json_text=path.suffix == ".json")
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror}.", "Name a YAML or JSON file.") from None
     except UnicodeDecodeError:

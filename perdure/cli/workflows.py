@@ -18,19 +18,21 @@ from domain.definitions.program import load_program
 from domain.definitions.publishing import publish
 from domain.definitions.validation import validate as problems_of
 from domain.errors import Invalid, Problem
-from perdure.cli.api import Api, Key, client
-from perdure.cli.output import AsJson, DataDir, emit, err, explained, line, out
+from perdure.cli.api import Client
+from perdure.cli.asking import asking
+from perdure.cli.output import AsJson, emit, err, explained, line, out
 from perdure.cli.workflow_cases import Result, read_cases, run_case
 from perdure.cli.workflow_files import WorkflowFile, read
-from perdure.cli.workflow_sync import pull, push, run, stored
+from perdure.cli.workflow_pull import pull
+from perdure.cli.workflow_push import push
+from perdure.cli.workflow_run import run
+from perdure.cli.workflow_stored import File, find
 from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER
 
 app = typer.Typer(help="Definitions as YAML or JSON files.", no_args_is_help=True)
 app.command("push")(push)
 app.command("pull")(pull)
 app.command("run")(run)
-File = Annotated[Path, typer.Argument(help="A workflow as YAML or JSON.")]
 
 
 @app.command()
@@ -112,26 +114,22 @@ def graph(
 
 
 @app.command()
+@asking
 def diff(
+    perdure: Client,
     file: File,
     other: Annotated[Path | None, typer.Argument(help="Another file; what is stored when absent.")] = None,
     workflow: Annotated[
         str | None, typer.Option(help="Id of the stored workflow; found by name when absent.")
     ] = None,
-    api: Api = None,
-    key: Key = None,
-    data_dir: DataDir = DEFAULT_FOLDER,
-    as_json: AsJson = False,
 ) -> None:
     """Compare a file with another, or with what is stored. Exit 1 when they differ."""
-    with explained(as_json):
-        local = read(file)
-        if other is not None:
-            found = compare(_side(local), _side(read(other)))
-        else:
-            with client(api, key, data_dir) as perdure:
-                found = compare(_stored_side(stored(perdure, local, workflow), local), _side(local))
-    _show_diff(found, as_json)
+    local = read(file)
+    if other is not None:
+        found = compare(_side(local), _side(read(other)))
+    else:
+        found = compare(_stored_side(find(perdure, workflow or local.name), local), _side(local))
+    _show_diff(found, perdure.as_json)
     raise typer.Exit(0 if found.is_empty else 1)
 
 

@@ -42,9 +42,11 @@ async def written(house: House, path: str, text: str, tag: str = '"1"') -> dict[
 @pytest.mark.parametrize("text", [TEXT, WHOLE])
 async def test_comments_and_order_stay(house: House, text: str) -> None:
     path = await created(house)
+    assert (await house.owner.get(f"{path}/source")).json()["is_written"] is False
     saved = await written(house, path, text)
-    assert saved["valid"] is True, saved
-    assert (await house.owner.get(f"{path}/source")).json()["text"] == text
+    assert (saved["valid"], saved["is_written"]) == (True, True), saved
+    shown = (await house.owner.get(f"{path}/source")).json()
+    assert (shown["text"], shown["is_written"]) == (text, True)
     workflow = (await house.owner.get(path)).json()
     assert workflow["name"] == ("Greeter" if text is WHOLE else "Greeting")
     assert list(workflow["variables"]) == (["tone"] if text is WHOLE else [])

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner, Result
 
 from domain.definitions import documents
+from domain.definitions.drafts import LONGEST, places
 from domain.definitions.values import ValueRefused, check_value
+from perdure.cli import workflow_push
 from perdure.cli.app import app
 from perdure.cli.workflow_files import as_text, read
 from tests.api.house import House, house
@@ -246,7 +248,7 @@ async def test_push_pull_and_push_again(house: House, perdure: Perdure, tmp_path
     again = await perdure("push", path)
     assert "Greeting is up to date" in again.stdout
     [row] = await house.everything("workflows")
-    assert (row["description"], row["layout"], row["revision"]) == ("Says hello", {"greet": [40, 80]}, 2)
+    assert (row["description"], places(row["layout"])) == ("Says hello", {"greet": [40, 80]})
 
     pulled = tmp_path / "pulled.yaml"
     assert (await perdure("pull", pulled)).exit_code == 1, "which one is not said"
@@ -275,23 +277,132 @@ async def test_a_push_overwrites_nobody(
     path = written(tmp_path)
     await perdure("push", path)
     [row] = await house.everything("workflows")
-    from perdure.cli import workflow_sync
-
-    original = workflow_sync.compare
+    original = workflow_push.compare
     loop = asyncio.get_running_loop()
 
     def meanwhile(*sides: Any) -> Any:
-        change = house.owner.change(f"/v1/workflows/{row['id']}", {"category": "tax"}, '"1"')
+        change = house.owner.change(f"/v1/workflows/{row['id']}", {"category": "tax"}, f'"{row["revision"]}"')
         assert asyncio.run_coroutine_threadsafe(change, loop).result(30).status_code == 200
         return original(*sides)
 
-    monkeypatch.setattr(workflow_sync, "compare", meanwhile)
+    monkeypatch.setattr(workflow_push, "compare", meanwhile)
     path.write_text(GREETING.replace("1 day", "2 days"))
     refused = await perdure("push", path)
     assert refused.exit_code == 1
-    assert "Somebody changed this since you read it" in refused.stderr
+    assert "Somebody has changed “Greeting” meanwhile" in refused.stderr
+    assert f"perdure workflows diff {path}" in refused.stderr
     [row] = await house.everything("workflows")
     assert row["definition"]["do"][0] == {"wait a day": {"wait": "1 day"}}
+
+
+COMMENTED = """\
+# Why we greet: see the handbook.
+
+definition:   # order and spaces are the author's
+    do:
+    - greet: {set: {zeta: 1, 'alpha': "two"}}   # the only step
+name:   "Greeting"
+description: >-
+    Says
+    hello
+"""
+
+
+@pytest.mark.parametrize("text", [COMMENTED, COMMENTED.replace("\n", "\r\n"), "\ufeff" + COMMENTED.rstrip()])
+async def test_what_is_pulled_is_what_was_pushed_to_the_letter(
+    perdure: Perdure, tmp_path: Path, text: str
+) -> None:
+    path, copy = tmp_path / "greeting.yaml", tmp_path / "copy.yaml"
+    path.write_bytes(text.encode())
+    assert (await perdure("push", path)).exit_code == 0
+    assert (await perdure("pull", copy, "--workflow", "Greeting")).exit_code == 0
+    assert copy.read_bytes() == text.encode()
+    assert "is up to date" in (await perdure("pull", copy)).stdout
+    assert "is up to date" in (await perdure("push", copy)).stdout
+
+    path.write_bytes(text.replace("see the handbook", "it is polite").encode())
+    assert (await perdure("diff", path)).exit_code == 0, "comments are no drift"
+    pushed = await perdure("push", path)
+    assert pushed.stdout.startswith("~ comments or order changed\n")
+    await perdure("pull", copy)
+    assert copy.read_bytes() == path.read_bytes()
+
+
+async def test_what_was_edited_in_the_console_is_pulled_as_it_was_written(
+    house: House, perdure: Perdure, tmp_path: Path
+) -> None:
+    path = written(tmp_path, COMMENTED)
+    pushed = json.loads((await perdure("push", path, "--json")).stdout)
+    theirs = COMMENTED.replace("zeta: 1", "zeta:   2").replace("only", "first")
+    seen = (await house.owner.get(f"/v1/workflows/{pushed['id']}")).json()["revision"]
+    source = f"/v1/workflows/{pushed['id']}/source"
+    edited = await house.owner.change(source, {"text": theirs}, f'"{seen}"', "PUT")
+    assert edited.status_code == 200, edited.text
+    assert (await perdure("diff", path)).exit_code == 1, "drift"
+
+    path.write_text(COMMENTED.replace("two", "three"))
+    refused = await perdure("push", path, "--revision", seen)
+    assert refused.exit_code == 1
+    assert f"its revision is {seen} no more. Nothing was stored." in refused.stderr
+    assert (await house.owner.get(source)).json()["text"] == theirs
+
+    assert (await perdure("pull", path)).exit_code == 0
+    assert path.read_text() == theirs
+    path.write_text(theirs.replace("two", "three"))
+    assert (await perdure("push", path, "--revision", edited.json()["revision"])).exit_code == 0
+
+
+async def test_what_the_author_takes_out_is_gone_and_what_others_say_stays(
+    house: House, perdure: Perdure, tmp_path: Path
+) -> None:
+    path = written(tmp_path)
+    id = json.loads((await perdure("push", path, "--json")).stdout)["id"]
+    seen = (await house.owner.get(f"/v1/workflows/{id}")).json()["revision"]
+    await house.owner.change(f"/v1/workflows/{id}", {"category": "tax"}, f'"{seen}"')
+    path.write_text(GREETING.replace("description: Says hello\n", ""))
+    assert "~ description changed" in (await perdure("push", path)).stdout
+    [row] = await house.everything("workflows")
+    assert (row["description"], row["category"]) == (None, "tax")
+
+
+async def test_without_a_text_of_its_author_one_is_made(
+    house: House, perdure: Perdure, tmp_path: Path
+) -> None:
+    body = {
+        "name": "Greeting",
+        "description": "Made by API",
+        "definition": {"do": [{"a": {"set": {"b": 1}}}]},
+    }
+    assert (await house.owner.post("/v1/workflows", body)).status_code == 201
+    for name in ("greeting.yaml", "greeting.json"):
+        pulled = tmp_path / name
+        assert (await perdure("pull", pulled, "--workflow", "Greeting")).exit_code == 0
+        assert {each: read(pulled).parts[each] for each in body} == body
+    json.loads(pulled.read_text())
+    await perdure("push", written(tmp_path, COMMENTED))
+    assert (await perdure("pull", pulled)).exit_code == 0
+    json.loads(pulled.read_text())  # what is called JSON stays JSON
+
+
+async def test_a_text_too_long_to_be_kept_is_stored_all_the_same(perdure: Perdure, tmp_path: Path) -> None:
+    path = written(tmp_path, GREETING + "# long\n" * (LONGEST // 6))
+    assert "is new" in (await perdure("push", path)).stdout
+    assert "is up to date" in (await perdure("push", path)).stdout
+    path.write_text(path.read_text().replace("1 day", "2 days"))
+    assert "is changed" in (await perdure("push", path)).stdout
+    pulled = tmp_path / "pulled.yaml"
+    await perdure("pull", pulled, "--workflow", "Greeting")
+    assert read(pulled).parts == read(path).parts
+
+
+async def test_a_bare_document_that_is_called_otherwise_is_told(
+    house: House, perdure: Perdure, tmp_path: Path
+) -> None:
+    made = await house.owner.post("/v1/workflows", {"name": "Hello there", "definition": "do: []  # none\n"})
+    path = tmp_path / "hello.yaml"
+    pulled = await perdure("pull", path, "--workflow", "Hello there")
+    assert path.read_text() == "do: []  # none\n"
+    assert f"push it with --workflow {made.json()['id']}" in pulled.stderr
 
 
 async def test_a_bare_document_changes_the_definition_alone(
@@ -301,8 +412,9 @@ async def test_a_bare_document_changes_the_definition_alone(
     bare = written(tmp_path, "document: {title: Greeting}\ndo: [{only: {set: {a: 1}}}]\n", "bare.yaml")
     assert (await perdure("push", bare)).exit_code == 0
     [row] = await house.everything("workflows")
-    assert (row["description"], row["layout"]) == ("Says hello", {"greet": [40, 80]})
+    assert (row["description"], places(row["layout"])) == ("Says hello", {"greet": [40, 80]})
     assert row["definition"]["do"] == [{"only": {"set": {"a": 1}}}]
+    assert "Greeting is up to date" in (await perdure("push", bare)).stdout
 
 
 async def test_a_draft_with_errors_is_stored_but_not_published(

@@ -85,6 +85,15 @@ def test_whatever_is_shown_says_what_is_stored(text: str, changed: dict[str, Any
         assert found.parts.get(name, files.FIELDS[name]) == row[name]
 
 
+def test_what_its_author_takes_out_is_gone_and_what_others_say_stays() -> None:
+    kept = values_of(f"description: Ours\n{WHOLE}", {"Zeta": [1, 2]})["layout"]
+    said = values_of(WHOLE, kept)
+    assert said["description"] is None
+    assert "category" not in said
+    assert "description" not in values_of("do: []", kept), "a bare document says nothing of it"
+    assert "description" not in values_of(WHOLE, {TEXT: "do: ["})
+
+
 def test_a_very_long_text_is_not_kept() -> None:
     text = "do:\n  - a: {set: {b: 1}}\n" + "# long\n" * (LONGEST // 6)
     assert TEXT not in values_of(text, {})["layout"]
