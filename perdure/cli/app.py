@@ -18,6 +18,7 @@ from perdure.cli import (
     schedules,
     secrets,
     stack,
+    tasks,
     workflows,
 )
 
@@ -47,4 +48,5 @@ app.add_typer(executions.app, name="executions")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(tasks.app, name="tasks")
 app.add_typer(workflows.app, name="workflows")
