@@ -109,7 +109,7 @@ class Holding:
         found += await row_effects(admin, sent, statuses)
         found += await self._heard(sent, statuses)
         found += await self._answered(sent, statuses)
-        found += await _reports(admin, sent)
+        found += await reports(admin, sent)
         found += await leaks.rows(admin, self._load.houses)
         found += leaks.files(self._stack, self._load.houses)
         found += await _same_paths(admin, sent)
@@ -197,7 +197,7 @@ def _distinct(found: Sequence[Violation]) -> list[Violation]:
     return kept
 
 
-async def _reports(admin: asyncpg.Connection, sent: Sequence[Sent]) -> list[Violation]:
+async def reports(admin: asyncpg.Connection, sent: Sequence[Sent]) -> list[Violation]:
     """Many at once: each was come to once, and its line in the report says that it was asked to end."""
     lines: defaultdict[str, list[str | None]] = defaultdict(list)
     for row in await admin.fetch("SELECT execution_id, outcome FROM bulk_items"):

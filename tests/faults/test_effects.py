@@ -12,6 +12,7 @@ import pytest
 from tests.faults import leaks
 from tests.faults.client import Caller
 from tests.faults.effects import mail_effects, partner_effects
+from tests.faults.holding import HEARD, reports
 from tests.faults.sent import House, Sent
 from tests.faults.timeline import Blow, Timeline
 
@@ -85,6 +86,40 @@ def test_messages_are_counted_by_their_id(stack: Any) -> None:
     assert [found.says for found in mail_effects(stack, [sent("mixed")], statuses)] == [
         "wrote 2 different messages"
     ]
+
+
+def test_what_a_task_mails_is_told_apart_by_its_title(stack: Any) -> None:
+    folder, statuses = Path(stack.files["mail"]) / "new", {"p1-1": "completed"}
+    assert [found.says for found in mail_effects(stack, [sent("escalated")], statuses)] == [
+        "wrote a message that never arrived"
+    ]
+    for number, (n, id) in enumerate([("p1-1", "<a@x>"), ("p1-1", "<a@x>"), ("p1-2", "<b@x>")]):
+        subject = f"Subject: Now with you, too: Look at {n}"
+        (folder / str(number)).write_text(f"To: acme@example.com\n{subject}\nMessage-ID: {id}\n\nHello")
+    assert mail_effects(stack, [sent("escalated")], statuses) == []
+    (folder / "3").write_text(
+        "To: acme@example.com\nSubject: Now with you, too: Look at p1-1\nMessage-ID: <c@x>\n\n"
+    )
+    assert [found.says for found in mail_effects(stack, [sent("escalated")], statuses)] == [
+        "wrote 2 different messages"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "holds"), [(["done"], True), ([], False), (["done", "done"], False), (["refused"], False)]
+)
+async def test_of_many_each_has_one_line(lines: list[str], holds: bool) -> None:
+    async def fetch(_: str) -> list[dict[str, str]]:
+        return [{"execution_id": "x", "outcome": outcome} for outcome in lines]
+
+    one = Sent("p1-1", "bulked", HOUSE, "key", ids=["x"])
+    found = await reports(SimpleNamespace(fetch=fetch), [one])  # type: ignore[arg-type]  # a connection
+    assert (found == []) is holds
+
+
+def test_an_answer_in_time_and_a_late_one_go_on_differently() -> None:
+    assert HEARD["overdue"]("approved") == {"outcome": "approved", "overdue": None}
+    assert HEARD["overdue"]("late") == {"outcome": "rejected", "overdue": True}
 
 
 @pytest.mark.parametrize("canary", [HOUSE.canary, HOUSE.secret])
