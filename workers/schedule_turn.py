@@ -4,7 +4,7 @@ Whoever holds the schedule's row takes the turn; a transaction that is lost has 
 decides the same fires again.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -34,6 +34,8 @@ from domain.schedules.starts import trigger_key, trigger_of
 #: Fires that one turn decides, and starts: a long absence is worked off in several.
 MANY: Final = 200
 STARTS: Final = 20
+#: A plan that cannot be read is read again: another release may know the zone that this one does not.
+READ_AGAIN: Final = timedelta(minutes=5)
 
 
 class Turn:
@@ -71,6 +73,8 @@ class Turn:
         if self._state["changed_at"] is not None and (next_at is None or next_at > self._state["changed_at"]):
             plan = await self._take_over(plan)
             next_at, due_at = await self._fire(plan)
+        if plan is None and self._state["plan"] is not None:
+            due_at = self._now + READ_AGAIN
         if await self._backfill() or self._is_full:
             due_at = self._now
         await self._ledger.write(self._lines)
@@ -84,11 +88,13 @@ class Turn:
         if self._state["plan"] is None:
             return None
         try:
-            return Plan.parse(self._state["plan"], self._state["time_zone"] or "UTC")
+            plan = Plan.parse(self._state["plan"], self._state["time_zone"] or "UTC")
         except (Invalid, ValueError) as refusal:
             # It was sound when it was taken over: a release that knows fewer zones, or a row from elsewhere.
-            self._state |= {"plan": None, "problem": getattr(refusal, "message", None) or str(refusal)}
+            self._state["problem"] = getattr(refusal, "message", None) or str(refusal)
             return None
+        self._state["problem"] = None
+        return plan
 
     async def _go_on(self, plan: Plan | None) -> None:
         """What waited for the end of an execution, once that has ended."""

@@ -431,3 +431,23 @@ async def test_a_turn_that_goes_wrong_as_nobody_expected_is_put_off_and_costs_no
     stack.now += timedelta(seconds=5)
     await stack.sweep()
     assert await stack.told(broken) == [("ran", None)]
+
+
+async def test_a_zone_that_a_release_does_not_know_is_caught_up_with_once_one_does(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cron = {
+        "cron": "*/10 * * * *",
+        "time_zone": "Europe/London",
+        "overlap": "allow",
+        "catch_up": "15 minutes",
+    }
+    id = await stack.publish(cron)
+    with monkeypatch.context() as patched:
+        patched.setattr("domain.schedules.walls.ZoneInfo", lambda name: ZoneInfo(f"Nowhere/{name}"))
+        await stack.until(START + 40 * MINUTE, MINUTE)
+        assert await stack.told(id) == []
+        assert "Europe/London" in (await stack.schedule(id))["problem"]
+    await stack.until(START + 46 * MINUTE, MINUTE)
+    assert await stack.told(id) == [("missed", "late")] * 2 + [("ran", None)] * 2
+    assert (await stack.schedule(id))["problem"] is None
