@@ -211,6 +211,13 @@ STATEMENTS: tuple[str, ...] = (
               ELSE 'executions:read' = ANY (r.permissions) END))
     $$
     """,
+    # Under the policy on tasks. A function, because planning that policy again inside of others takes longer than
+    # what is asked.
+    """
+    CREATE FUNCTION app.sees_task(wanted uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+      SELECT EXISTS (SELECT FROM public.tasks AS t WHERE t.organization_id = (SELECT app.org()) AND t.id = wanted)
+    $$
+    """,
     # As candidates of a task name whoever entered.
     """
     CREATE FUNCTION app.my_names() RETURNS text[] LANGUAGE sql STABLE AS $$
@@ -220,40 +227,42 @@ STATEMENTS: tuple[str, ...] = (
       WHERE m.organization_id = (SELECT app.org()) AND m.user_id = (SELECT app.me()) AND m.status = 'active'
     $$
     """,
-    # Whom four eyes keep from a task: who started its execution, the one this repeats, or one that it was started by;
-    # and who decided these steps. Whoever repeats a parent starts its children anew, and these know nothing of what is
-    # repeated: so the way leads up as well as back. Named steps are those of the execution itself and of what it
-    # repeats; a parent may call its own so.
-    f"""
-    CREATE FUNCTION app.barred_from_task(wanted uuid) RETURNS TABLE (user_id uuid, client_id uuid, step text)
-    LANGUAGE sql STABLE AS $$
-      WITH RECURSIVE it AS (SELECT t.* FROM public.tasks AS t WHERE t.id = wanted),
-      chain AS (
-        SELECT e.id, e.organization_id, e.started_by, e.parent_id,
-          CAST(e.execution_context ->> 'rerun_of' AS uuid) AS earlier, true AS is_itself
-        FROM public.workflow_executions AS e, it
-        WHERE e.organization_id = it.organization_id AND e.id = it.execution_id
-        UNION
-        SELECT e.id, e.organization_id, e.started_by, e.parent_id,
-          CAST(e.execution_context ->> 'rerun_of' AS uuid), c.is_itself AND e.id = c.earlier
-        FROM chain AS c
-        JOIN public.workflow_executions AS e
-          ON e.organization_id = c.organization_id AND e.id = ANY (ARRAY[c.earlier, c.parent_id])
-      )
-      SELECT DISTINCT c.started_by, CAST(NULL AS uuid), CAST(NULL AS text)
-      FROM chain AS c, it WHERE it.four_eyes AND c.started_by IS NOT NULL
-      UNION ALL
-      SELECT w.user_id, w.client_id, t.step
-      FROM it
-      JOIN public.tasks AS t ON t.organization_id = it.organization_id AND t.step = ANY (it.four_eyes_steps)
-        AND t.id <> it.id AND t.execution_id IN (SELECT c.id FROM chain AS c WHERE c.is_itself)
-      JOIN public.task_events AS w ON w.organization_id = t.organization_id AND w.task_id = t.id AND w.{WORDS}
-    $$
-    """,  # noqa: S608 - constants only
 )
 
 #: Signature → body and who may call. Each runs as app_system, with nothing on its search path.
 DEFINERS = {
+    # Whom four eyes keep from a task: who started its execution, the one this repeats, or one that it was started by;
+    # and who decided these steps. Whoever repeats a parent starts its children anew, and these know nothing of what is
+    # repeated: so the way leads up as well as back. Named steps are those of the execution itself and of what it
+    # repeats; a parent may call its own so.
+    # Whatever the asker sees of it: otherwise a delegator who sees little would hand a task to whom it may not come.
+    "app.barred_from_task(wanted uuid) RETURNS TABLE (user_id uuid, client_id uuid, step text) LANGUAGE sql STABLE": (
+        f"""
+        WITH RECURSIVE it AS (
+          SELECT t.* FROM public.tasks AS t WHERE t.organization_id = (SELECT app.org()) AND t.id = wanted),
+        chain AS (
+          SELECT e.id, e.organization_id, e.started_by, e.parent_id,
+            CAST(e.execution_context ->> 'rerun_of' AS uuid) AS earlier, true AS is_itself
+          FROM public.workflow_executions AS e, it
+          WHERE e.organization_id = it.organization_id AND e.id = it.execution_id
+          UNION
+          SELECT e.id, e.organization_id, e.started_by, e.parent_id,
+            CAST(e.execution_context ->> 'rerun_of' AS uuid), c.is_itself AND e.id = c.earlier
+          FROM chain AS c
+          JOIN public.workflow_executions AS e
+            ON e.organization_id = c.organization_id AND e.id = ANY (ARRAY[c.earlier, c.parent_id])
+        )
+        SELECT DISTINCT c.started_by, CAST(NULL AS uuid), CAST(NULL AS text)
+        FROM chain AS c, it WHERE it.four_eyes AND c.started_by IS NOT NULL
+        UNION ALL
+        SELECT w.user_id, w.client_id, t.step
+        FROM it
+        JOIN public.tasks AS t ON t.organization_id = it.organization_id AND t.step = ANY (it.four_eyes_steps)
+          AND t.id <> it.id AND t.execution_id IN (SELECT c.id FROM chain AS c WHERE c.is_itself)
+        JOIN public.task_events AS w ON w.organization_id = t.organization_id AND w.task_id = t.id AND w.{WORDS}
+        """,  # noqa: S608 - constants only
+        "app_api, app_worker",
+    ),
     # The only hand that writes a word or a decision. Whoever calls it has told people in their own words why
     # something is refused; this refuses all of it again, so that a mistake there decides nothing.
     "app.decide_task(wanted uuid, given jsonb) RETURNS text LANGUAGE plpgsql VOLATILE": (
@@ -364,22 +373,19 @@ DEFINERS = {
 #: tasks that name them, that are theirs, and that they had a hand in; and of those alone what belongs to them.
 VISIBLE = {
     "tasks": "(SELECT app.reads_executions()) OR assignees && (SELECT app.my_names()) "
-    "OR claimed_by = (SELECT app.me()) OR decided_by = (SELECT app.me()) OR id IN (SELECT app.my_tasks())",
-    **{
-        table: f"(SELECT app.reads_executions()) OR EXISTS (SELECT FROM tasks AS t "  # noqa: S608 - constants only
-        f"WHERE t.organization_id = {table}.organization_id AND t.id = {table}.task_id)"
-        for table in ("task_events", "task_links")
-    },
+    "OR (SELECT app.me()) IN (claimed_by, decided_by) OR id IN (SELECT app.my_tasks())",
+    **dict.fromkeys(
+        ("task_events", "task_links"), "(SELECT app.reads_executions()) OR app.sees_task(task_id)"
+    ),
 }
 
 
 @as_owner()
 def upgrade() -> None:
     run(STATEMENTS)
-    op.execute(
-        "GRANT EXECUTE ON FUNCTION app.barred_from_task, app.decides_tasks TO app_api, app_worker, app_system"
-    )
+    op.execute("GRANT EXECUTE ON FUNCTION app.decides_tasks TO app_api, app_worker, app_system")
     op.execute("GRANT EXECUTE ON FUNCTION app.reads_executions, app.my_names TO app_api, app_system")
+    op.execute("GRANT EXECUTE ON FUNCTION app.sees_task TO app_api")
     with as_system():
         for signature, (body, callers) in DEFINERS.items():
             run(definer(signature, body, callers))
@@ -392,10 +398,10 @@ def downgrade() -> None:
     for table in VISIBLE:
         op.execute(f"DROP POLICY visible ON {table}")
     run(dropped(DEFINERS))
-    op.execute("DROP FUNCTION app.barred_from_task")
     op.execute("DROP FUNCTION app.decides_tasks")
     op.execute("DROP FUNCTION app.reads_executions")
     op.execute("DROP FUNCTION app.my_names")
+    op.execute("DROP FUNCTION app.sees_task")
     with seeing("tasks", "auth_tokens"):
         op.execute("DELETE FROM auth_tokens WHERE purpose = 'task'")
         op.execute("ALTER TABLE auth_tokens DROP CONSTRAINT ck_auth_tokens_purpose")

@@ -67,11 +67,17 @@ def _awaiting(world: World, organization_id: UUID) -> set[Any]:
     }
 
 
+def _founder(world: World, organization_id: UUID) -> set[Any]:
+    """Who started every execution there is."""
+    return {each["created_by"] for each in (world.a, world.b) if each["id"] == organization_id}
+
+
 #: Asked by the API inside an organization.
 DOORS = (
     Door("find_documents", "SELECT app.find_documents('{}', 1000)", _ids("documents")),
     Door("search_clients", "SELECT app.search_clients(ARRAY['%'])", _ids("clients")),
     Door("search_contacts", "SELECT app.search_contacts(ARRAY['%'])", _ids("contacts")),
+    Door("barred_from_task", "SELECT b.user_id FROM tasks, app.barred_from_task(id) AS b", _founder),
     Door("my_tasks", "SELECT app.my_tasks()", _touched),
     Door("awaiting_client", "SELECT app.awaiting_client(id) FROM clients", _awaiting),
     Door("organization_stats", "SELECT client_count FROM app.organization_stats()", _clients),

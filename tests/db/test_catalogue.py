@@ -20,6 +20,7 @@ DEFINERS = {
     "audit_kept_from": "app_system",
     "audit_trigger": "app_system",
     "awaiting_client": "app_system",
+    "barred_from_task": "app_system",
     "counted_at": "app_system",
     "decide_task": "app_system",
     "organization_stats": "app_system",
@@ -290,6 +291,8 @@ async def test_a_worker_calls_no_definer_but_the_door(catalogue: AsyncConnection
         "reset_of",
         # Decisions of clients and deadlines; it asks app.org() and app.me() itself.
         "decide_task",
+        # Whom four eyes keep away is looked up before a task is opened.
+        "barred_from_task",
     }
 
 

@@ -141,7 +141,7 @@ async def put_to_some(connection: AsyncConnection, organization_id: UUID, guest:
     for values in (
         {"assignees": [f"user:{guest['email']}"]},
         {"assignees": ["role:client"]},
-        {"assignees": ["role:member"]},
+        {"assignees": ["role:member"], "four_eyes": True},
         {"assignees": [f"client:{client['id']}"]},
         {"claimed_by": guest["id"], "claimed_at": now},
         {**decided, "decided_at": now},
