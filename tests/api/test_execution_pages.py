@@ -171,6 +171,54 @@ async def test_a_step_is_chosen_by_its_address(desk: Desk) -> None:
     assert "has no step /do/9/none#1" in unknown
 
 
+def at(seconds: float) -> str:
+    return (BEGAN + timedelta(seconds=seconds)).isoformat()
+
+
+async def test_every_attempt_at_a_step_is_told(desk: Desk) -> None:
+    broken = {"title": "Connection <failed>", "status": 502, "detail": "it <hung> up"}
+    made = [
+        {"number": 1, "began": at(1)},
+        {"number": 24, "began": at(2), "ended": at(3), "error": broken, "retry": at(4)},
+        {"number": 25, "began": at(4), "ended": at(5), "error": {"status": 503}, "retry": at(7)},
+    ]
+    line = {**FILE, "attempt": 25, "attempts": {"run": "r", "made": made}, "completed_at": None}
+    id = await desk.execution()
+    await desk.steps(id, {**line, "status": "running"})
+    place = f"/executions/{id}?step={quote('/do/2/file#1')}"
+    page = await desk.page(place)
+    told = text_of(page)
+    assert "• Lost Began" in told
+    assert "No worker told how it ended" in told
+    assert "22 before it are not kept." in told
+    assert "Connection <failed> 502 it <hung> up" in told
+    assert "<hung>" not in page
+    assert told.count("Tried again") == 1
+    assert re.search(r'<details class="attempts"[^>]* open>', page)
+    explained = text_of(page.partition('class="explain')[2].partition("</div>")[0])
+    assert "“file” did not succeed and is tried again now. Its attempt 25 failed." in explained
+
+    async def ended(status: str, **values: Any) -> str:
+        change = update(ExecutionStep).where(ExecutionStep.execution_id == id)
+        await desk.behind.execute(change.values(status=status, completed_at=BEGAN, **values))
+        return await desk.page(place)
+
+    page = await ended("completed")
+    assert "Tried again" not in text_of(page)
+    assert re.search(r'<details class="attempts"[^>]*>', page)
+    assert not re.search(r'<details class="attempts"[^>]* open>', page)
+    last = [*made[:2], {"number": 25, "began": at(4)}]
+    page = await ended("failed", error=ERROR, attempts={"run": "r", "made": last})
+    assert text_of(page).count("Service unavailable") == 1, "the step's own error is told above"
+    [step] = (await desk.account.get(f"/v1/executions/{id}/steps")).json()["items"]
+    assert [(each["number"], each["status"]) for each in step["attempts"]] == [
+        (1, "lost"),
+        (24, "failed"),
+        (25, "failed"),
+    ]
+    assert step["attempts"][-1]["error"] == ERROR
+
+
 async def test_the_definition_of_a_step_stands_beside_its_values(desk: Desk) -> None:
     id = await desk.execution()
     await desk.steps(id, FILE)

@@ -221,3 +221,28 @@ def test_moments_and_spans() -> None:
         "1 day and 1 hour",
         "34 days",
     ]
+
+
+def pay(**given: Any) -> LoggedStep:
+    return LoggedStep(
+        "/do/2/careful/try/0/pay#1", "/do/2/careful/try/0/pay", "pay", "call", "running", NOW, **given
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(4, "in 4 seconds"), (90, "in 1 minute and 30 seconds"), (0.5, "now"), (-3, "now")],
+)
+def test_a_call_that_the_engine_tries_again_says_when_and_why(seconds: float, expected: str) -> None:
+    then = NOW + timedelta(seconds=seconds)
+    found = explained(
+        facts("running", steps=[pay(attempt=2, retry_at=then, failure="Connection\u202e failed")])
+    )
+    assert found.headline == f"“pay” did not succeed and is tried again {expected}."
+    assert found.more == ("Its attempt 2 failed: Connection failed.",)
+    assert (found.until, found.acts) == (then, ("cancel",))
+
+
+def test_a_later_attempt_is_told_as_one() -> None:
+    assert "attempt" not in told("running", steps=[pay()])
+    assert told("running", steps=[pay(attempt=3)]).endswith(" This is its attempt 3.")

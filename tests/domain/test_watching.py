@@ -15,6 +15,15 @@ def test_a_step_is_news_until_its_end_was_told() -> None:
     assert not seen.is_news(1, "completed", 2)
 
 
+def test_an_attempt_that_failed_is_news_before_the_next_one_begins() -> None:
+    seen = Seen().step(1, "running", 1)
+    assert seen.is_news(1, "running", 1, is_due=True)
+    seen = seen.step(1, "running", 1, is_due=True)
+    assert not seen.is_news(1, "running", 1, is_due=True)
+    assert seen.is_news(1, "running", 2)
+    assert Seen.parse(str(seen)) == seen
+
+
 def test_a_step_that_comes_late_is_news_although_later_ones_were_told() -> None:
     seen = Seen().step(3, "completed", 1)
     assert seen.unsettled == [1, 2]

@@ -14,6 +14,7 @@ from api.console.frame.shell import PageRoute, Visit, Visitor, identifier
 from api.errors import status_of
 from db.definitions import Versions
 from db.runs import Runs
+from domain.attempts import Attempt, attempts_of
 from domain.definitions.graph import icons
 from domain.errors import DomainError, NotFound
 from domain.permissions import Permission
@@ -64,6 +65,10 @@ class Chosen:
         if self.step.started is None or self.step.completed is None:
             return ""
         return brief(self.step.completed - self.step.started)
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        return attempts_of(self.row)
 
     @property
     def shape(self) -> Shape:
