@@ -191,6 +191,8 @@ async def test_policies_read_the_settings_once_per_statement(catalogue: AsyncCon
     for policy in policies:
         for clause in filter(None, (policy["qual"], policy["with_check"])):
             bare = re.sub(r"\( ?SELECT app\.(\w+)\(\) AS \1\)", "", clause)
+            # It asks about the row, and is reached only for whoever does not see every task.
+            bare = bare.replace("app.sees_task(task_id)", "")
             assert "app." not in bare, f"{policy['policyname']} on {policy['tablename']}: {clause}"
             assert "current_setting" not in bare
 
