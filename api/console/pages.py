@@ -8,6 +8,7 @@ from fastapi.responses import FileResponse
 
 from api.console.account import factor, joining, login
 from api.console.executions import acts, bulk, execution, executions, graph, reruns
+from api.console.frame.back import ways_back
 from api.console.frame.templates import HERE
 from api.console.home import home
 from api.console.secrets import secrets
@@ -17,29 +18,38 @@ from api.console.workflows import dryruns, editor, gallery, starts, versions, wo
 from api.errors import RouteNotFound
 from domain.definitions.graph import STYLE
 
+#: The first that fits an address is taken.
+SLICES: Final = (
+    home.router,
+    login.router,
+    factor.router,
+    joining.router,
+    events.router,
+    deliveries.router,
+    tasklinks.router,
+    executions.router,
+    bulk.router,  # before /executions/{id}: `bulk` is no id
+    execution.router,
+    acts.router,
+    graph.router,
+    reruns.router,
+    schedules.router,
+    secrets.router,
+    inbox.router,
+    gallery.router,
+    workflows.router,
+    versions.router,
+    editor.router,
+    starts.router,
+    dryruns.router,
+)
+_pages = APIRouter(include_in_schema=False)
+for each in SLICES:
+    _pages.include_router(each)
+
 router = APIRouter(include_in_schema=False)
-router.include_router(home.router)
-router.include_router(login.router)
-router.include_router(factor.router)
-router.include_router(joining.router)
-router.include_router(events.router)
-router.include_router(deliveries.router)
-router.include_router(tasklinks.router)
-router.include_router(executions.router)
-router.include_router(bulk.router)  # before /executions/{id}: `bulk` is no id
-router.include_router(execution.router)
-router.include_router(acts.router)
-router.include_router(graph.router)
-router.include_router(reruns.router)
-router.include_router(schedules.router)
-router.include_router(secrets.router)
-router.include_router(inbox.router)
-router.include_router(gallery.router)
-router.include_router(workflows.router)
-router.include_router(versions.router)
-router.include_router(editor.router)
-router.include_router(starts.router)
-router.include_router(dryruns.router)
+router.include_router(ways_back(_pages))
+router.include_router(_pages)
 
 ICON = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">

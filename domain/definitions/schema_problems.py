@@ -96,6 +96,10 @@ _LIMITS = {
 }
 
 
+#: Formats whose name says little to whoever fills in a form.
+_FORMATS = {"uri": "web address, such as https://example.org"}
+
+
 def _problem(error: jsonschema_rs.ValidationError) -> SchemaProblem:
     facts = error.kind.as_dict()
     pointer = pointer_of(error.instance_path)
@@ -120,6 +124,8 @@ def _problem(error: jsonschema_rs.ValidationError) -> SchemaProblem:
         return SchemaProblem(pointer, f"must be of type {' or '.join(facts['types'])}", None)
     if name in _LIMITS:
         shown = {key: _text(fact).strip('"') for key, fact in facts.items() if key != "context"}
+        if "format" in shown:
+            shown["format"] = _FORMATS.get(shown["format"], shown["format"])
         return SchemaProblem(pointer, _LIMITS[name].format(**shown), None, name)
     return SchemaProblem(pointer, error.message[:200], None)
 

@@ -363,6 +363,9 @@ async def test_an_event_that_cannot_be_sent_names_its_field(
     answer = await desk.send(f"/executions/{id}/signal", f"/executions/{id}", **fields)
     assert answer.status_code == 422
     assert told in text_of(answer.text)
+    assert '<details class="panel" data-key="panel Send event…" open>' in answer.text
+    for typed in fields.values():
+        assert typed in unescape(answer.text)
     assert len(desk.world.dispatcher.entries) == before
 
 

@@ -105,3 +105,4 @@ async def test_a_form_of_another_site_and_a_broken_link_do_nothing(people: Peopl
         weak = await browser.post("/invitation", data={**form, "password": "password"})
         assert weak.status_code == 422
         assert form["token"] in weak.text, "the form is there to be corrected"
+        assert 'value="Nils"' in weak.text

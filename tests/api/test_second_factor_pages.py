@@ -135,7 +135,7 @@ async def test_a_person_sets_it_up_where_the_organization_demands_it(
 
 
 async def test_its_forms_are_ours_alone(account: Account, browser: httpx2.AsyncClient) -> None:
-    assert (await browser.get("/second-factor")).headers["location"] == "/login"
+    assert (await browser.get("/second-factor")).headers["location"] == "/login?next=%2Fsecond-factor"
     await sign_in(browser, account.email)
     for path in ("/second-factor", "/second-factor/confirm"):
         forged = await browser.post(

@@ -3,13 +3,14 @@
 import pytest
 
 from api.console.frame.templates import environment
-from api.console.frame.wording import begun_by
+from api.console.frame.wording import begun_by, field_of, for_people
 
 
 @pytest.mark.parametrize(
     ("trigger", "words"),
     [
-        ("manual:api", "By hand (api)"),
+        ("manual:api", "By hand"),
+        ("manual:till", "By hand (till)"),
         ("manual", "By hand"),
         ("event:issued", "Event issued"),
         ("schedule:schedule", "Schedule"),
@@ -27,3 +28,32 @@ def test_no_page_spells_it_otherwise() -> None:
     for name in environment.list_templates(extensions=["html"]):
         text = (environment.loader.get_source(environment, name) if environment.loader else ("",))[0]
         assert text.count("trigger_event") == text.count("trigger_event|begun_by"), name
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("The request does not have the expected form; see `errors` for each place and its mend.", ""),
+        ("The definition has 2 errors; see `errors` for each.", "The definition has 2 errors."),
+        ("3 are meant; look again, and send `expected: 3`.", "3 are meant; look again."),
+        ("The schedule is off.", "The schedule is off."),
+    ],
+)
+def test_a_refusal_says_nothing_that_only_programs_can_follow(message: str, told: str) -> None:
+    assert for_people(message) == told
+
+
+@pytest.mark.parametrize(
+    ("pointer", "field"),
+    [
+        ("#/due_at", "Due at"),
+        ("path/name", "Name"),
+        ("data", "Data"),
+        ("#", ""),
+        ("", ""),
+        ("/do/1/Approve", ""),
+        ("#/definition/do", ""),
+    ],
+)
+def test_a_problem_names_the_field_of_a_form(pointer: str, field: str) -> None:
+    assert field_of(pointer) == field

@@ -89,7 +89,9 @@ async def test_name_and_description_change_without_the_definition(
     assert answer.headers["location"] == f"{path}?done=saved"
     page = (await browser.get(path)).text
     assert "What for" in page
-    assert (await sent(browser, path, f"{path}/details", name=" ")).status_code == 422
+    wrong = await sent(browser, path, f"{path}/details", name=" ", description="Typed, and not lost")
+    assert wrong.status_code == 422
+    assert "Typed, and not lost</textarea>" in wrong.text
     late = {"name": "Late", "revision": "1", "csrf_token": token(await browser.get(path))}
     assert (await browser.post(f"{path}/details", data=late)).status_code == 412
 

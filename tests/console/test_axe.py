@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from playwright.async_api import Page
 
 from api.app import BESIDES
+from api.console.frame.back import ways_back
 from tests.console.browsing import Console, Tabs
 from tests.console.showcase import SCREENS, Screen, Showcase, furnish
 
@@ -66,7 +67,10 @@ def test_every_page_of_the_console_is_a_screen(windows: Windows) -> None:
 def _paths(router: APIRouter) -> Iterator[str]:
     for route in router.routes:
         if isinstance(route, APIRoute):
-            is_page = route.endpoint.__module__.startswith("api.console.") and "GET" in route.methods
+            home = route.endpoint.__module__
+            is_page = (
+                home.startswith("api.console.") and home != ways_back.__module__ and "GET" in route.methods
+            )
             if is_page and not route.path.startswith("/static/"):
                 yield route.path
         else:

@@ -54,7 +54,7 @@ async def join(request: Request, parts: Parts, entrance: Entrance) -> Response:
         set_cookie(parts, answer, INVITED, token, seconds=3600)
         return answer
     except DomainError as refusal:
-        return await _page(parts, entrance, token, refusal)
+        return await _page(parts, entrance, token, refusal, name=form.get("name", ""))
     if caller.session_id is not None:
         async with parts.database.transaction(caller.access) as tx:
             await Sessions(tx, caller.user_id).act_in(caller.session_id, found.organization_id)
@@ -81,7 +81,7 @@ async def switch(request: Request, parts: Parts) -> Response:
 
 
 async def _page(
-    parts: Collaborators, entrance: Entrance, token: str, refusal: DomainError | None = None
+    parts: Collaborators, entrance: Entrance, token: str, refusal: DomainError | None = None, name: str = ""
 ) -> Response:
     found: Found | None = None
     if not isinstance(refusal, TokenRefused):
@@ -93,6 +93,7 @@ async def _page(
         "account/invitation.html",
         200 if refusal is None else status_of(refusal),
         found=found,
+        name=name,
         token=token if found is not None else "",
         problem="" if refusal is None else in_words(refusal),
         moment=moment,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
 from api.console.executions.execution import shown
-from api.console.frame.shell import PageRoute, Visit, Visitor, identifier
+from api.console.frame.shell import PageRoute, Sent, Visit, Visitor, identifier
 from api.control import SIGNAL_BYTES, SignalBody, pause_execution, resume_execution, signal_execution
 from api.executions import CancelBody, cancel_execution
 from api.idempotency import Once
@@ -24,64 +24,54 @@ _MOST_REASON: Final = 500
 
 @router.post(PATH + "/cancel")
 async def cancel(visitor: Visitor, id: str) -> Response:
-    visitor.require(Permission.EXECUTIONS_CANCEL)
-    here, form = identifier(id), await visitor.form()
-    body = CancelBody(reason=form.get("reason", "")[:_MOST_REASON])
-
-    async def ask() -> str:
+    async def ask(here: UUID, form: Sent) -> str:
+        body = CancelBody(reason=form.get("reason", "")[:_MOST_REASON])
         answer = await cancel_execution(visitor.caller, visitor.parts, _once(visitor), here, body)
         return "cancelled" if answer.status_code == 200 else "cancelling"
 
-    return await _done(visitor, here, ask)
+    return await _done(visitor, id, Permission.EXECUTIONS_CANCEL, ask)
 
 
 @router.post(PATH + "/pause")
 async def pause(visitor: Visitor, id: str) -> Response:
-    visitor.require(Permission.EXECUTIONS_CONTROL)
-    here = identifier(id)
-    await visitor.form()
-
-    async def ask() -> str:
+    async def ask(here: UUID, _: Sent) -> str:
         await pause_execution(visitor.caller, visitor.parts, _once(visitor), here)
         return "pausing"
 
-    return await _done(visitor, here, ask)
+    return await _done(visitor, id, Permission.EXECUTIONS_CONTROL, ask)
 
 
 @router.post(PATH + "/resume")
 async def resume(visitor: Visitor, id: str) -> Response:
-    visitor.require(Permission.EXECUTIONS_CONTROL)
-    here = identifier(id)
-    await visitor.form()
-
-    async def ask() -> str:
+    async def ask(here: UUID, _: Sent) -> str:
         await resume_execution(visitor.caller, visitor.parts, _once(visitor), here)
         return "resuming"
 
-    return await _done(visitor, here, ask)
+    return await _done(visitor, id, Permission.EXECUTIONS_CONTROL, ask)
 
 
 @router.post(PATH + "/signal")
 async def signal(visitor: Visitor, id: str) -> Response:
-    visitor.require(Permission.EXECUTIONS_CONTROL)
-    here, form = identifier(id), await visitor.form()
-
-    async def ask() -> str:
+    async def ask(here: UUID, form: Sent) -> str:
         # The form's own id: a second click, or the page sent again, delivers the event once.
         body = _signal(form.get("type", ""), form.get("data", ""), form.get("id") or None)
         await signal_execution(visitor.caller, visitor.parts, _once(visitor), here, body)
         return "signalled"
 
-    return await _done(visitor, here, ask)
+    return await _done(visitor, id, Permission.EXECUTIONS_CONTROL, ask)
 
 
-async def _done(visitor: Visit, id: UUID, ask: Callable[[], Awaitable[str]]) -> Response:
-    """Back to the page, with what was done or why it was not."""
+async def _done(
+    visitor: Visit, id: str, needed: Permission, ask: Callable[[UUID, Sent], Awaitable[str]]
+) -> Response:
+    """Back to the page, with what was done, or why it was not and what had been typed."""
+    visitor.require(needed)
+    here, form = identifier(id), await visitor.form()
     try:
-        done = await ask()
+        done = await ask(here, form)
     except (Conflict, Invalid) as refusal:
-        return await shown(visitor, id, problem=refusal)
-    return visitor.to(f"/executions/{id}", done=done)
+        return await shown(visitor, here, problem=refusal, typed=form)
+    return visitor.to(f"/executions/{here}", done=done)
 
 
 def _once(visitor: Visit) -> Once:

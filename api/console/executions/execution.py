@@ -97,8 +97,12 @@ async def shown(
     at: str = "",
     notice: str | None = None,
     problem: DomainError | None = None,
+    typed: Mapping[str, str] = {},
 ) -> Response:
-    """The page, perhaps with why something asked of it was not done. Raises NotFound, Forbidden."""
+    """The page, perhaps with why something asked of it was not done, and what was typed for that.
+
+    Raises NotFound, Forbidden.
+    """
     visitor.require(Permission.EXECUTIONS_READ)
     now = visitor.parts.clock()
     async with visitor.transaction() as tx:
@@ -124,7 +128,7 @@ async def shown(
     return visitor.render(
         "executions/execution.html",
         200 if problem is None else status_of(problem),
-        **head,
+        **{**head, "typed": typed},
         now=now,
         falls=falls,
         earlier=earlier,

@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import RowMapping
 
+from api.console.executions.rows import row_of
 from api.console.frame.shell import PageRoute, Sent, Visit, Visitor, identifier
-from api.console.frame.wording import moment
 from api.errors import status_of
 from api.pagination import Pager, Paging
 from db.runs import WORKFLOW, RunFilters, Runs
 from domain.errors import DomainError, Invalid, NotFound, Problem
 from domain.executions import ExecutionStatus, TriggerType
 from domain.permissions import Permission
-from domain.waterfall import brief
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -162,7 +161,7 @@ async def listed(
     return visitor.render(
         "executions/executions.html",
         200 if problem is None else status_of(problem),
-        rows=[_shown(row, visitor, now) for row in page["items"]],
+        rows=[row_of(row, visitor, now) for row in page["items"]],
         is_live=any(row["completed_at"] is None for row in page["items"]) or paging.before is None,
         asked=asked,
         choices=CHOICES,
@@ -176,25 +175,3 @@ async def listed(
         notice=notice,
         problem=problem,
     )
-
-
-def _shown(row: RowMapping, visitor: Visit, now: datetime) -> dict[str, Any]:
-    began = row["started_at"]
-    return {
-        **row,
-        "name": row["workflow"] or "A workflow you cannot see",
-        "took": "" if began is None else brief((row["completed_at"] or now) - began),
-        "detail": _detail(row, visitor),
-        "is_open": row["completed_at"] is None,
-    }
-
-
-def _detail(row: RowMapping, visitor: Visit) -> str:
-    """What an execution waits for or why it failed; empty while there is nothing to tell."""
-    waiting = row["waiting_on"]
-    if row["status"] == ExecutionStatus.WAITING and isinstance(waiting, dict):
-        what = waiting.get("title") or waiting.get("step") or "an event"
-        until = waiting.get("until")
-        when = f", until {moment(datetime.fromisoformat(until), visitor.zone)}" if until else ""
-        return f"Waits for: {what}{when}"
-    return row["error_message"] or ""

@@ -48,6 +48,7 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
         "may_signal": is_open and may(Permission.EXECUTIONS_CONTROL),
         "may_rerun": may(Permission.EXECUTIONS_START),
         "signal_id": uuid4(),
+        "typed": {},
         "awaited": _awaited(row["waiting_on"]),
         "engine_page": _engine_page(visitor, row),
         "took": _took(row, visitor.parts.clock()),

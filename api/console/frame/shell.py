@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, cookie_name
 from api.collaborators import Collaborators, Parts
+from api.console.frame.held import held
 from api.console.frame.templates import render
-from api.console.frame.visits import check_form, signed_in
+from api.console.frame.visits import FormOutdated, check_form, signed_in
 from api.errors import status_of
 from api.identification import MfaEnrolmentRequired
 from api.tokens import csrf_token
@@ -48,6 +49,14 @@ NAVIGATION: Sequence[tuple[str, str, Permission | None]] = (
     ("deliveries", "Deliveries", Permission.DELIVERIES_READ),
     ("secrets", "Secrets", Permission.SECRETS_READ),
 )
+
+
+_TITLES: Final = {
+    403: "Not permitted",
+    404: "Not found",
+    409: "Not possible now",
+    422: "Not possible like this",
+}
 
 
 class Sent(Mapping[str, str]):
@@ -191,7 +200,9 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Unauthenticated:
-                return _to_login(request)
+                return await _to_login(request)
+            except FormOutdated as refusal:
+                return await _outdated(request, refusal)
             except MfaEnrolmentRequired:
                 return RedirectResponse("/second-factor", 303)
             except RequestValidationError as error:
@@ -209,12 +220,24 @@ def _unreadable(error: RequestValidationError) -> Invalid:
     return Invalid(f"The address of this page cannot be read ({named}); go back and follow a link.")
 
 
-def _to_login(request: Request) -> Response:
+async def _outdated(request: Request, refusal: FormOutdated) -> Response:
+    """A form of an earlier session: what was typed is kept, and sent again by whoever is signed in now."""
+    found: Visit | None = getattr(request.state, "visit", None)
+    kept = await held(request)
+    if found is None or kept is None:
+        return _problem(request, refusal)
+    return found.render("frame/outdated.html", status_of(refusal), held=kept)
+
+
+async def _to_login(request: Request) -> Response:
     parts: Collaborators = request.app.state.collaborators
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     has_cookie = cookie_name(parts) in request.cookies
     if request.method != "GET":
-        return RedirectResponse("/login?reason=not-sent", 303)
+        kept = await held(request)
+        if kept is None:
+            return RedirectResponse("/login?reason=not-sent", 303)
+        return render("frame/session_over.html", 401, held=kept)
     if request.headers.get("sec-fetch-site") == "cross-site" and not has_cookie:
         # Out of a mail program browsers keep a strict cookie to themselves; asked again from here, they show it.
         return render("frame/arriving.html", here=here)
@@ -226,9 +249,7 @@ def _to_login(request: Request) -> Response:
 
 def _problem(request: Request, refusal: DomainError) -> Response:
     status = status_of(refusal)
-    title = {404: "Not found", 403: "Not permitted", 409: "Not possible now"}.get(
-        status, HTTPStatus(status).phrase
-    )
+    title = _TITLES.get(status, HTTPStatus(status).phrase)
     found: Visit | None = getattr(request.state, "visit", None)
     if found is None:
         return render("frame/problem.html", status, title=title, detail=refusal.message)

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from api.console.frame.links import linked
-from api.console.frame.wording import begun_by, moment, shape_of
+from api.console.frame.wording import begun_by, field_of, for_people, moment, shape_of
 
 #: Where pages lie, each in the folder of its slice.
 HERE = Path(__file__).parents[1]
@@ -31,6 +31,8 @@ _CODE = re.compile("`([^`]+)`")
 environment.filters["with_code"] = with_code
 environment.filters["linked"] = linked
 environment.filters["begun_by"] = begun_by
+environment.filters["field_of"] = field_of
+environment.filters["for_people"] = for_people
 environment.globals["moment"] = moment
 environment.globals["shape_of"] = shape_of
 

@@ -29,11 +29,22 @@ async def form_of(request: Request) -> dict[str, str]:
     return {name: value.replace("\0", "") for name, value in sent if isinstance(value, str)}
 
 
+class FormOutdated(Forbidden):
+    """This form is no longer valid; please send it again."""
+
+
 def check_form(request: Request, parts: Collaborators, form: dict[str, str], cookie: str | None) -> None:
     """A form of ours, from a page of ours: the token fits the cookie and the browser names no other site."""
     token = form.get("csrf_token", "")
     if is_foreign(request) or cookie is None or not csrf_matches(parts.security.token_secret, cookie, token):
-        raise Forbidden("This form is no longer valid; please send it again.")
+        raise FormOutdated
+
+
+def is_ours(request: Request) -> bool:
+    """Whether the browser itself says that a page of ours sent this; one that says nothing does not count."""
+    return request.headers.get("sec-fetch-site", "same-origin") == "same-origin" and (
+        request.headers.get("origin", "").partition("://")[2] == request.headers.get("host")
+    )
 
 
 def is_foreign(request: Request, *, may_be_private: bool = False) -> bool:

@@ -1,5 +1,6 @@
-"""How pages write moments and states."""
+"""How pages write moments, states and refusals."""
 
+import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
@@ -49,11 +50,29 @@ def shape_of(state: str) -> str:
     return _SHAPES.get(state, "•")
 
 
+#: What refusals say to programs; on a page the list stands right below.
+_FOR_PROGRAMS: Final = re.compile(
+    r"^The request does not have the expected form; see `errors`[^.]*\.|; see `errors`[^.]*|,? and send `expected: \d+`"
+)
+
+
+def for_people(message: str) -> str:
+    """The message of a refusal without what only a program can follow."""
+    return _FOR_PROGRAMS.sub("", message)
+
+
+def field_of(pointer: str) -> str:
+    """The field of a form that a problem names, as "Due at" of `#/due_at`; "" for a place deeper in a document."""
+    name = re.sub("^(#/?|path/|query/|body/|/)", "", pointer)
+    return "" if "/" in name else name.replace("_", " ").capitalize()
+
+
 def begun_by(trigger: str) -> str:
-    """What began an execution, of `type:name` or of a type alone: "By hand (api)", "Event issued", "Schedule"."""
+    """What began an execution, of `type:name` or of a type alone: "By hand", "Event issued", "Schedule"."""
     type, _, name = trigger.partition(":")
     if type == "manual":
-        return f"By hand ({name})" if name else "By hand"
+        # `api` is the name that a workflow's own way to be started by hand has when nobody gave it one.
+        return "By hand" if name in ("", "api") else f"By hand ({name})"
     word = type[:1].upper() + type[1:]
     return word if name in ("", type) else f"{word} {name}"
 

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
+from api.console.executions.rows import row_of
 from api.console.frame.shell import Visit
-from api.console.frame.wording import moment
 from db.inbox import Inbox
 from db.overview import FAILED, Counts, counts, upcoming
 from db.runs import RunFilters, Runs
-from domain.executions import ExecutionStatus
 from domain.permissions import Permission
 
 NEWEST: Final = 8
@@ -44,21 +43,10 @@ async def front_of(visitor: Visit, now: datetime) -> Front:
         if visitor.may(Permission.EXECUTIONS_READ):
             runs, since = Runs(tx), now - LATELY
             newest = await runs.page(RunFilters(), limit=NEWEST)
-            found["executions"] = [{**each, "detail": _detail(each, visitor)} for each in newest]
+            found["executions"] = [row_of(each, visitor, now) for each in newest]
             found["counts"] = await counts(tx, since)
             failed = RunFilters(statuses=FAILED, created_from=since)
             found["failures"] = await runs.page(failed, limit=MOST_FAILURES)
         if visitor.may(Permission.TRIGGERS_READ):
             found["schedules"] = await upcoming(tx, MOST_SCHEDULES)
     return Front(**found)
-
-
-def _detail(execution: Mapping[Any, Any], visitor: Visit) -> str:
-    """What an execution waits for or why it failed; empty while there is nothing to tell."""
-    waiting = execution["waiting_on"]
-    if execution["status"] == ExecutionStatus.WAITING and waiting:
-        until = ""
-        if "until" in waiting:
-            until = f", until {moment(datetime.fromisoformat(waiting['until']), visitor.zone)}"
-        return f"Waits for: {waiting.get('title') or waiting.get('step', 'an event')}{until}"
-    return execution["error_message"] or ""

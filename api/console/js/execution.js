@@ -5,6 +5,7 @@ import { morph } from "/static/js/morph.js";
 const run = document.getElementById("run");
 const said = document.getElementById("said");
 const LEAST_MS = 250;
+const AFTER_FAILURE_MS = 4000;
 
 let based = performance.now();
 let asked = 0;
@@ -39,16 +40,16 @@ async function refresh({ scroll = false } = {}) {
 const statusOf = (within) => within.querySelector("[data-status]")?.dataset.status ?? "";
 
 /** Soon, and not more often than the server and this machine keep up with. */
-function soon() {
+function soon(least = LEAST_MS) {
   if (pending !== null) return;
   pending = setTimeout(async () => {
     pending = null;
     try {
       await refresh();
     } catch {
-      soon();
+      soon(AFTER_FAILURE_MS);
     }
-  }, Math.max(LEAST_MS, took * 2));
+  }, Math.max(least, took * 2));
 }
 
 function listen() {
@@ -62,7 +63,7 @@ function listen() {
     else if (Date.parse(execution.updated_at) > Number(run.dataset.now)) soon();
     isFirst = false;
   });
-  for (const name of ["step", "execution", "end"]) stream.addEventListener(name, soon);
+  for (const name of ["step", "execution", "end"]) stream.addEventListener(name, () => soon());
 }
 
 function stop() {

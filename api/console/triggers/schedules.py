@@ -1,6 +1,6 @@
 """Schedules: when each fires next, what became of every fire, pausing, running now, and starting afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
@@ -10,14 +10,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.console.frame.shell import PageRoute, Visit, Visitor
+from api.console.frame.shell import PageRoute, Sent, Visit, Visitor
 from api.pagination import Paging
 from api.scheduleviews import OccurrenceView, ScheduleState, ScheduleView, show_occurrence, show_schedules
 from api.scheduling import backfill_one, backfill_plan, pause_one, resume_one, run_one, view_of, withdraw_one
 from db.people import names_of
 from db.schedules import OccurrenceFilters, Occurrences, Schedules
 from domain.definitions import durations
-from domain.errors import DomainError, Invalid
+from domain.errors import Conflict, DomainError, Invalid
 from domain.permissions import Permission
 from domain.schedules.backfill import BackfillPlan
 from domain.schedules.occurrences import KEPT, OccurrenceStatus, Origin
@@ -49,6 +49,10 @@ class Asked:
 
     since: str
     until: str
+
+    @classmethod
+    def of(cls, form: Sent) -> "Asked":
+        return cls(form.get("since", ""), form.get("until", ""))
 
     def read(self, zone: tzinfo) -> tuple[datetime, datetime]:
         """Raises Invalid."""
@@ -87,21 +91,19 @@ async def schedule(
 
 @router.post("/schedules/{id}/pause")
 async def pause(visitor: Visitor, id: UUID) -> Response:
-    visitor.require(Permission.TRIGGERS_WRITE)
-    form = await visitor.form()
-    async with visitor.transaction() as tx:
+    async def change(tx: AsyncConnection, form: Sent) -> None:
         reason = form.get("reason", "").strip()[:500]
         await pause_one(tx, visitor.caller, id, visitor.parts.clock(), reason)
-    return visitor.to(f"/schedules/{id}", done="paused")
+
+    return await _changed(visitor, id, change, "paused")
 
 
 @router.post("/schedules/{id}/resume")
 async def resume(visitor: Visitor, id: UUID) -> Response:
-    visitor.require(Permission.TRIGGERS_WRITE)
-    await visitor.form()
-    async with visitor.transaction() as tx:
+    async def change(tx: AsyncConnection, _: Sent) -> None:
         await resume_one(tx, visitor.caller, id, visitor.parts.clock())
-    return visitor.to(f"/schedules/{id}", done="resumed")
+
+    return await _changed(visitor, id, change, "resumed")
 
 
 @router.post("/schedules/{id}/run")
@@ -121,34 +123,43 @@ async def run(visitor: Visitor, id: UUID) -> Response:
 
 @router.post("/schedules/{id}/backfill")
 async def backfill(visitor: Visitor, id: UUID) -> Response:
-    visitor.require(Permission.TRIGGERS_WRITE)
-    form = await visitor.form()
-    asked = Asked(form.get("since", ""), form.get("until", ""))
-    try:
-        first, last = asked.read(visitor.zone)
-        async with visitor.transaction() as tx:
-            await backfill_one(
-                tx,
-                visitor.caller,
-                id,
-                visitor.parts.clock(),
-                first=first,
-                last=last,
-                expected=_number(form.get("expected", "")),
-                side_by_side=form.get("side_by_side") == "yes",
-            )
-    except DomainError as refusal:
-        return await _page(visitor, id, refusal=refusal, asked=asked)
-    return visitor.to(f"/schedules/{id}", done="backfilled")
+    async def change(tx: AsyncConnection, form: Sent) -> None:
+        first, last = Asked.of(form).read(visitor.zone)
+        await backfill_one(
+            tx,
+            visitor.caller,
+            id,
+            visitor.parts.clock(),
+            first=first,
+            last=last,
+            expected=_number(form.get("expected", "")),
+            side_by_side=form.get("side_by_side") == "yes",
+        )
+
+    return await _changed(visitor, id, change, "backfilled")
 
 
 @router.post("/schedules/{id}/withdraw")
 async def withdraw(visitor: Visitor, id: UUID) -> Response:
-    visitor.require(Permission.TRIGGERS_WRITE)
-    await visitor.form()
-    async with visitor.transaction() as tx:
+    async def change(tx: AsyncConnection, _: Sent) -> None:
         await withdraw_one(tx, visitor.caller, id, visitor.parts.clock())
-    return visitor.to(f"/schedules/{id}", done="withdrawn")
+
+    return await _changed(visitor, id, change, "withdrawn")
+
+
+async def _changed(
+    visitor: Visit, id: UUID, change: Callable[[AsyncConnection, Sent], Awaitable[None]], done: str
+) -> Response:
+    """Back to the page, with what was done, or why it was not and what had been typed."""
+    visitor.require(Permission.TRIGGERS_WRITE)
+    form = await visitor.form()
+    try:
+        async with visitor.transaction() as tx:
+            await change(tx, form)
+    except (Conflict, Invalid) as refusal:
+        asked = Asked.of(form) if "since" in form else None
+        return await _page(visitor, id, refusal=refusal, asked=asked, reason=form.get("reason", ""))
+    return visitor.to(f"/schedules/{id}", done=done)
 
 
 async def _page(
@@ -160,6 +171,7 @@ async def _page(
     status: str = "",
     before: str = "",
     asked: Asked | None = None,
+    reason: str = "",
 ) -> Response:
     visitor.require(Permission.TRIGGERS_READ)
     now = visitor.parts.clock()
@@ -184,6 +196,7 @@ async def _page(
         "people": people,
         "by_person": Origin.PERSON,
         "plan": plan,
+        "reason": reason,
         "asked": asked or _yesterday(now, visitor.zone),
         "can_backfill": "after" not in view.configuration and view.state is not ScheduleState.OFF,
         "kept_days": KEPT.days,

@@ -126,7 +126,7 @@ async def details(visitor: Visitor, id: UUID) -> Response:
         async with visitor.transaction() as tx:
             await Workflows(tx).change(id, values, revision=_revision(form.get("revision", "")))
     except DomainError as refusal:
-        return await _overview(visitor, id, refusal=refusal)
+        return await _overview(visitor, id, refusal=refusal, typed=form)
     return visitor.to(f"/workflows/{id}", done="saved")
 
 
@@ -190,8 +190,9 @@ async def _overview(
     notice: str | None = None,
     refusal: DomainError | None = None,
     made: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """`made` is a secret that is shown this once."""
+    """`made` is a secret that is shown this once, `typed` are details that were refused."""
     async with visitor.transaction() as tx:
         about = await About.read(tx, visitor, id)
         draft = await chosen(tx, id, None)
@@ -226,6 +227,7 @@ async def _overview(
         "staying": sum(staying.values()),
         "many": MANY,
         "made": made,
+        "typed": typed,
         "may_write_triggers": visitor.may(Permission.TRIGGERS_WRITE),
         "made_from": template,
     }
