@@ -84,6 +84,11 @@ class Turn:
     def _is_full(self) -> bool:
         return self._decided >= MANY or self._started >= STARTS
 
+    @property
+    def _is_on(self) -> bool:
+        """Whether what is published has this trigger."""
+        return bool(self._row["is_active"] and self._row["type"] == TriggerType.SCHEDULE)
+
     def _plan(self) -> Plan | None:
         if self._state["plan"] is None:
             return None
@@ -127,12 +132,22 @@ class Turn:
             changed_at = state["changed_at"]
             if changed_at is not None and nominal > changed_at:
                 return nominal, due
-            if due > self._now or self._is_full:
+            # Put off by its jitter, and removed meanwhile: it fires no more.
+            is_withdrawn = changed_at is not None and not self._is_on and due > changed_at
+            if self._is_full or (due > self._now and not is_withdrawn):
                 return nominal, due
-            await self._settle(plan, due, nominal)
+            if is_withdrawn:
+                self._withdraw(nominal)
+            else:
+                await self._settle(plan, due, nominal)
             if state["plan"] is None:
                 break
         return None, None
+
+    def _withdraw(self, nominal: datetime) -> None:
+        self._state["since"] = nominal
+        self._decided += 1
+        self._note(nominal, OccurrenceStatus.SKIPPED, Reason.WITHDRAWN)
 
     async def _settle(self, plan: Plan, due: datetime, nominal: datetime) -> None:
         verdict = decide(plan, due, nominal, self._now, self._standing())
@@ -247,8 +262,7 @@ class Turn:
         state, row = self._state, self._row
         changed_at: datetime = state["changed_at"]
         state["changed_at"] = None
-        is_on = row["is_active"] and row["type"] == TriggerType.SCHEDULE
-        configuration = row["configuration"] if is_on else None
+        configuration = row["configuration"] if self._is_on else None
         zone = row["organization_time_zone"]
         if state["plan"] == configuration and state["time_zone"] == zone:
             return before

@@ -59,7 +59,7 @@ BECAUSE: Final = {
     Reason.NOT_PUBLISHED: "the workflow had no published version",
     Reason.ORGANIZATION: "the organization was not active",
     Reason.INPUT: "its input did not fit the workflow",
-    Reason.WITHDRAWN: "the backfill was withdrawn",
+    Reason.WITHDRAWN: "the backfill was withdrawn, or the schedule removed",
     Reason.LATE: "nobody was there to start it in time",
 }
 

@@ -451,3 +451,20 @@ async def test_a_zone_that_a_release_does_not_know_is_caught_up_with_once_one_do
     await stack.until(START + 46 * MINUTE, MINUTE)
     assert await stack.told(id) == [("missed", "late")] * 2 + [("ran", None)] * 2
     assert (await stack.schedule(id))["problem"] is None
+
+
+async def test_what_jitter_had_put_off_does_not_fire_after_the_schedule_was_removed(stack: Stack) -> None:
+    id = await stack.publish({"every": "1 hour", "jitter": "1 hour"})
+    while (due := (await stack.schedule(id))["due_at"]) - (nominal := await next_of(stack, id)) < 10 * MINUTE:
+        stack.now = due
+        await stack.sweep()
+    told = await stack.told(id)
+    stack.now = nominal + MINUTE
+    await changed(stack, id, None)
+    await stack.until(due + HOUR, 10 * MINUTE)
+    assert await stack.told(id) == [*told, ("skipped", "withdrawn")]
+
+
+async def next_of(stack: Stack, id: UUID) -> datetime:
+    nominal: datetime = (await stack.schedule(id))["next_at"]
+    return nominal
