@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from api.auth import Caller, require
 from api.collaborators import Collaborators, Parts
 from api.executionviews import ExecutionLinks, ExecutionView, show, show_one
 from api.fields import AnyJson, Body
-from api.idempotency import Answer, Idempotent
+from api.idempotency import Answer, Idempotent, Once
 from api.preferences import wait_of
 from db.executions import Executions
 from db.outbox import OutboxEntry
@@ -27,7 +28,16 @@ from domain.permissions import Permission
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["executions"])
 Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START))]
-_TRIGGER = {"type": TriggerType.MANUAL.value, "name": "api"}
+
+
+class Place(StrEnum):
+    """Where somebody started an execution by hand, and so the name of its trigger.
+
+    Whoever calls the API is a program of anybody's, the command line among them; only pages are known for sure.
+    """
+
+    API = "api"
+    CONSOLE = "console"
 
 
 class StartBody(Body):
@@ -67,14 +77,29 @@ async def start_execution(
     ] = None,
 ) -> Response:
     """Accepts an execution: once this answers, it will run exactly once, whatever fails in between."""
-    asked, seconds = body or StartBody(), wait_of(prefer)
+    return await start_by_hand(
+        parts, caller, once, id, body or StartBody(), Place.API, seconds=wait_of(prefer)
+    )
+
+
+async def start_by_hand(
+    parts: Collaborators,
+    caller: Caller,
+    once: Once,
+    id: UUID,
+    asked: StartBody,
+    place: Place,
+    *,
+    seconds: float | None = None,
+) -> Response:
+    """What `start_execution` says, for whoever started it in this place."""
 
     async def start(tx: AsyncConnection) -> Answer[OutboxEntry]:
         entry, accepted = await accept(
             tx,
             caller.organization,
             id,
-            trigger=_TRIGGER,
+            trigger={"type": TriggerType.MANUAL.value, "name": place.value},
             input=asked.input,
             started_by=caller.user_id,
             version=asked.version,

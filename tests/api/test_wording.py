@@ -9,7 +9,8 @@ from api.console.frame.wording import begun_by, field_of, for_people
 @pytest.mark.parametrize(
     ("trigger", "words"),
     [
-        ("manual:api", "By hand"),
+        ("manual:api", "By hand, over the API"),
+        ("manual:console", "By hand, in the console"),
         ("manual:till", "By hand (till)"),
         ("manual", "By hand"),
         ("event:issued", "Event issued"),

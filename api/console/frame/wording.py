@@ -67,12 +67,15 @@ def field_of(pointer: str) -> str:
     return "" if "/" in name else name.replace("_", " ").capitalize()
 
 
+#: By where somebody did it, as the execution names its trigger (`api/starting.py`).
+_BY_HAND: Final = {"": "By hand", "api": "By hand, over the API", "console": "By hand, in the console"}
+
+
 def begun_by(trigger: str) -> str:
-    """What began an execution, of `type:name` or of a type alone: "By hand", "Event issued", "Schedule"."""
+    """What began an execution, of `type:name` or of a type alone: "By hand, in the console", "Event issued"."""
     type, _, name = trigger.partition(":")
     if type == "manual":
-        # `api` is the name that a workflow's own way to be started by hand has when nobody gave it one.
-        return "By hand" if name in ("", "api") else f"By hand ({name})"
+        return _BY_HAND.get(name) or f"By hand ({name})"
     word = type[:1].upper() + type[1:]
     return word if name in ("", type) else f"{word} {name}"
 

@@ -12,7 +12,7 @@ from api.accepting import NotRunnable
 from api.choosing import worked_out
 from api.console.frame.shell import PageRoute, Sent, Visitor
 from api.console.workflows.head import About, plainly
-from api.starting import StartBody, start_execution
+from api.starting import Place, StartBody, start_by_hand
 from db.definitions import Versions
 from domain.definitions.outline import at
 from domain.errors import DomainError, Invalid, Problem
@@ -44,13 +44,13 @@ async def start(visitor: Visitor, id: UUID) -> Response:
     if not filled.is_complete:
         return visitor.render("workflows/start.html", 422 if filled.problems else 200, **shown)
     try:
-        answer = await start_execution(
-            caller=visitor.caller,
-            parts=visitor.parts,
-            once=plainly(visitor, _key(sent)),
-            id=id,
-            body=StartBody(input=filled.value),
-            prefer=None,
+        answer = await start_by_hand(
+            visitor.parts,
+            visitor.caller,
+            plainly(visitor, _key(sent)),
+            id,
+            StartBody(input=filled.value),
+            Place.CONSOLE,
         )
     except Invalid as refusal:
         misfit = Filled(filled.value, _placed(refusal), filled.texts, filled.rows)
