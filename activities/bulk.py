@@ -1,5 +1,6 @@
 """The hands of a bulk operation: one execution after the other, each with its line in the report or not at all."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.activity import Activities, Activity
@@ -24,6 +26,9 @@ from domain.ids import derived_id
 from domain.rerun import PlanOutOfDate
 from domain.tenants import ActorType
 
+log = logging.getLogger(__name__)
+
+_UNEXPECTED: Final = "Something about it went wrong on our side, and was logged."
 _CANCELLED: Final = {
     CancelResult.CLOSED: "It had not begun, and will not.",
     CancelResult.REQUESTED: "It was asked to end.",
@@ -54,6 +59,16 @@ class BulkWork:
                     await self._rerun(access, operation, item)
             except NotFound:  # it was removed meanwhile, and its line with it
                 continue
+            except (
+                SQLAlchemyError,
+                OSError,
+            ):  # nobody can work on any of them just now: this part is tried again
+                raise
+            except (
+                Exception
+            ):  # something about this one alone: the thousands behind it do not wait for its mend
+                log.exception("Execution %s of a bulk operation could not be worked on", item["execution_id"])
+                await self._refuse(access, operation, item, _UNEXPECTED)
         return len(waiting)
 
     async def complete(self, organization_id: UUID, operation_id: UUID) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from db.reruns import Reruns
 from db.session import Access, Role
 from domain import bulk
 from tests.workflows.engine import Engine, settings_for
@@ -161,3 +162,25 @@ async def test_a_part_that_is_repeated_goes_on_with_the_rest(idle_engine: Engine
 
 def test_parts() -> None:
     assert [bulk.parts_of(n) for n in (1, bulk.PER_PART, bulk.PER_PART + 1, bulk.MOST)] == [1, 1, 2, 200]
+
+
+async def test_one_that_goes_wrong_as_nobody_expected_does_not_keep_the_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await engine.publish([{"note": {"set": {"done": True}}}])
+    ids = [str((await engine.start(workflow))["id"]) for _ in range(3)]
+    for id in ids:
+        await engine.ended(id)
+    read = Reruns.read
+
+    async def trips(reruns: Reruns, id: UUID) -> Any:
+        if str(id) == ids[0]:
+            raise KeyError("nobody expected this")
+        return await read(reruns, id)
+
+    monkeypatch.setattr(Reruns, "read", trips)
+    begun = await engine.post("/v1/bulk/rerun", {"filters": {"workflow_id": workflow}, "expected": 3})
+    done = await finished(engine, begun["id"])
+    assert (done["status"], done["done"], done["refused"]) == ("completed", 2, 1)
+    [refused] = await items(engine, begun["id"], outcome="refused")
+    assert (refused["execution_id"], "logged" in refused["detail"]) == (ids[0], True)
