@@ -408,13 +408,16 @@ async def test_a_bare_document_that_is_called_otherwise_is_told(
 async def test_a_bare_document_changes_the_definition_alone(
     house: House, perdure: Perdure, tmp_path: Path
 ) -> None:
-    await perdure("push", written(tmp_path))
+    await perdure("push", written(tmp_path, "# Why\n" + GREETING))
     bare = written(tmp_path, "document: {title: Greeting}\ndo: [{only: {set: {a: 1}}}]\n", "bare.yaml")
     assert (await perdure("push", bare)).exit_code == 0
     [row] = await house.everything("workflows")
     assert (row["description"], places(row["layout"])) == ("Says hello", {"greet": [40, 80]})
     assert row["definition"]["do"] == [{"only": {"set": {"a": 1}}}]
     assert "Greeting is up to date" in (await perdure("push", bare)).stdout
+    whole = tmp_path / "whole.yaml"
+    await perdure("pull", whole, "--workflow", "Greeting")
+    assert whole.read_text().startswith("# Why\n"), "the whole text stays its author's"
 
 
 async def test_a_draft_with_errors_is_stored_but_not_published(
