@@ -2,15 +2,15 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import update
 
-from db.taskopening import NewTask, open_task
 from db.tasks import Task
 from domain.executions import TaskStatus
 from tests.api.house import House, Person, house, problems
+from tests.api.taskhouse import a_task
 
 __all__ = ["house"]
 FORM = {
@@ -19,24 +19,6 @@ FORM = {
     "properties": {"amount": {"type": "integer", "minimum": 1}, "note": {"type": "string"}},
     "additionalProperties": False,
 }
-
-
-async def a_task(house: House, **given: Any) -> str:
-    """The path of a fresh open task of a fresh execution."""
-    started = (await house.owner.post(f"/v1/workflows/{await house.published()}/executions")).json()
-    house.dispatcher.told.clear()
-    new = NewTask(
-        id=uuid4(),
-        organization_id=house.owner.organization_id,
-        execution_id=UUID(started["id"]),
-        occurrence="/do/0/ask#1",
-        kind="approve",
-        title="May we?",
-        **given,
-    )
-    async with house.working() as tx:
-        assert await open_task(tx, new)
-    return f"/v1/tasks/{new.id}"
 
 
 async def signals(house: House) -> list[Any]:
