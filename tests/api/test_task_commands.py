@@ -12,8 +12,8 @@ from domain.tasks import digest_of
 from perdure.cli import output
 from perdure.cli.app import app
 from tests.api.house import House, house
-from tests.api.test_secret_commands import address
 from tests.api.taskhouse import a_task
+from tests.api.test_secret_commands import address
 from tests.api.test_tasks import FORM
 
 __all__ = ["address", "house"]
