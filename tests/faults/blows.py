@@ -16,7 +16,8 @@ from tests.faults.timeline import Blow
 TRAP_SECONDS = 16.0
 QUICK_TRAP_SECONDS = 8.0
 #: A loop of the relay takes few turns, and none while one of the servers is away.
-TURN_SECONDS = 24.0
+TURN_SECONDS = 48.0
+QUICK_TURN_SECONDS = 24.0
 END_OF_MAIL = b"\r\n.\r\n"
 CALL = b"POST /"
 TRIGGER = b"/executions HTTP/1.1"
@@ -120,7 +121,8 @@ class Blows:
         async def strike() -> Blow:
             """The loop has written down what it did, and has not committed it."""
             where = f"amid turn ({what})"
-            return await self._failpoint(where, "relay", "postgres", needle, Moment.ANSWER, TURN_SECONDS)
+            seconds = QUICK_TURN_SECONDS if self.quick else TURN_SECONDS
+            return await self._failpoint(where, "relay", "postgres", needle, Moment.ANSWER, seconds)
 
         return strike
 
