@@ -17,6 +17,12 @@ from api.console.frame.back import ways_back
 from tests.console.browsing import Console, Tabs
 from tests.console.showcase import SCREENS, Screen, Showcase, furnish
 
+PHONE = 390
+OPENED = """() => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  return document.documentElement.scrollWidth;
+}"""
+
 
 @dataclass
 class Windows:
@@ -50,6 +56,21 @@ async def test_a_screen_has_nothing_serious(windows: Windows, axe: Any, screen: 
     await axe(page)
     complaints, windows.tabs.complaints = windows.tabs.complaints, []
     assert complaints == []
+
+
+async def test_every_screen_fits_a_phone(windows: Windows) -> None:
+    """With all that can be opened open: nothing stands outside what is seen, and nobody has to scroll sideways."""
+    wide = {}
+    for screen in SCREENS:
+        page = windows.of(screen)
+        await page.set_viewport_size({"width": PHONE, "height": 800})
+        await page.goto(screen.path(windows.made))
+        width = await page.evaluate(OPENED)
+        await page.set_viewport_size({"width": 1280, "height": 900})
+        if width > PHONE:
+            wide[screen.name] = width
+    windows.tabs.complaints.clear()
+    assert wide == {}
 
 
 #: Shown only in the middle of signing in.

@@ -92,9 +92,11 @@ async def _one(
     shown = show_delivery(row, envelope)
     async with visitor.transaction() as tx:
         trigger = await Triggers(tx).get(row["trigger_id"])
+        names = {hook["id"]: hook["workflow"] for hook in await Triggers(tx).webhooks()}
     values: dict[str, Any] = {
         "delivery": shown,
         "trigger": trigger,
+        "workflow": names.get(trigger["id"], "Open the workflow"),
         "meaning": MEANINGS[Verdict(row["verdict"])],
         "body": _body(shown.body if shown.body_encoding == "utf-8" else None),
         "may_replay": shown.replayable and visitor.may(Permission.DELIVERIES_REPLAY),
