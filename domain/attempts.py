@@ -76,12 +76,8 @@ def begun(kept: Any, run: str, number: int, *, now: datetime, first: datetime | 
 
 
 def failed(kept: Any, run: str, tried: Tried) -> dict[str, Any]:
-    """What to keep as an attempt has ended that is not the last one."""
-    made = _made(kept, run)
-    # Somebody who was taken for lost may tell it late.
-    if any(each.number > tried.number for each in made):
-        tried = replace(tried, retry=None)
-    return _kept(run, made, tried)
+    """What to keep as an attempt has ended that is not the last one; who was taken for lost may tell it late."""
+    return _kept(run, _made(kept, run), tried)
 
 
 def excerpt(error: Mapping[str, Any]) -> dict[str, Any]:

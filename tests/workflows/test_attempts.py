@@ -192,7 +192,7 @@ async def test_what_succeeds_at_once_costs_no_statement(engine: Engine, echo: Ec
 
 
 async def test_a_database_that_cannot_note_it_holds_nothing_up(
-    engine: Engine, echo: Echo, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, echo: Echo, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The attempt that nobody noted is told as one whose end is not known."""
 
@@ -205,6 +205,8 @@ async def test_a_database_that_cannot_note_it_holds_nothing_up(
     assert row["status"] == "completed"
     shown = await step(engine, str(row["id"]))
     assert [(each["number"], each["status"]) for each in shown["attempts"]] == [(1, "lost"), (2, "completed")]
+    assert "is not noted: ConnectionError" in caplog.text
+    assert "Connection failed" in caplog.text, "the engine is told why it is to try again"
 
 
 async def test_a_step_that_is_cancelled_between_two_attempts_is_tried_no_more(
