@@ -1,52 +1,87 @@
-"""The commands and their names."""
+"""The commands and their names. One is imported when it is called: a word of help does not wait for the engine."""
+
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from perdure.cli import (
-    bench,
-    bulk,
-    doctor,
-    env,
-    events,
-    executions,
-    hooks,
-    migrate,
-    organizations,
-    processes,
-    reruns,
-    rotate,
-    schedules,
-    secrets,
-    stack,
-    tasks,
-    workflows,
-)
+#: Name → where it is defined, and what it says of itself. Behind a comma: modules that add their commands to it.
+COMMANDS: Final = {
+    "up": ("stack:up", "Start everything on this machine and serve until Ctrl-C."),
+    "demo": (
+        "stack:demo",
+        "Start everything, run the demo on its sample input, stop; exit 0 only if every execution completed.",
+    ),
+    "down": ("stack:down", "Stop the stack of a data directory, in order; its data stays."),
+    "status": ("stack:status", "Show the parts of a stack; exit 0 only when all of them run."),
+    "bench": (
+        "bench:bench",
+        "Measure Perdure, DBOS and plain Temporal in one interleaved run; exit 0 when the run is whole.",
+    ),
+    "doctor": ("doctor:doctor", "Check every dependency and say what to do; exit 0 when nothing failed."),
+    "env": ("env:env", "Print fresh secrets for docker-compose.yml as an environment file."),
+    "migrate": (
+        "migrate:migrate",
+        "Upgrade or downgrade PERDURE_DATABASE_DIRECT_URL, or without it the stack's own database; or import into it.",
+    ),
+    "rotate-keys": (
+        "rotate:rotate_keys",
+        "Rotate keys under load: PERDURE_DATABASE_URL and PERDURE_MASTER_KEYS, or the stack's own.",
+    ),
+    "serve": ("processes:serve", "Run the API (reads PERDURE_ variables, see .env.example)."),
+    "worker": ("processes:worker", "Run a Temporal worker."),
+    "relay": (
+        "processes:relay",
+        "Run the relay: delivers what was accepted but has not reached Temporal yet.",
+    ),
+    "hooks": ("hooks:app", "Webhook triggers."),
+    "events": ("events:app", "CloudEvents, and what they started."),
+    "executions": ("executions:app,reruns,bulk", "What runs and ran."),
+    "organizations": ("organizations:app", "Organizations, as the platform's operators see them."),
+    "schedules": ("schedules:app", "What starts by the clock."),
+    "secrets": ("secrets:app", "Secrets that definitions read as $secrets.<name>."),
+    "tasks": ("tasks:app", "What executions ask people."),
+    "workflows": ("workflows:app", "Definitions as YAML or JSON files."),
+}
+
+
+class Commands(TyperGroup):
+    """Lists what the table says, and loads what is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed if name is None else load(name), rest
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """The command itself, from its module."""
+    place, *further = COMMANDS[name][0].split(",")
+    module, attribute = place.split(":")
+    found = getattr(import_module(f"perdure.cli.{module}"), attribute)
+    for each in further:
+        import_module(f"perdure.cli.{each}")
+    holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name)(found)
+        holder.callback()(_listed)  # two words, so that a single command keeps its name
+    command = typer.main.get_group(holder).commands[name]
+    assert isinstance(command, TyperCommand | TyperGroup)
+    return command
+
+
+def _listed() -> None:
+    """Stands for a command where commands are listed."""
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Perdure: durable workflows for many tenants.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("up")(stack.up)
-app.command("demo")(stack.demo)
-app.command("down")(stack.down)
-app.command("status")(stack.status)
-app.command("bench")(bench.bench)
-app.command("doctor")(doctor.doctor)
-app.command("env")(env.env)
-app.command("migrate")(migrate.migrate)
-app.command("rotate-keys")(rotate.rotate_keys)
-app.command("serve")(processes.serve)
-app.command("worker")(processes.worker)
-app.command("relay")(processes.relay)
-app.add_typer(hooks.app, name="hooks")
-app.add_typer(events.app, name="events")
-# `bulk` and `reruns` add their commands to those of `executions`.
-assert bulk.executions is reruns.app is executions.app
-app.add_typer(executions.app, name="executions")
-app.add_typer(organizations.app, name="organizations")
-app.add_typer(schedules.app, name="schedules")
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(tasks.app, name="tasks")
-app.add_typer(workflows.app, name="workflows")
+for _name, (_, _help) in COMMANDS.items():
+    app.command(_name, help=_help)(_listed)

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from perdure.cli.api import Api, Client, Key, client
 from perdure.cli.output import AsJson, DataDir, explained
-from workers.devstack.stack import DEFAULT_FOLDER
+from workers.devstack.state import DEFAULT_FOLDER
 
 Own = ParamSpec("Own")
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from perdure.cli.output import AsJson, DataDir, Progress, emit, explained, out
 from workers.devstack import health
-from workers.devstack.stack import DEFAULT_FOLDER
+from workers.devstack.state import DEFAULT_FOLDER
 
 SIGNS = {
     "ok": "[green]✓ ok[/]",

@@ -24,7 +24,7 @@ from domain.webhooks.schemes import Scheme, scheme_of
 from perdure.cli.api import Key, client
 from perdure.cli.output import AsJson, DataDir, Progress, emit, err, explained, line, out
 from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER
+from workers.devstack.state import DEFAULT_FOLDER
 
 app = typer.Typer(help="Webhook triggers.", no_args_is_help=True)
 SECRET = "PERDURE_HOOK_SECRET"  # noqa: S105  the name of a variable

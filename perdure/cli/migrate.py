@@ -20,7 +20,8 @@ from workers.devstack import control
 from workers.devstack.databases import OWNER
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
-from workers.devstack.stack import DEFAULT_FOLDER, Stack
+from workers.devstack.stack import Stack
+from workers.devstack.state import DEFAULT_FOLDER
 from workers.revisions import newest
 from workers.urls import asyncpg_dsn
 

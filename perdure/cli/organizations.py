@@ -17,7 +17,7 @@ from workers.devstack import control
 from workers.devstack.databases import RUNTIME
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
-from workers.devstack.stack import DEFAULT_FOLDER
+from workers.devstack.state import DEFAULT_FOLDER
 from workers.urls import sqlalchemy_url
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from workers.devstack import control, secrets
 from workers.devstack.databases import RUNTIME
 from workers.devstack.errors import StackError
 from workers.devstack.postgres import Postgres
-from workers.devstack.stack import DEFAULT_FOLDER, Stack
+from workers.devstack.stack import Stack
+from workers.devstack.state import DEFAULT_FOLDER
 from workers.secret_values import parse_master_keys
 from workers.urls import sqlalchemy_url
 

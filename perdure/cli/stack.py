@@ -11,7 +11,8 @@ from perdure.cli import foreground
 from perdure.cli.output import AsJson, DataDir, Progress, emit, err, explained, out
 from workers.devstack import control
 from workers.devstack.errors import StackError
-from workers.devstack.stack import DEFAULT_FOLDER, Stack
+from workers.devstack.stack import Stack
+from workers.devstack.state import DEFAULT_FOLDER
 
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of the API and console.")]
 

@@ -15,11 +15,11 @@ from workers.devstack.migrating import migrate as migrate_database
 from workers.devstack.part import Part
 from workers.devstack.postgres import Postgres
 from workers.devstack.programs import S3, EchoService, Mail, Node, TemporalUi
+from workers.devstack.state import DEFAULT_FOLDER
 from workers.devstack.supervisor import Supervisor
 from workers.devstack.temporal import Temporal
 
 PARTS = ("postgres", "temporal", "temporal_ui", "mail", "s3", "echo", "node")
-DEFAULT_FOLDER = Path(".perdure")
 
 
 class Stack:

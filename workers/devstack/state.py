@@ -10,6 +10,8 @@ from workers.devstack.errors import AlreadyRunning, StackError
 from workers.devstack.files import read_json, write_json
 from workers.devstack.identity import Identity, identify
 
+DEFAULT_FOLDER = Path(".perdure")
+
 
 class Lock:
     """The right to run the stack of one data directory; the kernel returns it when we die."""
