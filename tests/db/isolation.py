@@ -7,7 +7,7 @@ tests assert that it is empty; `scripts/mutate_rls.py` breaks one policy at a ti
 from collections.abc import Iterable
 from uuid import uuid4
 
-from sqlalchemy import Table, func, select, text, update
+from sqlalchemy import Table, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -40,6 +40,7 @@ async def findings(app: AsyncEngine, world: World, tables: Iterable[str] | None 
             found += await unreached(connection, world, table)
         found += await forgetful(connection)
         found += await unnoticed(connection, world)
+        found += await decided(connection, world)
         if doors.TABLES & {table.name for table in chosen}:
             found += await doors.findings(connection, world)
         found += await strangers(connection, world)
@@ -115,6 +116,35 @@ async def unnoticed(connection: AsyncConnection, world: World) -> list[str]:
     return (
         [] if after - before == changed > 0 else [f"{changed} changes left {after - before} lines in the log"]
     )
+
+
+async def decided(connection: AsyncConnection, world: World) -> list[str]:
+    """Nobody writes a task that was decided before anybody saw it; one that waits may be written."""
+    tasks, found = metadata.tables["tasks"], []
+    for outcome in (None, "approved"):
+        new = {
+            "id": uuid4(),
+            "organization_id": world.a["id"],
+            "occurrence": "x",
+            "kind": "approval",
+            "title": "T",
+        }
+        end = {} if outcome is None else {"status": "decided", "outcome": outcome, "decision": {}}
+        async with connection.begin() as transaction:
+            await enter(connection, Access(Role.WORKER, world.a["id"]))
+            try:
+                await connection.execute(insert(tasks).values(**new, **end))
+                is_written = True
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in DENIED:
+                    raise
+                is_written = False
+            await transaction.rollback()
+        if is_written == bool(end):
+            found.append(
+                f"a worker {'writes' if is_written else 'cannot write'} a task with outcome {outcome}"
+            )
+    return found
 
 
 async def owner(admin: AsyncEngine, tables: Iterable[str] | None = None) -> list[str]:
