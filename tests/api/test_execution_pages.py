@@ -143,6 +143,14 @@ async def test_a_run_page_shows_steps_input_and_error_with_its_place(desk: Desk)
     assert {"Completed:", "Failed:"} <= set(told.split()), "not by colour alone"
 
 
+async def test_what_an_execution_started_is_a_list_where_there_is_any(desk: Desk) -> None:
+    parent = await desk.execution()
+    assert "Executions it started" not in await desk.page(f"/executions/{parent}")
+    child = await desk.execution(parent_id=parent)
+    assert f'href="/executions?parent_id={parent}"' in await desk.page(f"/executions/{parent}")
+    assert str(child) in await desk.page(f"/executions?parent_id={parent}")
+
+
 async def test_an_error_may_say_little(desk: Desk) -> None:
     little = {"type": "https://example.org/errors/no", "status": 400}
     id = await desk.execution("failed", error=little, error_message="No")

@@ -13,7 +13,7 @@ from api.console.executions.head import run_head
 from api.console.frame.shell import PageRoute, Visit, Visitor, identifier
 from api.errors import status_of
 from db.definitions import Versions
-from db.runs import Runs
+from db.runs import RunFilters, Runs
 from domain.attempts import Attempt, attempts_of
 from domain.definitions.graph import icons
 from domain.errors import DomainError, NotFound
@@ -117,6 +117,7 @@ async def shown(
             chosen = replace(chosen, written=_written(version["document"], chosen.step.pointer))
         place = await _place(runs, id, execution["error"])
         reruns = await runs.reruns_of(id, MOST_RERUNS)
+        has_begun_others = bool(await runs.page(RunFilters(parent_id=id), limit=1))
     falls = waterfall(
         [Step.of(row) for row in rows],
         begins=execution["started_at"] or execution["created_at"],
@@ -136,6 +137,7 @@ async def shown(
         selected=step,
         error_step=place,
         reruns=reruns,
+        has_begun_others=has_begun_others,
         link=_Links(id, step, opened),
         legend=LEGEND,
         kinds=icons.KINDS,
