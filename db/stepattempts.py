@@ -12,7 +12,6 @@ from db.mirror import CURRENT, Reporter
 from domain.attempts import Tried, begun, failed
 from domain.mirror import Snapshot
 
-
 #: When a step is to be tried again; NULL while an attempt is under way, and for steps that have ended.
 RETRY_AT: Final = """
     CASE WHEN status IN ('running', 'waiting') THEN CAST(attempts #>> '{made,-1,retry}' AS timestamptz) END
