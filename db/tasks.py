@@ -59,6 +59,7 @@ class Task(Tenant, Base):
         within("decided_by_client", "clients", ondelete="SET NULL (decided_by_client)"),
         UniqueConstraint("organization_id", "execution_id", "occurrence"),
         Index(None, "organization_id", "status", "created_at", "id"),
+        Index(None, "organization_id", "created_at", "id"),
         Index(None, "organization_id", "decided_by_client"),
         Index(
             "ix_tasks_next_due",

@@ -68,6 +68,11 @@ STATEMENTS: tuple[str, ...] = (
     -- squawk-ignore require-concurrent-index-creation
     CREATE INDEX ix_tasks_decided_by_client ON tasks (organization_id, decided_by_client)
     """,
+    # Lists of tasks of whatever status: all of them, and those that are closed.
+    """
+    -- squawk-ignore require-concurrent-index-creation
+    CREATE INDEX ix_tasks_created_at_id ON tasks (organization_id, created_at, id)
+    """,
     """
     -- squawk-ignore require-concurrent-index-creation
     CREATE INDEX ix_tasks_next_due ON tasks (next_due) WHERE status = 'open' AND next_due IS NOT NULL
@@ -418,6 +423,7 @@ def downgrade() -> None:
         op.execute("GRANT SELECT, INSERT, UPDATE ON tasks TO app_worker")
         op.execute("DROP TRIGGER audit ON tasks")
         op.execute("DROP INDEX ix_tasks_next_due")
+        op.execute("DROP INDEX ix_tasks_created_at_id")
         # The release before knows neither word.
         op.execute(
             "ALTER TABLE tasks DROP CONSTRAINT ck_tasks_status, DROP CONSTRAINT ck_tasks_outcome, "
