@@ -30,7 +30,8 @@ from domain.processes.bulk import BULK
 router = APIRouter(prefix="/v1/bulk", tags=["executions"])
 Reader = Annotated[Caller, Depends(require(Permission.EXECUTIONS_READ))]
 Canceller = Annotated[Caller, Depends(require(Permission.EXECUTIONS_CANCEL))]
-Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START))]
+#: As a rerun of one: its plan is made of what the executions say.
+Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START, Permission.EXECUTIONS_READ))]
 #: Executions that can be named one by one.
 MOST_NAMED = 1_000
 

@@ -21,14 +21,13 @@ from db.outbox import OutboxEntry
 from db.reruns import Recorded, Reruns
 from domain.actions import Effect
 from domain.activities import Act
-from domain.errors import Forbidden
 from domain.executions import ExecutionStatus
 from domain.permissions import Permission
 from domain.rerun import Answered, Prepared
 
 router = APIRouter(tags=["executions"])
 Reader = Annotated[Caller, Depends(require(Permission.EXECUTIONS_READ))]
-Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START))]
+Starter = Annotated[Caller, Depends(require(Permission.EXECUTIONS_START, Permission.EXECUTIONS_READ))]
 PATH = "/v1/executions/{id}"
 #: Of the steps that are answered from the log, as many are listed.
 MOST_LISTED = 500
@@ -133,8 +132,6 @@ async def rerun_execution(
     `confirm` names the plan that was shown. What has changed since (the log, another rerun) makes it out of date
     (409 `plan_out_of_date`).
     """
-    if not caller.may(Permission.EXECUTIONS_READ):
-        raise Forbidden("Repeating an execution needs the permission executions:read as well.")
     execution_id, now = uuid4(), parts.clock()
     recorded, prepared = await _prepared(parts, caller, id, body, execution_id)
 

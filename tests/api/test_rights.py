@@ -124,6 +124,8 @@ NEEDS = {
         events_send events_replay
     """,
 }
+#: What these operations need besides.
+ALSO = {"executions_rerun": P.EXECUTIONS_READ, "bulk_rerun": P.EXECUTIONS_READ}
 PUBLIC = """
     identity_login identity_mfa identity_refresh identity_logout identity_register identity_verify_email
     identity_resend_verification identity_forgot_password identity_reset_password identity_confirm_email
@@ -206,6 +208,15 @@ async def test_a_role_may_do_what_it_says_and_nothing_else(people: People, role:
         if answer.status_code >= 500 or answer.status_code == 401 or (answer.status_code != 403) != expected:
             wrong.append(f"{name} ({permission}): {answer.status_code} {answer.text[:200]}")
     assert wrong == []
+
+
+async def test_who_holds_but_one_of_two_permissions_is_refused(people: People) -> None:
+    known, needed = operations(people.world), {name: permission for name, (permission, _) in table().items()}
+    for name, further in ALSO.items():
+        for held, status in ({needed[name]}, 403), ({further}, 403), ({needed[name], further}, 422):
+            key = (await people.owner.api_key(*held))["key"]
+            answer = await ask(people.world, known[name], {"Authorization": f"Bearer {key}"})
+            assert answer.status_code == status, f"{name} with {held}: {answer.text}"
 
 
 async def test_no_key_does_what_takes_a_person(people: People) -> None:
