@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -142,6 +142,8 @@ class OccurrenceFilters:
     nominal_to: datetime | None = None
 
 
+#: By so much a turn that failed is put off.
+AGAIN: Final = timedelta(seconds=5)
 _SCHEDULE: Final = tuple(Schedule.__table__.c)
 _OCCURRENCE: Final = tuple(ScheduleOccurrence.__table__.c)
 #: What surrounds a schedule: its trigger, workflow and organization, and whether what it started last has ended.
@@ -170,7 +172,7 @@ def _around() -> Select[Any]:
 
 async def due(tx: AsyncConnection, now: datetime, limit: int) -> list[DueSchedule]:
     """Schedules of all organizations that have something to decide; as app_system."""
-    rows = await tx.execute(_DUE, {"now": now, "limit": limit})
+    rows = await tx.execute(_DUE, {"now": now, "soon": now + AGAIN, "limit": limit})
     return [DueSchedule(row.organization_id, row.id) for row in rows]
 
 
@@ -393,6 +395,8 @@ _LATEST: Final = """
 """
 
 #: The organizations in turn, each one's longest overdue first: nobody waits for all that another one has due.
+#: The end of an execution gives a turn as well, but not to who has one within `AGAIN` anyway: a turn that failed was
+#: put off by so much, and the end that it is about is still there.
 _DUE: Final = text(
     """
     (SELECT id, organization_id FROM (
@@ -403,6 +407,7 @@ _DUE: Final = text(
     (SELECT s.id, s.organization_id FROM schedules AS s
      JOIN workflow_executions AS e ON e.organization_id = s.organization_id AND e.id IN (s.awaits, s.backfill_awaits)
      WHERE (s.awaits IS NOT NULL OR s.backfill_awaits IS NOT NULL) AND e.completed_at IS NOT NULL
+       AND (s.due_at IS NULL OR s.due_at > :soon)
      LIMIT :limit)
     """
 )

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.outbox import OutboxEntry
-from db.schedules import DueSchedule, Schedules, due
+from db.schedules import AGAIN, DueSchedule, Schedules, due
 from db.session import Access, Database, Role
 from domain.errors import DomainError
 from workers.logs import reason
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS: Final = 1.0
 BATCH: Final = 100
 AT_ONCE: Final = 5
-AGAIN: Final = timedelta(seconds=5)
 FIRES: Final = Counter(
     "perdure_schedule_fires_total", "Nominal fires of schedules that this process has decided.", ["status"]
 )

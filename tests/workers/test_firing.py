@@ -410,6 +410,39 @@ async def test_two_organizations_have_clocks_of_their_own(stack: Stack) -> None:
     assert len(await stack.ledger(id)) == 1
 
 
+async def test_a_turn_that_fails_is_put_off_although_what_it_waits_for_has_ended(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "buffer_one"})
+    await stack.until(START + 20 * MINUTE, 10 * MINUTE)
+    assert await stack.told(id) == [("ran", None), ("buffered", None)]
+    stack.now += MINUTE
+    await stack.end()
+    turns = []
+
+    async def trips(turn: Any) -> None:
+        turns.append(stack.now)
+        raise KeyError("nobody expected this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(schedule_turn.Turn, "take", trips)
+        for _ in range(12):
+            await stack.sweep()
+            stack.now += timedelta(seconds=1)
+    assert len(turns) == 3, "every five seconds, not with every sweep"
+    stack.now += timedelta(seconds=5)
+    await stack.sweep()
+    assert await stack.told(id) == [("ran", None), ("ran", None)]
+
+
+async def test_the_end_of_what_it_waits_for_gives_a_turn_at_once(stack: Stack) -> None:
+    id = await stack.publish({"every": "10 minutes", "overlap": "buffer_one"})
+    await stack.until(START + 20 * MINUTE, 10 * MINUTE)
+    await stack.end()
+    assert await stack.sweep() == 1
+    assert await stack.told(id) == [("ran", None), ("ran", None)]
+
+
 async def test_a_turn_that_goes_wrong_as_nobody_expected_is_put_off_and_costs_no_other(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
