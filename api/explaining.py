@@ -36,7 +36,13 @@ async def explain_execution(caller: Reader, parts: Parts, id: UUID) -> Explanati
     """What it waits for, until when and what happens then; or how it ended, why, and what can be done."""
     async with parts.database.transaction(caller.access) as tx:
         zone = await zone_of(tx, caller.organization)
-        found = await explanation(tx, await Executions(tx).get(id), parts.clock(), zone)
+        found = await explanation(
+            tx,
+            await Executions(tx).get(id),
+            parts.clock(),
+            zone,
+            names_clients=caller.may(Permission.CLIENTS_READ),
+        )
     return ExplanationView(
         headline=found.headline,
         more=list(found.more),

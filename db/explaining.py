@@ -24,8 +24,13 @@ async def zone_of(tx: AsyncConnection, organization_id: UUID) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-async def explanation(tx: AsyncConnection, row: RowMapping, now: datetime, zone: ZoneInfo) -> Explanation:
-    """Of a whole row of `workflow_executions`, with the moments told in this zone."""
+async def explanation(
+    tx: AsyncConnection, row: RowMapping, now: datetime, zone: ZoneInfo, *, names_clients: bool
+) -> Explanation:
+    """Of a whole row of `workflow_executions`, with the moments told in this zone.
+
+    Clients who are candidates are named only with `names_clients`: to somebody who may read clients.
+    """
     values = {"id": row["id"]}
     version = await Versions(tx).find(row["workflow_version_id"])
     steps = await many(tx, _STEPS.bindparams(**values))
@@ -48,7 +53,7 @@ async def explanation(tx: AsyncConnection, row: RowMapping, now: datetime, zone:
             steps=[LoggedStep(**step) for step in steps],
             undone=beside.undone,
             tasks=[OpenTask(**task) for task in tasks],
-            clients=await _clients(tx, tasks),
+            clients=await _clients(tx, tasks) if names_clients else {},
             child_status=await _child(tx, row["waiting_on"]),
             rerun_from=(row["execution_context"].get("rerun") or {}).get("step"),
             reruns=beside.reruns,

@@ -33,7 +33,9 @@ async def run_head(visitor: Visit, tx: AsyncConnection, id: UUID) -> dict[str, A
     status = ExecutionStatus(row["status"])
     may = visitor.may
     is_open = not status.is_terminal
-    told = await explanation(tx, row, visitor.parts.clock(), visitor.zone)
+    told = await explanation(
+        tx, row, visitor.parts.clock(), visitor.zone, names_clients=may(Permission.CLIENTS_READ)
+    )
     return {
         "execution": row,
         "view": view,
