@@ -36,6 +36,9 @@ Sender = Annotated[Caller, Depends(require(Permission.EVENTS_WRITE))]
 PATH = "/v1/events"
 #: So many executions that heard of an event are named.
 MOST_REACHED = 100
+#: So many triggers are told of each event of a list, and of one that is looked at alone.
+MOST_LISTED = 20
+MOST_ROUTINGS = 200
 
 
 class EventIdReused(Conflict):
@@ -101,7 +104,11 @@ class EventSummary(BaseModel):
     type: str
     execution_id: UUID | None = Field(description="The execution that emitted it, or whose end it tells.")
     recorded_at: datetime
-    routings: list[RoutingView]
+    routings: list[RoutingView] = Field(
+        description=f"By name, at most {MOST_LISTED} of each event in a list and {MOST_ROUTINGS} of one alone; those"
+        " that were `filtered` are left out first."
+    )
+    routings_count: int = Field(description="At how many triggers it was or is looked at.")
 
 
 class Listening(BaseModel):
@@ -176,7 +183,7 @@ async def list_events(
     filters = EventFilters(type, source, recorded_from, recorded_to)
     async with parts.database.transaction(caller.access) as tx:
         rows = await Events(tx).page(filters, before=paging.before, limit=paging.fetch)
-        known = await routings_of(tx, [row["id"] for row in rows])
+        known = await routings_of(tx, [row["id"] for row in rows], MOST_LISTED)
     return paging.page(
         rows, lambda row: (row["created_at"], row["id"]), lambda row: summary(row, known.get(row["id"], []))
     )
@@ -206,7 +213,7 @@ async def show_event(parts: Collaborators, caller: Caller, id: UUID) -> dict[str
     """Raises NotFound."""
     async with parts.database.transaction(caller.access) as tx:
         row = await Events(tx).get(id)
-        known = await routings_of(tx, [id])
+        known = await routings_of(tx, [id], MOST_ROUTINGS)
         reached = await Listeners(tx).reached(id, limit=MOST_REACHED)
     try:
         content = await parts.keys.open(
@@ -219,16 +226,24 @@ async def show_event(parts: Collaborators, caller: Caller, id: UUID) -> dict[str
     return {**summary(row, known.get(id, [])), "event": event, "reached": heard}
 
 
-async def routings_of(tx: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+async def routings_of(
+    tx: AsyncConnection, ids: Sequence[UUID], most: int
+) -> dict[UUID, list[dict[str, Any]]]:
+    """At most so many of each event."""
     known: dict[UUID, list[dict[str, Any]]] = {}
-    for each in await Routings(tx).of_events(ids) if ids else ():
+    for each in await Routings(tx).of_events(ids, most=most) if ids else ():
         known.setdefault(each["event_id"], []).append(dict(each))
     return known
 
 
 def summary(row: Mapping[Any, Any], routings: list[dict[str, Any]]) -> dict[str, Any]:
     shown = {str(name): value for name, value in row.items() if name != "content"}
-    return {**shown, "recorded_at": row["created_at"], "routings": routings}
+    return {**shown, "recorded_at": row["created_at"], **counted(routings)}
+
+
+def counted(routings: list[dict[str, Any]]) -> dict[str, Any]:
+    """As `routings_of` gives them, with how many there are of the event."""
+    return {"routings": routings, "routings_count": routings[0]["routings_count"] if routings else 0}
 
 
 @dataclass(frozen=True, slots=True)

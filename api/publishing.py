@@ -21,6 +21,7 @@ from api.triggerviews import compile_triggers
 from db.definitions import Versions, Workflows
 from db.secrets import Secrets
 from db.tenants import Organizations
+from db.triggers import Triggers
 from domain.definitions import lifecycle
 from domain.definitions.functions import Fetched, addresses
 from domain.definitions.lifecycle import DefinitionStatus, require_move, require_open
@@ -231,6 +232,8 @@ async def _move(caller: Caller, once: Idempotent, id: UUID, to: DefinitionStatus
         require_move(workflow["status"], to)
         if workflow["status"] != to:
             workflow = await Workflows(tx).change(id, {"status": to})
+            if to is DefinitionStatus.ARCHIVED:
+                await Triggers(tx).deafen(id)  # for good, so that they keep no place from others
         return Answer(200, StatusView.model_validate(dict(workflow)).model_dump(mode="json"))
 
     return (await once.run(caller, move)).response()

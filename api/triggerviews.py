@@ -12,15 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.collaborators import Collaborators
 from api.hooks import token_sha256
-from db.routing import Routings
+from db.routing import MOST_TRIGGERS, Routings
 from db.schedules import Schedules
 from db.triggers import SecretKind, Triggers, sealed_at
 from domain.definitions.publishing import CompiledTrigger
+from domain.errors import Conflict
 from domain.executions import TriggerType
 from domain.keys import Unreadable
 from domain.routing import types
 from domain.webhooks.configuration import Configuration
 from domain.webhooks.schemes import scheme_of
+
+
+class TooManyEventTriggers(Conflict):
+    """Your organization has as many active triggers for this type of events as it may have."""
+
+    code = "too_many_event_triggers"
 
 
 class SecretView(BaseModel):
@@ -68,7 +75,8 @@ async def compile_triggers(
 ) -> None:
     """Make the rows agree with what was published; the workflow's row is locked.
 
-    A trigger keeps id, address and secrets as long as its name stays; one that was removed starts nothing.
+    A trigger keeps id, address and secrets as long as its name stays; one that was removed starts nothing. Raises
+    TooManyEventTriggers.
     """
     triggers = Triggers(tx)
     before = {row["name"]: row["configuration"] for row in await triggers.of_workflow(workflow_id)}
@@ -91,6 +99,20 @@ async def compile_triggers(
             await Schedules(tx).wake(organization_id, row["id"], parts.clock())
     await triggers.retire(workflow_id, [each.name for each in compiled])
     await Schedules(tx).wake_of(workflow_id, parts.clock())
+    if any(each.type is TriggerType.EVENT and each.is_active for each in compiled):
+        await _require_room(tx, organization_id, workflow_id)
+
+
+async def _require_room(tx: AsyncConnection, organization_id: UUID, workflow_id: UUID) -> None:
+    crowd = await Routings(tx).crowded(organization_id, workflow_id)
+    if crowd is None:
+        return
+    what = "any type" if crowd.type is None else f"the type “{crowd.type}”"
+    raise TooManyEventTriggers(
+        f"With its trigger “{crowd.trigger}”, {crowd.triggers} active event triggers of your organization would take"
+        f" events of {what}; {MOST_TRIGGERS} at most may, those for any type among them. Switch off or remove one that"
+        " nobody needs, or have it take other types."
+    )
 
 
 async def new_address(tx: AsyncConnection, parts: Collaborators, organization_id: UUID, id: UUID) -> str:

@@ -20,16 +20,13 @@ from sqlalchemy import (
     RowMapping,
     TextClause,
     UniqueConstraint,
-    select,
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, CreatedAt, Id, JsonObject, Tenant, one_of, tenant_key, within
-from db.definitions import Trigger, Workflow
 from db.engine import to_json
-from db.rows import many
 from domain.routing import SOURCE_OF_EXECUTIONS
 
 
@@ -46,6 +43,8 @@ class RoutingVerdict(StrEnum):
     FAILED = "failed"
 
 
+#: Active event triggers of an organization that may take events of one type: each event is noted for all of them.
+MOST_TRIGGERS: Final = 100
 #: What is looked at once more when somebody asks for it.
 REPEATABLE: Final = (
     RoutingVerdict.FILTERED,
@@ -188,6 +187,16 @@ class Held:
     sent_by: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """More triggers than `MOST_TRIGGERS` for one type of events; `type` is None where all of them take any."""
+
+    #: The name of one that the workflow has.
+    trigger: str
+    type: str | None
+    triggers: int
+
+
 class RoutingQueue:
     """What waits in all organizations; runs as app_system."""
 
@@ -246,34 +255,22 @@ class Routings:
     async def hold(self, id: UUID, filter: int, correlation: str) -> None:
         await self._tx.execute(_HOLD, {"id": id, "filter": filter, "correlation": correlation})
 
-    async def of_events(self, event_ids: Collection[UUID]) -> Sequence[RowMapping]:
-        """What became of each of these events, with the names of triggers and workflows."""
-        routing = EventRouting
-        columns = (
-            routing.event_id,
-            routing.trigger_id,
-            Trigger.name.label("trigger"),
-            Trigger.workflow_id,
-            Workflow.name.label("workflow"),
-            routing.verdict,
-            routing.reason,
-            routing.execution_id,
-            routing.decided_at,
-        )
-        statement = (
-            select(*columns)
-            .join(
-                Trigger,
-                (Trigger.organization_id == routing.organization_id) & (Trigger.id == routing.trigger_id),
-            )
-            .join(
-                Workflow,
-                (Workflow.organization_id == Trigger.organization_id) & (Workflow.id == Trigger.workflow_id),
-            )
-            .where(routing.event_id.in_(event_ids))
-            .order_by(routing.number.desc(), Trigger.name, Trigger.id)
-        )
-        return await many(self._tx, statement)
+    async def of_events(self, event_ids: Collection[UUID], *, most: int) -> Sequence[RowMapping]:
+        """What became of each of these events, with the names of triggers and workflows: at most so many of each, those
+        that no filter sent away before the others. `routings_count` says of each how many the event has."""
+        values = {"event_ids": list(event_ids), "most": most}
+        return list((await self._tx.execute(_OF_EVENTS, values)).mappings())
+
+    async def crowded(self, organization_id: UUID, workflow_id: UUID) -> Crowded | None:
+        """The type of events that too many active triggers may take, one of this workflow among them.
+
+        Whoever asks is the only one to do so in the organization until the transaction ends: of two that publish at the
+        same time the second one sees the triggers of the first.
+        """
+        await self._tx.execute(_CROWD_LOCK, {"organization_id": organization_id})
+        values = {"organization_id": organization_id, "workflow_id": workflow_id, "most": MOST_TRIGGERS}
+        row = (await self._tx.execute(_CROWDED, values)).one_or_none()
+        return None if row is None else Crowded(row.trigger, row.type, row.triggers)
 
     async def latest_failures(self, trigger_ids: Collection[UUID]) -> dict[UUID, RowMapping]:
         """What last went wrong at each trigger since it was published: reason, event_id, decided_at."""
@@ -364,6 +361,49 @@ _SETTLE = text(
     """
     UPDATE event_routings SET verdict = :verdict, reason = :reason, execution_id = :execution_id, decided_at = now()
     WHERE id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+
+#: Ranked before workflows are looked up: a list needs a few of each event's.
+_OF_EVENTS = text(
+    """
+    SELECT r.event_id, r.trigger_id, r.trigger, r.workflow_id, w.name AS workflow, r.verdict, r.reason, r.execution_id,
+        r.decided_at, r.routings_count
+    FROM unnest(CAST(:event_ids AS uuid[])) AS given(id)
+    CROSS JOIN LATERAL (
+        SELECT s.*, t.name AS trigger, t.workflow_id, count(*) OVER () AS routings_count
+        FROM event_routings s
+        JOIN triggers t ON t.organization_id = s.organization_id AND t.id = s.trigger_id
+        WHERE s.event_id = given.id
+        ORDER BY s.verdict = 'filtered', t.name, t.id LIMIT :most) AS r
+    JOIN workflows w ON w.organization_id = r.organization_id AND w.id = r.workflow_id
+    ORDER BY r.number DESC, r.trigger, r.trigger_id
+    """
+)
+
+_CROWD_LOCK = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('event triggers ' || CAST(:organization_id AS uuid), 0))"
+)
+#: A trigger for any type counts for every type. The fullest of those that this workflow's triggers take.
+_CROWDED = text(
+    """
+    WITH hearing AS MATERIALIZED (
+        SELECT id, workflow_id, name, event_types FROM triggers
+        WHERE organization_id = :organization_id AND type = 'event' AND is_active),
+    anything AS (SELECT count(*) AS triggers FROM hearing WHERE event_types IS NULL),
+    listed AS (
+        SELECT given.type, count(DISTINCT hearing.id) AS triggers
+        FROM hearing CROSS JOIN LATERAL unnest(event_types) AS given(type) GROUP BY given.type),
+    crowds AS (
+        SELECT listed.type, listed.triggers + anything.triggers AS triggers FROM listed CROSS JOIN anything
+        UNION ALL
+        SELECT NULL, triggers FROM anything)
+    SELECT mine.name AS trigger, crowds.type, crowds.triggers
+    FROM crowds
+    JOIN hearing AS mine ON mine.workflow_id = :workflow_id
+        AND (mine.event_types IS NULL OR crowds.type = ANY (mine.event_types))
+    WHERE crowds.triggers > :most
+    ORDER BY crowds.triggers DESC, crowds.type, mine.name LIMIT 1
     """
 )
 

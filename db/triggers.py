@@ -153,6 +153,14 @@ class Triggers:
             .values(is_active=False)
         )
 
+    async def deafen(self, workflow_id: UUID) -> None:
+        """Its event triggers are told of no event any more."""
+        await self._tx.execute(
+            update(Trigger)
+            .where(Trigger.workflow_id == workflow_id, Trigger.type == TriggerType.EVENT, Trigger.is_active)
+            .values(is_active=False)
+        )
+
     async def secrets(
         self, trigger_ids: Collection[UUID], now: datetime, kind: SecretKind | None = None
     ) -> Sequence[RowMapping]:

@@ -85,7 +85,7 @@ def _tell_list(page: dict[str, Any]) -> None:
                 moment(each["recorded_at"]),
                 each["type"],
                 each["source"],
-                _started(each["routings"]),
+                _started(each),
                 each["id"],
             )
             for each in page["items"]
@@ -99,6 +99,8 @@ def _tell_one(found: dict[str, Any]) -> None:
     for each in found["routings"]:
         told = each["execution_id"] or each["reason"] or ""
         line(out, f"{each['verdict']}  {each['workflow']}: {each['trigger']}  {told}".rstrip())
+    if (more := found.get("routings_count", 0) - len(found["routings"])) > 0:
+        line(out, f"{more} more are not shown")
     for each in found["reached"]:
         line(out, f"heard  {each['execution_id']}  {each['step']}")
     line(out, json.dumps(found["event"], indent=2, ensure_ascii=False))
@@ -117,5 +119,7 @@ def _written(
     return event
 
 
-def _started(routings: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{each['workflow']} ({each['verdict']})" for each in routings) or "nothing"
+def _started(event: dict[str, Any]) -> str:
+    told = [f"{each['workflow']} ({each['verdict']})" for each in event["routings"]]
+    more = event.get("routings_count", 0) - len(told)
+    return ", ".join([*told, f"{more} more"] if more > 0 else told) or "nothing"

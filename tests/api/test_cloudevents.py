@@ -5,8 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
-from tests.api.house import House, details, house, problems
+from tests.api.house import GREETING, House, details, house, problems
 
 __all__ = ["house"]
 
@@ -198,6 +199,114 @@ async def test_what_an_event_may_start_is_shown_before_the_router_has_looked(hou
     [routing] = shown["routings"]
     assert (routing["verdict"], routing["workflow_id"], routing["trigger"]) == ("pending", id, "paid")
     assert (await house.owner.get(PATH)).json()["items"][0]["routings"] == shown["routings"]
+
+
+async def test_a_list_tells_the_first_of_many_triggers_and_how_many_there_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.cloudevents.MOST_LISTED", 2)
+    monkeypatch.setattr("api.cloudevents.MOST_ROUTINGS", 3)
+    names = ["a", "b", "c", "d"]
+    await house.published(triggers=[hearing(name, "order.paid") for name in names])
+    await house.owner.post(PATH, [cloud(), cloud(), cloud(type="other")])
+    listed = (await house.owner.get(PATH)).json()["items"]
+    assert [[each["trigger"] for each in event["routings"]] for event in listed] == [[], *[["a", "b"]] * 2]
+    assert [event["routings_count"] for event in listed] == [0, 4, 4]
+    shown = (await house.owner.get(f"{PATH}/{listed[1]['id']}")).json()
+    assert ([each["trigger"] for each in shown["routings"]], shown["routings_count"]) == (["a", "b", "c"], 4)
+    # What a filter sent away says least.
+    async with house.admin.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE event_routings SET verdict = 'filtered' FROM triggers"
+                " WHERE triggers.id = trigger_id AND triggers.name IN ('a', 'c')"
+            )
+        )
+    listed = (await house.owner.get(PATH)).json()["items"]
+    assert [each["trigger"] for each in listed[1]["routings"]] == ["b", "d"]
+
+
+def hearing(name: str, types: Any, **more: Any) -> dict[str, Any]:
+    """A trigger for events of one type, of several, or (None) of any."""
+    configuration = {"on": {"any": []}} if types is None else {"type": types}
+    return {"type": "event", "name": name, "configuration": configuration, **more}
+
+
+@pytest.fixture
+def three_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("db.routing", "api.triggerviews"):
+        monkeypatch.setattr(f"{module}.MOST_TRIGGERS", 3)
+
+
+async def publish(house: House, *triggers: dict[str, Any], who: Any = None) -> Any:
+    """The answer to publishing a new workflow with these triggers."""
+    who = who or house.owner
+    body = {"name": uuid4().hex, "definition": GREETING, "triggers": triggers}
+    made = (await who.post("/v1/workflows", body)).json()
+    return await who.post(f"/v1/workflows/{made['id']}/publish")
+
+
+async def edit(house: House, id: str, *triggers: dict[str, Any]) -> Any:
+    """The answer to publishing it anew with other triggers."""
+    read = await house.owner.get(f"/v1/workflows/{id}")
+    changed = await house.owner.change(
+        f"/v1/workflows/{id}", {"triggers": list(triggers)}, read.headers["etag"]
+    )
+    assert changed.status_code == 200, changed.text
+    return await house.owner.post(f"/v1/workflows/{id}/publish")
+
+
+@pytest.mark.usefixtures("three_at_most")
+async def test_events_of_one_type_have_so_many_triggers_at_most(house: House) -> None:
+    first = await house.published(triggers=[hearing("one", "paid"), hearing("two", ["paid", "sent"])])
+    second = await house.published(triggers=[hearing("three", "paid", is_active=True)])
+    refused = await publish(house, hearing("plus", ["new", "paid"]))
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_event_triggers")
+    assert refused.json()["detail"].startswith(
+        "With its trigger “plus”, 4 active event triggers of your organization would take events of the type “paid”;"
+        " 3 at most may"
+    )
+    assert len(await house.everything("triggers")) == 3, "nothing is left of what was refused"
+    # One for any type is one for each; other types, other organizations and what is switched off do not count.
+    assert (await publish(house, hearing("all", None))).status_code == 409
+    assert (await publish(house, hearing("off", "paid", is_active=False))).status_code == 201
+    assert (await publish(house, hearing("other", "new"))).status_code == 201
+    assert (await publish(house, hearing("theirs", "paid"), who=house.stranger)).status_code == 201
+    assert (await publish(house, {"type": "webhook", "configuration": {"scheme": "url"}})).status_code == 201
+    # Full is not too full, and a pause keeps the place.
+    assert (await edit(house, second, hearing("three", ["paid", "late"]))).status_code == 200
+    await house.owner.post(f"/v1/workflows/{second}/pause")
+    assert (await publish(house, hearing("plus", "paid"))).status_code == 409
+    await house.owner.post(f"/v1/workflows/{second}/resume")
+    # What is switched off, removed or archived makes room.
+    assert (await edit(house, first, hearing("one", "paid"))).status_code in (200, 201)
+    assert (await publish(house, hearing("all", None))).status_code == 201
+    assert (await publish(house, hearing("plus", "paid"))).status_code == 409
+    assert (await publish(house, *[hearing(n, "new") for n in ("1", "2")])).status_code == 409
+    await house.owner.post(f"/v1/workflows/{second}/archive")
+    assert (await publish(house, hearing("plus", "paid"))).status_code == 201
+    assert (await house.owner.get(f"/v1/workflows/{second}/triggers")).json()["items"][0][
+        "is_active"
+    ] is False
+
+
+@pytest.mark.usefixtures("three_at_most")
+async def test_triggers_for_any_type_are_too_many_by_themselves(house: House) -> None:
+    refused = await publish(house, *[hearing(name, None) for name in "abcd"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_event_triggers")
+    assert "would take events of any type; 3 at most may" in refused.json()["detail"]
+
+
+@pytest.mark.usefixtures("three_at_most")
+async def test_who_publishes_at_the_same_time_gets_no_more_triggers_together(house: House) -> None:
+    await house.warm()
+    await house.published(triggers=[hearing("one", "paid"), hearing("two", "paid")])
+    bodies = [
+        {"name": f"w{n}", "definition": GREETING, "triggers": [hearing("more", "paid")]} for n in range(4)
+    ]
+    made = [(await house.owner.post("/v1/workflows", body)).json()["id"] for body in bodies]
+    answers = await asyncio.gather(*(house.owner.post(f"/v1/workflows/{id}/publish") for id in made))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
 
 @pytest.mark.parametrize(

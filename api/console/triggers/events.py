@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Response
 
 from api import strictjson
-from api.cloudevents import routings_of, sending_of, show_event
+from api.cloudevents import MOST_LISTED, counted, routings_of, sending_of, show_event
 from api.console.frame.jsonview import json_view
 from api.console.frame.shell import PageRoute, Visit, Visitor, identifier
 from api.pagination import Pager, Paging
@@ -102,11 +102,11 @@ async def _list(
     filters = EventFilters(type.strip() or None, source.strip() or None)
     async with visitor.transaction() as tx:
         rows = await Events(tx).page(filters, before=paging.before, limit=paging.fetch)
-        known = await routings_of(tx, [row["id"] for row in rows])
+        known = await routings_of(tx, [row["id"] for row in rows], MOST_LISTED)
     page = paging.page(
         rows,
         lambda row: (row["created_at"], row["id"]),
-        lambda row: {**row, "routings": known.get(row["id"], [])},
+        lambda row: {**row, **counted(known.get(row["id"], []))},
     )
     asked = {"type": filters.type or "", "source": filters.source or ""}
     values = {
