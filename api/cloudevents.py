@@ -108,7 +108,7 @@ class EventSummary(BaseModel):
         description=f"By name, at most {MOST_LISTED} of each event in a list and {MOST_ROUTINGS} of one alone; those"
         " that were `filtered` are left out first."
     )
-    routings_count: int = Field(description="At how many triggers it was or is looked at.")
+    routings_count: int = Field(description="At how many triggers of workflows that you see.")
 
 
 class Listening(BaseModel):

@@ -364,20 +364,21 @@ _SETTLE = text(
     """
 )
 
-#: Ranked before workflows are looked up: a list needs a few of each event's.
+#: Counted among those whose workflow the reader may see.
 _OF_EVENTS = text(
     """
-    SELECT r.event_id, r.trigger_id, r.trigger, r.workflow_id, w.name AS workflow, r.verdict, r.reason, r.execution_id,
-        r.decided_at, r.routings_count
-    FROM unnest(CAST(:event_ids AS uuid[])) AS given(id)
-    CROSS JOIN LATERAL (
-        SELECT s.*, t.name AS trigger, t.workflow_id, count(*) OVER () AS routings_count
-        FROM event_routings s
-        JOIN triggers t ON t.organization_id = s.organization_id AND t.id = s.trigger_id
-        WHERE s.event_id = given.id
-        ORDER BY s.verdict = 'filtered', t.name, t.id LIMIT :most) AS r
-    JOIN workflows w ON w.organization_id = r.organization_id AND w.id = r.workflow_id
-    ORDER BY r.number DESC, r.trigger, r.trigger_id
+    SELECT event_id, trigger_id, trigger, workflow_id, workflow, verdict, reason, execution_id, decided_at,
+        routings_count
+    FROM (
+        SELECT r.*, t.name AS trigger, t.workflow_id, w.name AS workflow,
+            count(*) OVER (PARTITION BY r.event_id) AS routings_count,
+            row_number() OVER (PARTITION BY r.event_id ORDER BY r.verdict = 'filtered', t.name, t.id) AS place
+        FROM event_routings r
+        JOIN triggers t ON t.organization_id = r.organization_id AND t.id = r.trigger_id
+        JOIN workflows w ON w.organization_id = t.organization_id AND w.id = t.workflow_id
+        WHERE r.event_id = ANY (CAST(:event_ids AS uuid[]))) AS ranked
+    WHERE place <= :most
+    ORDER BY number DESC, trigger, trigger_id
     """
 )
 

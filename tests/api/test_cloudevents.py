@@ -226,6 +226,16 @@ async def test_a_list_tells_the_first_of_many_triggers_and_how_many_there_are(
     assert [each["trigger"] for each in listed[1]["routings"]] == ["b", "d"]
 
 
+async def test_triggers_of_a_workflow_that_is_not_seen_are_not_counted(house: House) -> None:
+    seen = await house.published(triggers=[hearing("b", "order.paid")])
+    await house.published(triggers=[hearing("a", "order.paid")], visibility="private")
+    await house.owner.post(PATH, cloud())
+    [mine] = (await house.owner.get(PATH)).json()["items"]
+    assert ([each["trigger"] for each in mine["routings"]], mine["routings_count"]) == (["a", "b"], 2)
+    [theirs] = (await house.member.get(PATH)).json()["items"]
+    assert ([each["workflow_id"] for each in theirs["routings"]], theirs["routings_count"]) == ([seen], 1)
+
+
 def hearing(name: str, types: Any, **more: Any) -> dict[str, Any]:
     """A trigger for events of one type, of several, or (None) of any."""
     configuration = {"on": {"any": []}} if types is None else {"type": types}
