@@ -19,7 +19,7 @@ from activities.actions.openapi_arguments import OpenApiCall
 from activities.actions.openapi_documents import operation_of
 from activities.gateways.http_messages import HttpRequest
 from domain.actions import Effect, Lane
-from domain.definitions.faults import Fault
+from domain.definitions.faults import REFUSED_HERE, Fault
 from domain.definitions.values import canonical
 from domain.http import effect_of
 from domain.openapi import MULTIPART, Operation
@@ -60,7 +60,7 @@ async def request(context: ActionContext, arguments: OpenApiCall) -> Any:
         raise Fault(
             "communication",
             403,
-            "Connection refused by the platform",
+            REFUSED_HERE,
             "the OpenAPI document came over https, but leads credentials to a server without it",
         )
     sent = _request(operation.method, arrange(operation, arguments.parameters), context.effect_key)

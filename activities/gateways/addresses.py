@@ -5,7 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from domain.addresses import AddressPolicy
-from domain.definitions.faults import Fault
+from domain.definitions.faults import REFUSED_HERE, Fault
 
 #: Host and port to textual addresses, as the operating system would answer. Raises OSError.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -53,4 +53,4 @@ async def pin(host: str, port: int, policy: AddressPolicy, resolver: Resolver) -
 
 
 def refused(reason: str) -> Fault:
-    return Fault("communication", 403, "Connection refused by the platform", reason)
+    return Fault("communication", 403, REFUSED_HERE, reason)

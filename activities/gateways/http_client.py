@@ -1,6 +1,7 @@
 """The one client for requests that tenants write: it decides where to connect before a byte leaves us."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
@@ -168,5 +169,10 @@ def _unreachable(url: httpx2.URL, port: int, error: Exception) -> Fault:
 
 def _broken(url: httpx2.URL, error: Exception) -> Fault:
     # The transport's own words may name the pinned address, so they are not repeated.
-    kind = "does not speak proper HTTP" if isinstance(error, httpx2.ProtocolError) else "broke the connection"
+    kind = "broke the connection"
+    if isinstance(error, httpx2.ProtocolError):
+        is_early = re.search("disconnected|closed connection", str(error)) is not None
+        kind = (
+            "closed the connection before its answer had ended" if is_early else "does not speak proper HTTP"
+        )
     return Fault("communication", 502, "Connection failed", f"{url.host} {kind}", transient=True)

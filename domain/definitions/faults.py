@@ -10,6 +10,8 @@ _ALIASES = tuple(
     for host in ("serverlessworkflow.io", "open-workflow-specification.org")
     for form in ("spec/1.0.0/errors", "dsl/errors/types")
 )
+#: The title of what the platform itself would not send.
+REFUSED_HERE = "Connection refused by the platform"
 
 
 def is_standard(type: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from domain.definitions.faults import REFUSED_HERE
 from domain.definitions.phrases import counted, visible
 from domain.executions import ExecutionStatus
 
@@ -64,6 +65,11 @@ def _failed(facts: Facts, moment: str) -> Explanation:
         meaning, mend = (
             "What it was started with does not fit its input schema",
             "Start it with an input that fits",
+        )
+    if error.get("title") == REFUSED_HERE:
+        meaning, mend = (
+            "The platform itself did not let the call through",
+            "Mend what the message names",
         )
     more = [f"{meaning}{_status(error)}. {mend}."]
     acts: tuple[Act, ...] = ("rerun", "start")

@@ -229,7 +229,14 @@ async def test_a_connection_broken_after_the_request_is_transient_silence(
     with pytest.raises(Fault) as caught:
         await call(peer, method="POST", body={})
     assert caught.value.transient is True
+    assert caught.value.detail == "127.0.0.1 closed the connection before its answer had ended"
     assert len(peer.requests) == 1
+
+
+async def test_bytes_that_are_no_http_are_told_so(call: Calling, serve: Serve) -> None:
+    peer = await serve(b"220 mail.example ESMTP\r\n\r\n")
+    with pytest.raises(Fault, match="does not speak proper HTTP"):
+        await call(peer)
 
 
 async def test_an_answer_is_never_transient(call: Calling, serve: Serve, response: Respond) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.definitions.faults import REFUSED_HERE
 from domain.executions import ExecutionStatus
 from domain.explaining import Facts, LoggedStep, OpenTask, explained, span, when
 
@@ -165,6 +166,8 @@ def test_failures_say_where_why_and_what_helps() -> None:
     undone = told("failed", error=error, completed_at=NOW, undone=2, reruns=1)
     assert "What 2 steps had done was undone; a rerun has to begin at or before these." in undone
     assert undone.endswith("1 rerun of it was started.")
+    kept = explained(facts("failed", error={**error, "title": REFUSED_HERE, "status": 403}, completed_at=NOW))
+    assert kept.more[0].startswith("The platform itself did not let the call through (status 403). Mend")
     unknown = explained(facts("failed", error={**error, "title": "Outcome unknown"}, completed_at=NOW))
     assert unknown.acts[0] == "look_up"
     assert "its input schema" in told("failed", error={**error, "instance": "/input"}, completed_at=NOW)
