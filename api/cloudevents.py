@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi import Body as Sent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import Caller, require
@@ -130,6 +131,13 @@ class Repeated(BaseModel):
     routings: int = Field(description="How many triggers look at it once more.")
 
 
+def _object_or_list(body: Any) -> Any:
+    """Otherwise pydantic would tell what each of the two is not, at places that no body has."""
+    if not isinstance(body, dict | list):
+        raise PydanticCustomError("dict_type", "An event is a JSON object, and several are a list of them.")
+    return body
+
+
 @router.post(PATH, operation_id="events_send", status_code=202, response_model=SentEvents)
 async def send_events(
     caller: Sender,
@@ -137,6 +145,7 @@ async def send_events(
     once: Idempotent,
     body: Annotated[
         dict[str, Any] | list[Any],
+        BeforeValidator(_object_or_list),
         Sent(
             description=f"One CloudEvent 1.0 in structured JSON, or up to {MAXIMUM_BATCH} of them in a list."
         ),
