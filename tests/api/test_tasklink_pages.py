@@ -129,6 +129,19 @@ async def test_all_of_what_is_answered_about_is_shown(house: House, browser: htt
     assert "the &lt;last&gt; word" in (await browser.get(path)).text
 
 
+async def test_what_nobody_sees_is_written_out_where_all_is_shown(
+    house: House, browser: httpx2.AsyncClient
+) -> None:
+    path, _ = await mailed(house, arguments={"payee": "Acme\u202e moc.\u200blive"})
+    assert "Acme\\u202e moc.\\u200blive" in (await browser.get(path)).text
+
+
+async def test_both_buttons_at_once_are_no_answer(house: House, browser: httpx2.AsyncClient) -> None:
+    path, _ = await mailed(house)
+    assert (await browser.post(path, data={"outcome": ["approved", "rejected"]})).status_code == 422
+    assert house.dispatcher.told == []
+
+
 async def test_a_form_comes_back_with_what_was_wrong(house: House, browser: httpx2.AsyncClient) -> None:
     form = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "minimum": 3}}}
     path, _ = await mailed(house, kind="form", form=form)

@@ -9,6 +9,8 @@ from markupsafe import Markup, escape
 
 #: As many characters are shown; the API has the whole.
 MOST: Final = 40_000
+#: What nobody sees, or what turns other text around, is written as JSON writes it in ASCII. Joiners belong to scripts.
+_UNSEEN: Final = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 #: More lines are folded until somebody asks for them.
 FOLDED: Final = 18
 _TOKENS: Final = re.compile(
@@ -41,6 +43,7 @@ class JsonView:
 def json_view(value: Any, most: int | None = MOST) -> JsonView:
     """Cut after so many characters; None where people answer for all of it."""
     whole = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    whole = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
     return JsonView(_coloured(whole[:most]), whole.count("\n") + 1, len(whole))
 
 

@@ -20,8 +20,8 @@ def filled_in(form: Form | None, sent: Sent) -> Filled | None:
 
 
 def decision_of(sent: Sent, filled: Filled | None, *, is_form: bool) -> Decision:
-    """Raises Invalid when no button of the form was pressed."""
-    if sent.get("outcome") not in set(TaskOutcome):
+    """Raises Invalid unless one button of the form was pressed."""
+    if sent.get("outcome") not in set(TaskOutcome) or len(set(sent.lists()["outcome"])) > 1:
         raise Invalid(f"Nothing was recorded: choose {'Submit' if is_form else 'Approve or Reject'}.")
     digest = sent.get("arguments_digest", "")[:100] or None
     return Decision(
