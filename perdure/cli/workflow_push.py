@@ -44,7 +44,7 @@ def push(
     if revision is not None and row is not None and row["revision"] != revision:
         raise _overtaken(local, revision)
     told = _push(perdure, local, row, publish=publish, dry_run=dry_run)
-    perdure.answer(told, lambda told: _tell(local, told))
+    perdure.answer(told, lambda told: _tell(local, told, is_stored=not dry_run))
     raise typer.Exit(1 if any(each["severity"] == "error" for each in told["problems"]) else 0)
 
 
@@ -123,7 +123,7 @@ def _overtaken(local: WorkflowFile, seen: int) -> StackError:
     )
 
 
-def _tell(local: WorkflowFile, told: dict[str, Any]) -> None:
+def _tell(local: WorkflowFile, told: dict[str, Any], *, is_stored: bool) -> None:
     styles = {"+": "green", "-": "red", ">": "cyan", "=": "cyan", "~": "yellow"}
     if told["action"] == "update" and told["diff"]["changes"]:
         for each in told["text"].splitlines():
@@ -134,7 +134,8 @@ def _tell(local: WorkflowFile, told: dict[str, Any]) -> None:
         row, column = local.locate(each["pointer"])
         text = f"{local.path}:{row}:{column}: {each['severity']} {each['detail']} {each['suggestion'] or ''}"
         line(err, text.rstrip())
-    words = {"create": "is new", "update": "is changed", "none": "is up to date"}
+    would = {"create": "would be new", "update": "would be changed", "none": "is up to date"}
+    words = {"create": "is new", "update": "is changed", "none": "is up to date"} if is_stored else would
     line(out, f"{local.name} {words[told['action']]}: {told['id'] or 'not stored yet'}")
     if told["version"] is not None:
         line(out, f"Published as version {told['version']}.")

@@ -240,6 +240,7 @@ async def test_push_pull_and_push_again(house: House, perdure: Perdure, tmp_path
     tried = await perdure("push", path, "--dry-run", "--json")
     assert (tried.exit_code, json.loads(tried.stdout)["action"]) == (0, "create")
     assert await house.everything("workflows") == []
+    assert "Greeting would be new: not stored yet" in (await perdure("push", path, "--dry-run")).stdout
 
     made = await perdure("push", path, "--publish")
     assert made.exit_code == 0, made.stderr
@@ -264,6 +265,7 @@ async def test_push_pull_and_push_again(house: House, perdure: Perdure, tmp_path
     path.write_text(GREETING.replace("1 day", "2 days").replace("Says hello", "Says hello late"))
     shown = await perdure("diff", path)
     assert shown.exit_code == 1
+    assert "Greeting would be changed" in (await perdure("push", path, "--dry-run")).stdout
     changed = await perdure("push", path)
     for each in (shown, changed):
         assert '    wait: "1 day" → "2 days"' in each.stdout
