@@ -16,7 +16,6 @@ from domain.webhooks.envelope import Envelope, place
 
 #: Sealed bytes beyond this lie in the blob store; the row holds their key.
 IN_ROW = MAX_BYTES
-KEPT_DAYS = 30
 #: What is refused is written down this often per trigger, then only counted: a flood must not fill the disk.
 #: What has proved itself has a measure of its own, so that strangers cannot use it up.
 REFUSALS = Rate(200, 10)

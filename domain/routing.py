@@ -28,10 +28,6 @@ from domain.definitions.program import EventFilter, Strategy
 from domain.definitions.program.listening import strategy, types_of
 from domain.definitions.values import canonical
 
-#: What an execution of a workflow tells when it ends: `execution.completed` and the like.
-OUTCOMES: Final = tuple(
-    f"execution.{end}" for end in ("completed", "failed", "cancelled", "timed_out", "terminated")
-)
 SOURCE_OF_EXECUTIONS: Final = "/perdure/executions"
 #: So many executions may have started each other by events; the next one is refused.
 MAXIMUM_HOPS: Final = 10

@@ -75,8 +75,3 @@ async def start_workflow(context: ActionContext, arguments: RunWorkflow) -> Star
         context.told.append(begun.entry)
     row = begun.row
     return StartedExecution(id=row["id"], workflow_id=row["workflow_id"], status=row["status"])
-
-
-def shown_child(child: NewChild) -> dict[str, Any]:
-    """What the mirror says of the execution that is waited for."""
-    return {"execution_id": str(child.id), "workflow": child.called}

@@ -22,8 +22,6 @@ from domain.definitions.program import (
 )
 from domain.definitions.state import Frame, State
 
-_LEAVING = frozenset({"exit"})
-
 
 def ahead(program: Program, state: State) -> dict[str, bool]:
     """By their pointers, in the order of the definition, the steps that may be entered yet: whether that is sure."""
