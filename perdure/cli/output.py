@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -23,9 +25,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON docum
 
 #: Into a file or a pipe nothing is folded for a window that is not there, unless COLUMNS speaks of one.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+#: What commands a terminal, or turns and hides the text around it, instead of being read.
+_COMMANDING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+
+
+class Paper(Console):
+    """Prints titles, comments and answers that anybody may have written: what is ours alone commands the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else _COMMANDING.sub("", text), style, control)
+
+
 # rich honours NO_COLOR and drops colour by itself when the stream is not a terminal
-out = Console(highlight=False, width=_WIDTH)
-err = Console(stderr=True, highlight=False)
+out = Paper(highlight=False, width=_WIDTH)
+err = Paper(stderr=True, highlight=False)
 #: Between two columns of a table.
 _GAP = 2
 _COLOURS = {

@@ -68,6 +68,19 @@ async def test_a_task_is_claimed_talked_about_and_handed_on(house: House, addres
     assert "No task fits." in (await perdure(house, address, "list", "--status", "decided")).stderr
 
 
+async def test_nothing_that_people_wrote_commands_the_terminal(house: House, address: str) -> None:
+    title = "Pay \x1b]0;owned\x07\x1b[2J\u202eAcme\x9b31m\r?"
+    id = (await a_task(house, title=title)).rpartition("/")[2]
+    assert (await perdure(house, address, "comment", id, "gr\x1b[31mün\nandré 👍")).exit_code == 0
+    for words in (["list"], ["show", id], ["approve", id], ["approve", id]):
+        told = await perdure(house, address, *words)
+        assert not {"\x1b", "\x07", "\u202e", "\x9b", "\r"} & set(told.stdout + told.stderr), words
+    shown = (await perdure(house, address, "show", id)).stdout
+    assert "Pay ]0;owned[2JAcme31m?" in shown
+    assert "gr[31mün" in shown
+    assert "andré 👍" in shown
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_a_list_fits_its_window_and_cuts_no_id(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     id, words = "b80b4e3d-0467-4786-8fa0-66bea8aab621", "Release the payment to [bold]Northwind[/bold] Ltd?"
