@@ -127,6 +127,13 @@ def problems(arguments: dict[str, Any], action: str = "approve") -> dict[str, st
         ({"due": "soon"}, {"/with/due": "bad_duration"}),
         ({"escalate": {"after": "1 day"}}, {"/with/escalate": "missing_argument"}),
         ({"quorums": 2}, {"/with/quorums": "unknown_argument"}),
+        ({"assignees": ["role:nobody yet", "user:${ .email }", "${ .who }", "Role:Manager"]}, {}),
+        (
+            {"assignees": ["role:manager", "manager", "team:a", "user:ada"]},
+            {f"/with/assignees/{place}": "bad_argument" for place in (1, 2, 3)},
+        ),
+        ({"candidates": ["client:acme"]}, {"/with/candidates/0": "bad_argument"}),
+        ({"escalate": {"after": "1 day", "to": ["owner"]}}, {"/with/escalate/to/0": "bad_argument"}),
     ],
 )
 def test_what_is_wrong_is_told_where_it_stands(arguments: dict[str, Any], expected: dict[str, str]) -> None:

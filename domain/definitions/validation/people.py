@@ -1,4 +1,4 @@
-"""What steps that ask people say about other steps."""
+"""What steps that ask people say about them and about other steps."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from domain.actions import ActionSpec, Lane
 from domain.definitions.expressions import is_expression
 from domain.definitions.pointers import join
 from domain.definitions.validation.report import Report, shown
+from domain.tasks.candidates import Candidate
 
 
 def check_four_eyes(
@@ -24,3 +25,24 @@ def check_four_eyes(
             report.did_you_mean(name, sorted(names)) or "Name a step of `approve` or `ask` that comes before."
         )
         report.add(join(pointer, "four_eyes", index), "unknown_step", message, hint)
+
+
+def check_candidates(report: Report, pointer: str, given: Mapping[str, Any], spec: ActionSpec) -> None:
+    """Whether there is such a person or role, only an organization knows; what names nobody anywhere is told here."""
+    if spec.lane is not Lane.TASK:
+        return
+    escalation = given.get("escalate")
+    named: list[tuple[tuple[str, ...], Any]] = [
+        ((name,), given.get(name)) for name in ("assignees", "candidates")
+    ]
+    if isinstance(escalation, Mapping):
+        named.append((("escalate", "to"), escalation.get("to")))
+    for path, candidates in named:
+        for index, text in enumerate(candidates if isinstance(candidates, list) else []):
+            if not isinstance(text, str) or "${" in text:
+                continue
+            try:
+                Candidate.parse(text)
+            except ValueError as problem:
+                message = f"`{shown(text)}` names nobody: {problem}."
+                report.add(join(pointer, *path, index), "bad_argument", message)

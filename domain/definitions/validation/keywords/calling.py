@@ -9,7 +9,7 @@ from domain.definitions.validation.authentications import check_call_authenticat
 from domain.definitions.validation.calls import Calls, takes_secrets
 from domain.definitions.validation.certainty import is_open
 from domain.definitions.validation.expressions import Expressions, Names
-from domain.definitions.validation.people import check_four_eyes
+from domain.definitions.validation.people import check_candidates, check_four_eyes
 from domain.definitions.validation.report import Report, kind, shown
 
 from .step import Step
@@ -37,6 +37,7 @@ def check_call(report: Report, expressions: Expressions, calls: Calls, step: Ste
         at = step.at("with") if "with" in step.body else step.pointer
         check_arguments(report, at, given, resolved)
         check_four_eyes(report, at, given, resolved.spec, expressions.steps)
+        check_candidates(report, at, given, resolved.spec)
         check_call_authentications(report, expressions, step.components, at, given, resolved.spec, step.names)
         check_repeatable(report, step.pointer, given, resolved)
         if "timeout" not in step.body and not step.undoes:
