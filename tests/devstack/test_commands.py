@@ -133,7 +133,7 @@ def test_a_wrong_word_is_a_usage_error(perdure: Perdure) -> None:
 def test_an_unforeseen_failure_has_a_status_of_its_own() -> None:
     program = "import perdure.cli.stack as s; del s.up; from perdure.cli import main; main()"
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, "up"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 70
     assert "AttributeError" in answer.stderr

@@ -413,11 +413,16 @@ def groups(
     return schema, {name: members[name][1] for name in members if name in given}
 
 
-def left_out(schema: dict[str, Any], value: Any) -> bool:
-    """Whether a form cannot tell this from nothing: no text, row or choice in it is anybody's answer."""
+def left_out(schema: dict[str, Any], value: Any, *, required: bool = False) -> bool:
+    """Whether a form cannot tell this from nothing: no text, row, choice or tick in it is anybody's answer."""
     if "properties" in schema:
-        return all(left_out(schema["properties"][name], inner) for name, inner in value.items())
-    return "const" in schema
+        needed = schema["required"]
+        return all(
+            left_out(schema["properties"][name], inner, required=name in needed)
+            for name, inner in value.items()
+        )
+    # Whoever may leave a constant out, or consents by it, ticks it.
+    return "const" in schema and required and schema["const"] is not True
 
 
 def normal(schema: dict[str, Any], value: Any, *, required: bool = True) -> Any:
