@@ -14,7 +14,16 @@ from db.taskhistory import TaskEvents
 from db.tasks import Task, Tasks
 from domain.errors import Conflict, DomainError, Invalid, Problem
 from domain.executions import TaskStatus
-from domain.tasks import Candidate, CandidateKind, Decider, TaskClaimed, TaskClosed, require_assigned
+from domain.tasks import (
+    Candidate,
+    CandidateKind,
+    Decider,
+    FourEyes,
+    TaskClaimed,
+    TaskClosed,
+    is_assigned,
+    require_assigned,
+)
 from domain.tasks.history import TaskEventKind
 
 
@@ -73,7 +82,8 @@ class Handling:
         """Hand a task to a member who may decide it: from now on it is theirs (where one person decides).
 
         `to` is an e-mail address, with or without `user:`. Raises Invalid at #/to when that member may not decide
-        it, and what `decide` raises for a delegator who may not decide, save for four eyes.
+        it, and what `decide` raises for a delegator who may not decide, save for four eyes: whom these keep away
+        hands the task to one of its candidates, and does not choose further ones.
         """
         task = await self._open(id)
         require_assigned(task["assignees"], decider)
@@ -116,7 +126,20 @@ class Handling:
             await self._deciders.require_other_eyes(task, delegate)
         except DomainError as error:
             raise _bad_delegate(error.message) from None
+        if not is_assigned(task["assignees"], delegate) and not await self._may_choose(task, decider):
+            raise _bad_delegate(
+                f"Four eyes keep you from deciding, so you may hand this task to its candidates alone; {person.email} "
+                "is none of them."
+            )
         return delegate
+
+    async def _may_choose(self, task: RowMapping, decider: Decider) -> bool:
+        """Whoever could pick any second pair of eyes would have picked the decision."""
+        try:
+            await self._deciders.require_other_eyes(task, decider)
+        except FourEyes:
+            return False
+        return True
 
     async def _open(self, id: UUID) -> RowMapping:
         task = await self._tasks.locked(id)

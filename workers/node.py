@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -44,6 +45,10 @@ async def run_node(settings: Settings, roles: frozenset[NodeRole]) -> None:
     """Serve until SIGTERM or SIGINT; a part that dies takes the process with it, and the supervisor restarts it."""
     parts = wire(settings)
     await _load_keys(parts)
+    # What was imported stays: a full collection need not look at it, and takes next to nothing instead of 0.17 s in the
+    # middle of somebody's workflow task.
+    gc.collect()
+    gc.freeze()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

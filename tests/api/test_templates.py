@@ -125,13 +125,20 @@ async def test_one_s_own_template_is_copied_without_its_names(house: House) -> N
 
 
 async def test_variables_that_do_not_fit_are_all_told_and_nothing_is_stored(house: House) -> None:
-    given = {"approvals_needed": 0, "approvers": [], "colour": "blue", "rounds": "three"}
+    given = {
+        "approvals_needed": 0,
+        "approvers": [],
+        "colour": "blue",
+        "rounds": "three",
+        "decide_within": "two days",
+    }
     refused = await house.owner.post(f"{APPROVAL}/instantiate", {"name": "A", "variables": given})
     assert refused.status_code == 422
     assert set(problems(refused)) == {
         "#/variables/approvals_needed",
         "#/variables/approvers",
         "#/variables/colour",
+        "#/variables/decide_within",
         "#/variables/rounds",
     }
     assert await house.everything("workflows") == []

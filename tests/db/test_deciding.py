@@ -491,6 +491,19 @@ async def test_the_function_itself_refuses_what_a_mistake_of_ours_would_let_thro
     assert (await tasks.row(id))["status"] == "open"
 
 
+async def test_whom_four_eyes_keep_away_does_not_choose_the_second_pair(tasks: TaskWorld) -> None:
+    reviewer, cleo = await tasks.person(), await tasks.person(RoleName.MEMBER)
+    id = await tasks.open(four_eyes=True, assignees=["role:reviewer", "role:owner"])
+    async with tasks.as_(tasks.owner) as tx:
+        with pytest.raises(Invalid) as refusal:
+            await Handling(tx).delegate(id, tasks.owner, cleo.email, at=NOW)
+        assert "its candidates alone" in refusal.value.problems[0].message
+        row = await Handling(tx).delegate(id, tasks.owner, reviewer.email, at=NOW)
+    assert (row["claimed_by"], f"user:{cleo.email}" in row["assignees"]) == (reviewer.user_id, False)
+    async with tasks.as_(reviewer) as tx:  # who may decide may also ask somebody else to
+        assert (await Handling(tx).delegate(id, reviewer, cleo.email, at=NOW))["claimed_by"] == cleo.user_id
+
+
 async def test_the_function_lets_nobody_decide_what_they_do_not_see(tasks: TaskWorld) -> None:
     """A task that names nobody is for whoever sees every task, and for whom it was put into the hands of."""
     guest, id = await tasks.person(RoleName.CLIENT), await tasks.open()
