@@ -78,6 +78,7 @@ WORDS = {
         "description",
         "default",
         "enum",
+        "examples",
         "required",
         "properties",
         "items",
