@@ -43,13 +43,9 @@ SLICES: Final = (
     starts.router,
     dryruns.router,
 )
-_pages = APIRouter(include_in_schema=False)
-for each in SLICES:
-    _pages.include_router(each)
-
 router = APIRouter(include_in_schema=False)
-router.include_router(ways_back(_pages))
-router.include_router(_pages)
+for each in (ways_back(SLICES), *SLICES):
+    router.include_router(each)
 
 ICON = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">

@@ -1,15 +1,15 @@
 """Addresses that forms are sent to lead back to their page when somebody opens them, by a reload or a bookmark."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 
-def ways_back(pages: APIRouter) -> APIRouter:
-    """A route for each address that only takes forms: to the nearest page above it."""
-    routes = [route for route in _routes(pages) if route.methods]
+def ways_back(slices: Iterable[APIRouter]) -> APIRouter:
+    """A route for each address of the slices that only takes forms: to the nearest page above it."""
+    routes = [route for each in slices for route in each.routes if isinstance(route, APIRoute)]
     shown = {route.path for route in routes if "GET" in route.methods}
     back = APIRouter(include_in_schema=False)
     for path in sorted({route.path for route in routes if "POST" in route.methods} - shown):
@@ -18,14 +18,6 @@ def ways_back(pages: APIRouter) -> APIRouter:
             above = above.rpartition("/")[0]
         back.add_api_route(path, _to(above.count("/")), methods=["GET"])
     return back
-
-
-def _routes(router: APIRouter) -> Iterator[APIRoute]:
-    for route in router.routes:
-        if isinstance(route, APIRoute):
-            yield route
-        else:
-            yield from _routes(route.original_router)  # type: ignore[attr-defined]  # how FastAPI includes routers
 
 
 def _to(depth: int) -> Callable[[Request], Awaitable[Response]]:
